@@ -1,0 +1,46 @@
+//! What runs a model. Everything outside this folder sees the [`Engine`] trait and never libtorch itself.
+
+mod device;
+mod error;
+
+use std::path::PathBuf;
+
+pub use device::{Device, UnknownDevice};
+pub use error::EngineError;
+
+use crate::tensor::Tensor;
+
+/// One loaded model instance. It lives on one executor thread, which loads it, calls it and drops it: libtorch keeps large
+/// thread-locals, so a model that wanders over threads costs memory on each.
+pub trait Engine: Send {
+    /// Runs one batch and waits for it: milliseconds to seconds, so never on the async runtime.
+    ///
+    /// Inputs come in the order of the model's manifest and must be consistent (see [`Tensor::is_consistent`]); outputs go out in
+    /// the order of [`EngineSpec::outputs`]. A failed call leaves the engine usable.
+    fn forward(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError>;
+
+    /// Which runtime answers, in the protocol's words, for example `pytorch_torchscript`.
+    fn platform(&self) -> &'static str;
+}
+
+/// What to load and how.
+#[derive(Clone, Debug)]
+pub struct EngineSpec {
+    /// The model file: a TorchScript archive (`.pt`).
+    pub artefact: PathBuf,
+    /// Where the model runs. Default: [`Device::Auto`].
+    pub device: Device,
+    /// Threads that one forward may use. Default 1: throughput comes from more executors, because the threads of one forward
+    /// spin while they wait for each other and steal the processor from everything else. 0 is taken as 1.
+    pub intra_op_threads: usize,
+    /// The names of the outputs, in the order wanted. Needed only when the model returns a dictionary; empty means "as the model
+    /// gives them".
+    pub outputs: Vec<String>,
+}
+
+impl EngineSpec {
+    /// A spec with the defaults.
+    pub fn new(artefact: impl Into<PathBuf>) -> Self {
+        Self { artefact: artefact.into(), device: Device::Auto, intra_op_threads: 1, outputs: Vec::new() }
+    }
+}

@@ -1,0 +1,4 @@
+//! The worker: runs models.
+
+pub mod engine;
+pub mod tensor;

@@ -1,0 +1,192 @@
+//! A tensor as the worker passes it around: the bytes that arrived, and how to read them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+/// The element types of the Open Inference Protocol.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Datatype {
+    /// One byte an element, 0 or 1.
+    Bool,
+    /// Unsigned, 8 bits.
+    Uint8,
+    /// Unsigned, 16 bits.
+    Uint16,
+    /// Unsigned, 32 bits.
+    Uint32,
+    /// Unsigned, 64 bits.
+    Uint64,
+    /// Signed, 8 bits.
+    Int8,
+    /// Signed, 16 bits.
+    Int16,
+    /// Signed, 32 bits.
+    Int32,
+    /// Signed, 64 bits.
+    Int64,
+    /// IEEE half precision.
+    Fp16,
+    /// bfloat16.
+    Bf16,
+    /// IEEE single precision.
+    Fp32,
+    /// IEEE double precision.
+    Fp64,
+    /// Strings of bytes, each prefixed with its length (4 bytes, little-endian).
+    Bytes,
+}
+
+impl Datatype {
+    /// Every type, in the order of the protocol's table.
+    pub const ALL: [Self; 14] = [
+        Self::Bool,
+        Self::Uint8,
+        Self::Uint16,
+        Self::Uint32,
+        Self::Uint64,
+        Self::Int8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Fp16,
+        Self::Bf16,
+        Self::Fp32,
+        Self::Fp64,
+        Self::Bytes,
+    ];
+
+    /// The protocol's name, for example `INT64`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "BOOL",
+            Self::Uint8 => "UINT8",
+            Self::Uint16 => "UINT16",
+            Self::Uint32 => "UINT32",
+            Self::Uint64 => "UINT64",
+            Self::Int8 => "INT8",
+            Self::Int16 => "INT16",
+            Self::Int32 => "INT32",
+            Self::Int64 => "INT64",
+            Self::Fp16 => "FP16",
+            Self::Bf16 => "BF16",
+            Self::Fp32 => "FP32",
+            Self::Fp64 => "FP64",
+            Self::Bytes => "BYTES",
+        }
+    }
+
+    /// Bytes an element; `None` for `BYTES`, whose elements differ in length.
+    pub const fn element_size(self) -> Option<usize> {
+        match self {
+            Self::Bool | Self::Uint8 | Self::Int8 => Some(1),
+            Self::Uint16 | Self::Int16 | Self::Fp16 | Self::Bf16 => Some(2),
+            Self::Uint32 | Self::Int32 | Self::Fp32 => Some(4),
+            Self::Uint64 | Self::Int64 | Self::Fp64 => Some(8),
+            Self::Bytes => None,
+        }
+    }
+}
+
+impl fmt::Display for Datatype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The protocol has no element type of this name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("\"{0}\" is not a datatype; use one of BOOL, UINT8 to UINT64, INT8 to INT64, FP16, BF16, FP32, FP64, BYTES")]
+pub struct UnknownDatatype(pub String);
+
+impl FromStr for Datatype {
+    type Err = UnknownDatatype;
+
+    fn from_str(name: &str) -> Result<Self, UnknownDatatype> {
+        Self::ALL
+            .into_iter()
+            .find(|datatype| datatype.name() == name)
+            .ok_or_else(|| UnknownDatatype(name.chars().take(32).collect()))
+    }
+}
+
+/// A dense tensor. The fields are open: whoever builds one by hand answers for [`Tensor::is_consistent`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tensor {
+    /// How to read an element.
+    pub datatype: Datatype,
+    /// The length of each dimension, outermost first; empty for a scalar.
+    pub shape: Vec<i64>,
+    /// The elements, little-endian, row-major.
+    pub data: Bytes,
+}
+
+impl Tensor {
+    /// An `INT64` tensor of `values`.
+    pub fn from_i64s(shape: impl Into<Vec<i64>>, values: &[i64]) -> Self {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { datatype: Datatype::Int64, shape: shape.into(), data }
+    }
+
+    /// An `FP32` tensor of `values`.
+    pub fn from_f32s(shape: impl Into<Vec<i64>>, values: &[f32]) -> Self {
+        let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { datatype: Datatype::Fp32, shape: shape.into(), data }
+    }
+
+    /// The elements as `f32`; `None` unless the datatype is `FP32`.
+    pub fn to_f32s(&self) -> Option<Vec<f32>> {
+        let read = |chunk: &[u8; 4]| f32::from_le_bytes(*chunk);
+        (self.datatype == Datatype::Fp32).then(|| self.data.as_chunks().0.iter().map(read).collect())
+    }
+
+    /// The elements as `i64`; `None` unless the datatype is `INT64`.
+    pub fn to_i64s(&self) -> Option<Vec<i64>> {
+        let read = |chunk: &[u8; 8]| i64::from_le_bytes(*chunk);
+        (self.datatype == Datatype::Int64).then(|| self.data.as_chunks().0.iter().map(read).collect())
+    }
+
+    /// The number of elements that the shape promises; `None` when a dimension is negative or the product overflows.
+    pub fn elements(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok()?))
+    }
+
+    /// Whether the data is exactly as long as shape and datatype say. Always false for `BYTES`, whose length only a walk
+    /// through the elements can tell.
+    pub fn is_consistent(&self) -> bool {
+        let expected = self.elements().zip(self.datatype.element_size()).and_then(|(count, size)| count.checked_mul(size));
+        expected == Some(self.data.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_datatype_is_found_again_by_its_name() {
+        for datatype in Datatype::ALL {
+            assert_eq!(datatype.name().parse(), Ok(datatype));
+        }
+        assert!("int64".parse::<Datatype>().is_err(), "names are upper case in the protocol");
+    }
+
+    #[test]
+    fn a_shape_that_does_not_fit_the_data_is_seen() {
+        let mut tensor = Tensor::from_f32s([2, 3], &[0.0; 6]);
+        assert!(tensor.is_consistent());
+        for shape in [vec![2, 2], vec![-2, -3], vec![i64::MAX, i64::MAX], vec![]] {
+            tensor.shape = shape;
+            assert!(!tensor.is_consistent(), "{:?}", tensor.shape);
+        }
+    }
+
+    #[test]
+    fn values_survive_the_bytes() {
+        let values = [1.5, -0.0, f32::MAX];
+        assert_eq!(Tensor::from_f32s([3], &values).to_f32s(), Some(values.to_vec()));
+        assert_eq!(Tensor::from_i64s([2], &[-1, i64::MAX]).to_i64s(), Some(vec![-1, i64::MAX]));
+        assert_eq!(Tensor::from_i64s([1], &[1]).to_f32s(), None);
+    }
+}
