@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import sys
-from typing import Dict, List
+from typing import Dict, List, NoReturn
 
 from fetching import catalogue, errors, store
 from fetching.catalogue import Item
@@ -43,7 +43,7 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.exit(errors.USAGE, f"error: {message}\nhelp: see `{self.prog} --help`\n")
 
 
@@ -78,9 +78,9 @@ def _parse(arguments: List[str]) -> argparse.Namespace:
     )
     parser.add_argument("items", nargs="*", metavar="ITEM", help="what to fetch; --list shows what there is")
     parser.add_argument("--list", action="store_true", help="show the catalogue and fetch nothing")
-    parser.add_argument("--source", choices=["auto", "pypi", "hub"], default="auto", help="where from (default: %(default)s, the first that works)")
+    parser.add_argument("--source", choices=["auto", "pypi", "hub"], default="auto", help="where from (default: whatever works)")
     parser.add_argument("--verify", action="store_true", help="compare checksums of what is there already, not only sizes")
-    parser.add_argument("--output", choices=["text", "json"], default="text", help="form of the result on standard output (default: %(default)s)")
+    parser.add_argument("--output", choices=["text", "json"], default="text", help="form of the result (default: text)")
     parser.add_argument("--cache", default=store.default_cache(), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--home", default=store.default_home(), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--catalogue", default=catalogue.DEFAULT_FILE, metavar="FILE", help="another list of items")
@@ -129,7 +129,7 @@ def _show(rows: List[Dict[str, object]], options: argparse.Namespace) -> int:
 
 
 def _line(result: Dict[str, object]) -> None:
-    link = f", linked as {os.path.relpath(str(result['link']))}" if result["link"] else ""
+    link = f", linked as {result['link']}" if result["link"] else ""
     print(f"{result['item']} {result['version']}: {result['note']}, {result['path']}{link}", flush=True)
 
 

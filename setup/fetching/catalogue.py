@@ -96,6 +96,7 @@ def _source(entry: Dict[str, Any]) -> Source:
 
 
 def _fingerprint(entry: Dict[str, Any]) -> str:
-    """Changes with anything that decides what ends up on the disk, so that an edited catalogue is fetched anew."""
-    deciding = {key: value for key, value in entry.items() if key not in ("about", "licence")}
+    """Changes with whatever decides what ends up on the disk, so that an edited catalogue is fetched anew."""
+    takes = [[wheel["record"], wheel["take"]] for source in entry["sources"] for wheel in source.get("wheels", [])]
+    deciding = [entry["version"], entry["files"], entry.get("links"), entry.get("texts"), takes]
     return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

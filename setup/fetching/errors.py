@@ -20,5 +20,9 @@ class FetchError(Exception):
         self.remedy = remedy
 
 
+class Refused(FetchError):
+    """The server was reached and said no (a 4xx answer, an untrusted certificate): asking again will not help."""
+
+
 class RangesRefused(Exception):
-    """The server answers whole files only, or speaks no HTTP at all: the caller takes another way."""
+    """The server answers whole files only, or there is no HTTP server at all: the caller takes another way."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from dataclasses import dataclass
 from typing import Optional
 
@@ -26,7 +25,8 @@ def from_environment(version: str, own_link: str) -> Optional[Given]:
 
     A `LIBTORCH` that points into `own_link` is our own download and asks for nothing.
     """
-    if os.environ.get("LIBTORCH_USE_PYTORCH"):
+    # torch-sys looks only at whether this is set, so `LIBTORCH_USE_PYTORCH=0` counts as well.
+    if "LIBTORCH_USE_PYTORCH" in os.environ:
         folder, setting = _python_torch(version), "LIBTORCH_USE_PYTORCH"
     elif os.environ.get("LIBTORCH"):
         folder, setting = os.path.abspath(os.path.expanduser(os.environ["LIBTORCH"])), "LIBTORCH"
@@ -39,16 +39,19 @@ def from_environment(version: str, own_link: str) -> Optional[Given]:
 
 
 def _python_torch(version: str) -> str:
+    import subprocess
+
+    python = "python" if os.environ.get("VIRTUAL_ENV") else "python3"
     try:
-        done = subprocess.run(["python3", "-c", _FIND], capture_output=True, text=True, check=False)
+        done = subprocess.run([python, "-c", _FIND], capture_output=True, text=True, check=False)
         folder = done.stdout.strip()
     except OSError:
         folder = ""
     if not folder:
         raise FetchError(
             WRONG_SETTING,
-            "LIBTORCH_USE_PYTORCH is set, but `python3` has no torch",
-            f"`python3 -m pip install torch=={version}`, or unset LIBTORCH_USE_PYTORCH to have libtorch downloaded",
+            f"LIBTORCH_USE_PYTORCH is set, but `{python}` has no torch",
+            f"`{python} -m pip install torch=={version}`, or unset LIBTORCH_USE_PYTORCH to have libtorch downloaded",
         )
     return folder
 

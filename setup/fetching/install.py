@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import Dict, Optional
+from typing import TYPE_CHECKING, Dict, Optional
 
 from . import given_torch
 from .catalogue import Item
 from .errors import UNAVAILABLE, FetchError
 from .store import Store, link
+
+if TYPE_CHECKING:
+    from .progress import Progress
 
 
 def fetch(item: Item, store: Store, home: str, source: str, verify: bool) -> Dict[str, object]:
@@ -52,7 +55,7 @@ def _bring(item: Item, store: Store, wanted: str) -> Dict[str, object]:
     return _fetched(progress, source.kind)
 
 
-def _fetched(progress, kind: str) -> Dict[str, object]:
+def _fetched(progress: Progress, kind: str) -> Dict[str, object]:
     from .progress import megabytes
 
     seconds = progress.seconds()
@@ -84,7 +87,7 @@ def _result(item: Item, path: str, at: Optional[str]) -> Dict[str, object]:
     }
 
 
-def _progress(item: Item):
+def _progress(item: Item) -> Progress:
     from .progress import Progress
 
     return Progress(f"{item.name} {item.version}")

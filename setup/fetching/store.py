@@ -16,7 +16,6 @@ from typing import Callable, Dict, Iterator
 
 from .catalogue import Item
 from .errors import CANNOT_WRITE, FetchError
-from .web import CHUNK
 
 MARKER = ".installed.json"
 
@@ -119,6 +118,8 @@ def link(target: str, at: str) -> bool:
         raise FetchError(CANNOT_WRITE, f"{at} is in the way: it is not a link", "move it away and run this again")
     os.makedirs(os.path.dirname(at), exist_ok=True)
     fresh = f"{at}.{os.getpid()}"
+    if os.path.lexists(fresh):
+        os.unlink(fresh)
     os.symlink(target, fresh)
     os.replace(fresh, at)
     return True
@@ -128,7 +129,7 @@ def sha256_of(path: str) -> str:
     """The sha256 of a file, as hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as handle:
-        for chunk in iter(lambda: handle.read(CHUNK), b""):
+        for chunk in iter(lambda: handle.read(1 << 20), b""):
             digest.update(chunk)
     return digest.hexdigest()
 

@@ -1,7 +1,7 @@
 """HTTP with ranges and resume.
 
-Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...), trusted certificates from `SSL_CERT_FILE`,
-`REQUESTS_CA_BUNDLE` or pip's `cert` setting. Credentials inside an address are sent as a header to that host only and
+Proxies come from the environment (`HTTPS_PROXY`, `NO_PROXY`, ...), trusted certificates from pip's `cert` setting,
+`SSL_CERT_FILE` or `REQUESTS_CA_BUNDLE`, in this order. Credentials inside an address are sent as a header to that host only and
 are never printed.
 """
 
@@ -11,14 +11,15 @@ import base64
 import http.client
 import os
 import re
+import socket
 import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import Callable, Dict, Optional, Tuple
+from typing import BinaryIO, Callable, Dict, List, Optional, Tuple, TypeVar, cast
 
-from .errors import UNAVAILABLE, FetchError, RangesRefused
+from .errors import UNAVAILABLE, FetchError, RangesRefused, Refused
 
 CHUNK = 1 << 18
 TIMEOUT_S = 60.0
@@ -27,20 +28,21 @@ FRUITLESS_TRIES = 5
 FIRST_PAUSE_S = 0.25
 
 Count = Callable[[int], None]
+Answer = TypeVar("Answer")
 
 
 class Web:
     """Opens addresses. `ca_file` and `proxy` win over the environment; both may be None."""
 
-    def __init__(self, ca_file: Optional[str] = None, proxy: Optional[str] = None, pause_s: float = FIRST_PAUSE_S) -> None:
-        ca_file = ca_file or os.environ.get("REQUESTS_CA_BUNDLE")
-        if os.environ.get("SSL_CERT_FILE") or not (ca_file and os.path.isfile(ca_file)):
-            ca_file = None
-        handlers = [urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca_file))]
+    def __init__(self, ca_file: Optional[str] = None, proxy: Optional[str] = None) -> None:
+        if not ca_file and not os.environ.get("SSL_CERT_FILE"):
+            ca_file = os.environ.get("REQUESTS_CA_BUNDLE")
+        usable = ca_file if ca_file and os.path.isfile(ca_file) else None
+        context = ssl.create_default_context(cafile=usable)
+        handlers: List[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
         if proxy:
             handlers.append(urllib.request.ProxyHandler({"http": proxy, "https": proxy}))
         self._opener = urllib.request.build_opener(*handlers)
-        self._pause_s = pause_s
 
     def open(self, url: str, headers: Optional[Dict[str, str]] = None) -> http.client.HTTPResponse:
         """Sends one GET. Raises urllib's and http.client's own errors."""
@@ -48,10 +50,10 @@ class Web:
         request = urllib.request.Request(plain, headers={"User-Agent": "torchmesh-setup", **(headers or {})})
         if authorization:
             request.add_unredirected_header("Authorization", authorization)
-        return self._opener.open(request, timeout=TIMEOUT_S)
+        return cast(http.client.HTTPResponse, self._opener.open(request, timeout=TIMEOUT_S))
 
     def read(self, url: str, headers: Optional[Dict[str, str]] = None) -> Tuple[bytes, str, str]:
-        """The whole body, its content type, and the address it finally came from. Tries again when the line is bad."""
+        """The whole body, its content type, and the address that it came from in the end."""
 
         def once() -> Tuple[bytes, str, str]:
             with self.open(url, headers) as response:
@@ -94,7 +96,7 @@ class Web:
                 with self._open_range(url, start + have, end) as response, open(path, "ab") as out:
                     _pour(response, out, end - start - have, count)
                 problem: Exception = ConnectionError("the connection was cut")
-            except _LINE_ERRORS as error:
+            except LINE_ERRORS as error:
                 problem = error
             fruitless = 0 if os.path.exists(path) and os.path.getsize(path) > have else fruitless + 1
             self._rest(url, problem, fruitless)
@@ -121,35 +123,43 @@ class Web:
             raise
         return response
 
-    def _persist(self, url, once):
+    def _persist(self, url: str, once: Callable[[], Answer]) -> Answer:
         fruitless = 0
         while True:
             try:
                 return once()
-            except _LINE_ERRORS as error:
+            except LINE_ERRORS as error:
                 fruitless += 1
                 self._rest(url, error, fruitless)
 
-    def _rest(self, url: str, problem: Exception, fruitless: int) -> None:
+    @staticmethod
+    def _rest(url: str, problem: Exception, fruitless: int) -> None:
         """Waits before the next try, longer each time; raises when trying again would not help."""
-        status = problem.code if isinstance(problem, urllib.error.HTTPError) else None
-        final = status is not None and status < 500 and status not in (408, 429)
-        if final or fruitless >= FRUITLESS_TRIES:
-            raise FetchError(
-                UNAVAILABLE,
-                f"cannot get {printable(url)}: {_reason(problem)}",
-                "check the network, HTTPS_PROXY and `python3 -m pip config list`, then run the same command again:"
-                " what was downloaded is kept",
-            ) from problem
+        if isinstance(problem, urllib.error.HTTPError):
+            problem.close()
+        what = f"cannot get {printable(url)}: {_reason(problem)}"
+        if _is_final(problem):
+            remedy = "see that this address is right and that you may read it (`python3 -m pip config list`, SSL_CERT_FILE)"
+            raise Refused(UNAVAILABLE, what, remedy) from problem
+        if fruitless >= FRUITLESS_TRIES:
+            remedy = "check the network and HTTPS_PROXY, then run the same command again: what was downloaded is kept"
+            raise FetchError(UNAVAILABLE, what, remedy) from problem
         if fruitless:
-            time.sleep(self._pause_s * (2 ** (fruitless - 1)))
+            time.sleep(FIRST_PAUSE_S * (2 ** (fruitless - 1)))
 
 
-# What a bad line raises. Being full up (ENOSPC) is an OSError as well, but it must not be tried again.
-_LINE_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+# What a bad line raises. A full disk raises an OSError as well, but must not be tried again, so that is not in the list.
+LINE_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, socket.timeout, ssl.SSLError)
+_TRY_AGAIN_STATUS = (408, 425, 429)
 
 
-def _pour(response: http.client.HTTPResponse, out, limit: Optional[int], count: Count) -> int:
+def _is_final(problem: Exception) -> bool:
+    if isinstance(problem, urllib.error.HTTPError):
+        return problem.code < 500 and problem.code not in _TRY_AGAIN_STATUS
+    return isinstance(getattr(problem, "reason", problem), ssl.SSLCertVerificationError)
+
+
+def _pour(response: http.client.HTTPResponse, out: BinaryIO, limit: Optional[int], count: Count) -> int:
     done = 0
     while limit is None or done < limit:
         chunk = response.read(CHUNK if limit is None else min(CHUNK, limit - done))

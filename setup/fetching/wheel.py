@@ -14,8 +14,9 @@ import os
 import struct
 import zipfile
 import zlib
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Dict, List, Tuple
+from typing import IO, ContextManager, Dict, Iterator, List, Union, cast
 
 from .catalogue import Wheel
 from .errors import BAD_DATA, FetchError, RangesRefused
@@ -27,6 +28,8 @@ _END_OF_TABLE = b"PK\x05\x06"
 _END_SIZE = 22
 _LONGEST_END = _END_SIZE + 0xFFFF
 _ZIP64 = 0xFFFFFFFF
+# All that reading a zip file with wrong bytes in it can raise.
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -52,30 +55,30 @@ class RangedWheel:
 
     def missing(self) -> int:
         """How many bytes `download` still has to bring."""
-        return sum(span.end - span.start - _size_of(span.path) for span in self._spans)
+        return sum(span.end - span.start - size_of(span.path) for span in self._spans)
 
     def download(self) -> None:
         """Brings every wanted stretch, going on where an earlier run stopped."""
         for span in self._spans:
             self._bring(span)
 
-    def open(self) -> zipfile.ZipFile:
+    def open(self) -> ContextManager[zipfile.ZipFile]:
         """The wheel as a zip file in which the wanted members can be read."""
-        return _open_zip(_Patchwork(self._size, [self._table, *self._spans]), self._wheel.file)
+        return self._zip([self._table, *self._spans])
 
     def _table_start(self) -> int:
         tail_start = max(0, self._size - _LONGEST_END)
         tail = self._web.bytes_of(self._url, tail_start, self._size)
         at = tail.rfind(_END_OF_TABLE)
         if at < 0 or len(tail) - at < _END_SIZE:
-            raise FetchError(BAD_DATA, f"{self._wheel.file} is not a zip file", "see which index pip uses: `pip config list`")
+            raise _damaged(self._wheel.file)
         length, start = struct.unpack_from("<II", tail, at + 12)
         if _ZIP64 in (length, start):
             raise RangesRefused("the wheel's table is in the 64-bit form, which is read from the whole file only")
-        return start
+        return int(start)
 
     def _plan(self) -> List[Span]:
-        with _open_zip(_Patchwork(self._size, [self._table]), self._wheel.file) as archive:
+        with self._zip([self._table]) as archive:
             members = sorted(archive.infolist(), key=lambda member: member.header_offset)
         wanted = set(_choose([member.filename for member in members], self._wheel)) | {_record_name(self._wheel)}
         ends = [member.header_offset for member in members[1:]] + [self._table.start]
@@ -88,6 +91,11 @@ class RangedWheel:
             else:
                 merged.append([member.header_offset, end])
         return [self._span(start, end) for start, end in merged]
+
+    @contextmanager
+    def _zip(self, spans: List[Span]) -> Iterator[zipfile.ZipFile]:
+        with _Patchwork(self._size, spans) as patchwork, _open_zip(cast(IO[bytes], patchwork), self._wheel.file) as opened:
+            yield opened
 
     def _span(self, start: int, end: int) -> Span:
         return Span(start, end, os.path.join(self._folder, f"{start}-{end}"))
@@ -106,11 +114,7 @@ def extract(archive: zipfile.ZipFile, wheel: Wheel, tree: str) -> Dict[str, str]
     for member, place in _choose(archive.namelist(), wheel).items():
         try:
             digest = _copy_out(archive, member, _inside(tree, place))
-        except (zipfile.BadZipFile, EOFError, OSError) as error:
-            if isinstance(error, OSError) and error.errno:
-                raise
-            raise _damaged(f"{member} in {wheel.file}") from error
-        except zlib.error as error:
+        except _BROKEN_ZIP as error:
             raise _damaged(f"{member} in {wheel.file}") from error
         if known.get(member) != digest:
             raise _damaged(f"{member} in {wheel.file}")
@@ -123,10 +127,10 @@ def open_whole(path: str) -> zipfile.ZipFile:
     return _open_zip(path, os.path.basename(path))
 
 
-def _open_zip(source, name: str) -> zipfile.ZipFile:
+def _open_zip(source: Union[str, IO[bytes]], name: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(source)
-    except zipfile.BadZipFile as error:
+    except _BROKEN_ZIP as error:
         raise _damaged(name) from error
 
 
@@ -143,7 +147,7 @@ def _read_record(archive: zipfile.ZipFile, wheel: Wheel) -> Dict[str, bytes]:
     name = _record_name(wheel)
     try:
         body = archive.read(name)
-    except (KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except _BROKEN_ZIP as error:
         raise _damaged(f"{name} in {wheel.file}") from error
     if hashlib.sha256(body).hexdigest() != wheel.record:
         raise _damaged(f"{name} in {wheel.file}")
@@ -194,7 +198,8 @@ def _copy_out(archive: zipfile.ZipFile, member: str, path: str) -> bytes:
             out.write(chunk)
 
 
-def _size_of(path: str) -> int:
+def size_of(path: str) -> int:
+    """How many bytes a file has; none when it is not there."""
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
@@ -203,8 +208,9 @@ class _Patchwork(io.RawIOBase):
 
     def __init__(self, size: int, spans: List[Span]) -> None:
         super().__init__()
-        self._size, self._at = size, 0
-        self._pieces: List[Tuple[Span, BinaryIO]] = [(span, open(span.path, "rb")) for span in spans]
+        self._size, self._at, self._spans = size, 0, spans
+        self._files = ExitStack()
+        self._handles = [self._files.enter_context(open(span.path, "rb")) for span in spans]
 
     def seekable(self) -> bool:
         return True
@@ -229,7 +235,7 @@ class _Patchwork(io.RawIOBase):
         return b"".join(parts)
 
     def _read_piece(self, end: int) -> bytes:
-        for span, handle in self._pieces:
+        for span, handle in zip(self._spans, self._handles):
             if span.start <= self._at < span.end:
                 handle.seek(self._at - span.start)
                 part = handle.read(min(end, span.end) - self._at)
@@ -238,6 +244,5 @@ class _Patchwork(io.RawIOBase):
         raise EOFError("this part of the wheel was not downloaded")
 
     def close(self) -> None:
-        for _, handle in self._pieces:
-            handle.close()
+        self._files.close()
         super().close()
