@@ -1,0 +1,14 @@
+//! The load generator: one pre-encoded unary call, sent by callers in a closed loop or at a constant rate.
+//!
+//! Every answer is checked (HTTP status, `grpc-status`, one whole message). A call that the server has certainly not touched
+//! (a connection that is going away, a refused stream) goes once more, as gRPC clients do; nothing else is retried.
+
+mod call;
+mod connection;
+mod options;
+mod pace;
+mod run;
+mod tally;
+
+pub use options::{Options, OptionsError};
+pub use run::run;
