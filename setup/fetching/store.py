@@ -66,7 +66,7 @@ class Store:
                 marker = json.load(handle)
             if marker["fingerprint"] != item.fingerprint:
                 return False
-            if any(os.stat(os.path.join(place, path)).st_size != size for path, size in marker["files"].items()):
+            if any(os.stat(f"{place}/{path}").st_size != size for path, size in marker["files"].items()):
                 return False
             return not verify or all(sha256_of(os.path.join(place, path)) == want for path, want in item.files.items())
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -77,6 +77,7 @@ class Index:
         self.ranges = True
         self.html = False
         self.link_host: Optional[str] = None
+        self.redirects: Dict[str, str] = {}
         # For each coming answer that is longer: after how many bytes the connection is cut.
         self.cuts: List[int] = []
         # After this many bytes of a long answer, wait for `go_on` (a client is then known to be in the middle).
@@ -115,6 +116,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         index.authorizations.append(self.headers.get("Authorization"))
         if self.path == f"/simple/{PROJECT}/":
             self._page()
+        elif self.path in index.redirects:
+            self._answer(302, b"", {"Location": index.redirects[self.path]})
         elif self.path in index.files:
             self._file(index.files[self.path])
         else:

@@ -137,6 +137,14 @@ class Secrets(FetchCase):
             self.fetch()
         self.assertEqual(set(elsewhere.authorizations), {None})
 
+    def test_credentials_do_not_follow_a_redirect(self):
+        elsewhere = Index()
+        self.addCleanup(elsewhere.close)
+        elsewhere.files["/moved"] = b"here"
+        self.index.redirects["/old"] = f"http://{elsewhere.host}/moved"
+        self.assertEqual(web.Web().read(f"http://user:hush@{self.index.host}/old")[0], b"here")
+        self.assertEqual((self.index.authorizations, elsewhere.authorizations), (["Basic dXNlcjpodXNo"], [None]))
+
     def test_an_error_never_shows_credentials(self):
         url = f"http://user:hush@{self.index.host}/nothing?token=hush"
         with self.assertRaises(FetchError) as caught:
@@ -153,7 +161,7 @@ class PipConfiguration(FetchCase):
         self.assertEqual(values["extra-index-url"].split(), ["http://x", "http://y"])
 
     def test_the_default_index_is_read_from_the_help_even_when_it_is_folded(self):
-        text = "  -i, --index-url <url>   Base URL of the index (default\n      http://h/simple). This should ...\n  --extra-index-url <url>  Extra"
+        text = "  -i, --index-url <url>   Base URL (default\n      http://h/simple). This should\n  --extra-index-url <url>"
         self.assertEqual(pip_index._default_index(text), "http://h/simple")
 
     def test_pip_is_told_to_take_the_very_wheel_of_the_catalogue(self):
