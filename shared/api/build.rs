@@ -1,0 +1,22 @@
+//! Compiles `proto/` without a system `protoc`.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+const PROTOS: [&str; 3] = ["inference/grpc_service.proto", "inference/model_config.proto", "torchmesh/text/v1/text.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let descriptors = protox::compile(PROTOS, [&root])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("torchmesh.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        // Tensors stay slices of the message that arrived.
+        .bytes(".inference.ModelInferRequest.raw_input_contents")
+        .bytes(".inference.ModelInferResponse.raw_output_contents")
+        .bytes(".inference.InferTensorContents.bytes_contents")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! Names of the headers (and gRPC metadata) that cross our hops.
+
+use http::HeaderName;
+
+/// How much time is left, as gRPC writes it (see [`crate::timeout`]).
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// The outcome of a gRPC call, a decimal code, in the trailers.
+pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// The percent-encoded message beside a [`GRPC_STATUS`] that is not 0.
+pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// How many milliseconds to wait before trying again (gRPC proposal A6).
+pub const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
+/// W3C trace context (see [`crate::trace`]).
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// W3C vendor-specific trace state, passed on as it came.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// One request's id, given by the caller or made by the gateway, returned in the response.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The tenant that the gateway established; a client's own value never passes the gateway.
+pub const X_TORCHMESH_TENANT: HeaderName = HeaderName::from_static("x-torchmesh-tenant");
+/// The model that the proxy read from the message and routed by. A worker refuses a message that says otherwise.
+pub const X_TORCHMESH_MODEL: HeaderName = HeaderName::from_static("x-torchmesh-model");
+/// The version that the router chose; it overrides an empty version in the message.
+pub const X_TORCHMESH_MODEL_VERSION: HeaderName = HeaderName::from_static("x-torchmesh-model-version");

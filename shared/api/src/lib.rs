@@ -1,0 +1,29 @@
+//! What the services say to each other.
+//!
+//! Generated messages and stubs ([`inference`], [`text`]), checked ids ([`ids`]), one set of error kinds with its mapping to gRPC and
+//! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`timeout`], [`trace`]).
+
+pub mod error;
+pub mod headers;
+pub mod ids;
+pub mod peek;
+pub mod timeout;
+pub mod trace;
+
+/// The Open Inference Protocol, version 2 (`inference.GRPCInferenceService`).
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+pub mod inference {
+    tonic::include_proto!("inference");
+}
+
+/// The typed APIs for text models.
+pub mod text {
+    /// `torchmesh.text.v1`.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("torchmesh.text.v1");
+    }
+}
+
+/// Every proto of this crate as an encoded `google.protobuf.FileDescriptorSet`, for reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/torchmesh.bin"));
