@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 use tonic::{Code, Status};
 
@@ -110,6 +110,15 @@ impl ApiError {
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// What the trailers of a gRPC answer say: nothing wrong, or what.
+    pub fn from_trailers(trailers: &HeaderMap) -> Result<(), Self> {
+        match Status::from_header_map(trailers) {
+            Some(status) if status.code() == Code::Ok => Ok(()),
+            Some(status) => Err(status.into()),
+            None => Err(Self::new(ErrorKind::Internal, "an instance ended its answer without a status")),
+        }
     }
 }
 

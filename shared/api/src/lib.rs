@@ -4,8 +4,10 @@
 //! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`timeout`], [`trace`]).
 
 pub mod error;
+pub mod frame;
 pub mod headers;
 pub mod ids;
+pub mod method;
 pub mod peek;
 pub mod timeout;
 pub mod trace;

@@ -37,6 +37,11 @@ pub struct TlsSettings {
 impl ServerSettings {
     /// Reads the settings; `port` and `admin_port` on 127.0.0.1 are the defaults.
     pub fn read(s: &mut Section, port: u16, admin_port: u16) -> Self {
+        Self::read_with(s, port, admin_port, |_| ()).0
+    }
+
+    /// The same, with `more` reading a service's own fields of the table `limits`.
+    pub fn read_with<T>(s: &mut Section, port: u16, admin_port: u16, more: impl FnOnce(&mut Section) -> T) -> (Self, T) {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (addr, admin_addr, threads) = (s.or("addr", local(port)), s.or("admin_addr", local(admin_port)), s.or("threads", 0));
         s.check(threads <= 1024, "threads", "must be at most 1024; 0 means one a core");
@@ -44,16 +49,10 @@ impl ServerSettings {
         s.section("limits", |s| {
             let max_message = s.or("max_message_bytes", ByteSize::mib(64));
             s.check((1024..=1 << 31).contains(&max_message.0), "max_message_bytes", "must be from 1KiB to 2GiB");
-            Self {
-                addr,
-                admin_addr,
-                threads,
-                tls,
-                max_message,
-                max_connections: s.or("max_connections", 10_000),
-                max_streams: s.or("max_streams", 1024),
-                idle_timeout: s.or("idle_timeout", Duration::from_secs(900)),
-            }
+            let max_connections = s.or("max_connections", 10_000);
+            let max_streams = s.or("max_streams", 1024);
+            let idle_timeout = s.or("idle_timeout", Duration::from_secs(900));
+            (Self { addr, admin_addr, threads, max_connections, max_streams, max_message, idle_timeout, tls }, more(s))
         })
     }
 

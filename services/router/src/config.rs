@@ -1,0 +1,80 @@
+//! The router's settings.
+
+use std::{path::PathBuf, time::Duration};
+
+use torchmesh_layers::deadline::Allowance;
+use torchmesh_relay::RetrySettings;
+use torchmesh_runtime::{
+    config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
+    process::ServiceSettings,
+};
+
+/// All settings, with their defaults in [`Self::read`].
+#[derive(Debug, Clone)]
+pub struct RouterConfig {
+    /// Where it listens: `addr` (127.0.0.1:8081), `admin_addr` (127.0.0.1:9081), `threads`, `tls`, `limits`.
+    pub server: ServerSettings,
+    /// `drain`.
+    pub drain: DrainSettings,
+    /// `telemetry`.
+    pub telemetry: TelemetrySettings,
+    /// `discovery.file`: TOML list of instances; the router uses those of the service `worker`. Required.
+    pub discovery_file: PathBuf,
+    /// `probe.interval`: how often each worker is asked for its models. Default 500ms.
+    pub probe_interval: Duration,
+    /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED. Default 8192.
+    pub max_in_flight: usize,
+    /// `limits.default_timeout` (60s), for calls without a `grpc-timeout`, and `limits.max_timeout` (1h), for those that ask for more.
+    pub allowance: Allowance,
+    /// `retry.max_attempts` (3), `retry.budget_ratio` (0.2), `retry.budget_reserve` (1000 retries), `retry.keep_bytes` (32MiB a call).
+    pub retry: RetrySettings,
+}
+
+impl RouterConfig {
+    /// Reads the settings; every mistake is reported.
+    pub fn read(s: &mut Section) -> Self {
+        let drain = DrainSettings::read(s);
+        let telemetry = TelemetrySettings::read(s);
+        let discovery_file = s.section("discovery", |s| s.required::<PathBuf>("file")).unwrap_or_default();
+        let probe_interval = s.section("probe", |s| {
+            let interval = s.or("interval", Duration::from_millis(500));
+            s.check(interval >= Duration::from_millis(10), "interval", "must be at least 10ms");
+            interval
+        });
+        let retry = s.section("retry", |s| read_retry(s, ByteSize::mib(32)));
+        let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
+            let allowance = Allowance {
+                default: s.or("default_timeout", Duration::from_secs(60)),
+                max: s.or("max_timeout", Duration::from_secs(3600)),
+            };
+            (s.or("max_in_flight", 8192), allowance)
+        });
+        Self { server, drain, telemetry, discovery_file, probe_interval, max_in_flight, allowance, retry }
+    }
+}
+
+fn read_retry(s: &mut Section, keep: ByteSize) -> RetrySettings {
+    let retry = RetrySettings {
+        max_attempts: s.or("max_attempts", 3),
+        budget_ratio: s.or("budget_ratio", 0.2),
+        budget_reserve: s.or("budget_reserve", 1000),
+        keep_bytes: s.or("keep_bytes", keep).0,
+    };
+    s.check(retry.max_attempts >= 1, "max_attempts", "must be at least 1: the first try counts");
+    s.check((0.0..=1.0).contains(&retry.budget_ratio), "budget_ratio", "must be from 0 to 1");
+    retry
+}
+
+impl ServiceSettings for RouterConfig {
+    fn server(&self) -> &ServerSettings {
+        &self.server
+    }
+
+    fn drain(&self) -> DrainSettings {
+        self.drain
+    }
+
+    fn telemetry(&self) -> &TelemetrySettings {
+        &self.telemetry
+    }
+}

@@ -1,0 +1,106 @@
+//! The path of a call: read its routing fields, find the endpoints, pass it on.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::Body;
+use tonic::{body::Body as OwnBody, service::Routes};
+use torchmesh_api::{
+    error::ApiError,
+    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION},
+    method::{self, Method},
+};
+use torchmesh_layers::call::{CallContext, ServedModel};
+use torchmesh_relay::{Answer, BoxError, Call, Relay, Source, outgoing};
+use tower::{Service, ServiceExt as _};
+
+use crate::table::{SharedTable, Target};
+
+/// The innermost service: passes on what names a model, and lets the router's own front answer the rest.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    relay: Relay,
+    table: Arc<SharedTable>,
+    max_message: usize,
+    front: Routes,
+}
+
+impl Forward {
+    /// One data thread's.
+    pub fn new(relay: Relay, table: Arc<SharedTable>, max_message: usize, front: Routes) -> Self {
+        Self { relay, table, max_message, front }
+    }
+
+    async fn pass_on<B>(self, method: Method, parts: Parts, body: B) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let mut source = Source::new(body, self.relay.keep_bytes());
+        let table = self.table.load();
+        let target = source.peek(self.max_message, |routing| table.route(routing.name, routing.version).cloned()).await?;
+        drop(table);
+        let target = target?;
+        let call = outbound(method, parts, &target, source);
+        let mut response = self.relay.send(call, &target.endpoints).await?;
+        response.extensions_mut().insert(ServedModel(target.model));
+        Ok(response.map(Answer::Relayed))
+    }
+}
+
+fn outbound<B>(method: Method, parts: Parts, target: &Target, source: Source<B>) -> Call<B> {
+    let context = parts.extensions.get::<CallContext>();
+    let deadline = context.and_then(|context| context.deadline);
+    let mut headers = parts.headers;
+    outgoing::strip_hop(&mut headers);
+    if let Some(context) = context {
+        context.write(&mut headers);
+    }
+    headers.insert(X_TORCHMESH_MODEL, target.name.clone());
+    headers.insert(X_TORCHMESH_MODEL_VERSION, target.version.clone());
+    let path = outgoing::path(&parts.uri);
+    Call { path, headers, deadline, streaming: method.streaming, source }
+}
+
+impl<B> Service<Request<B>> for Forward
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    type Response = Response<Answer<B, OwnBody>>;
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ApiError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ApiError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match method::find(request.uri().path()) {
+            Some(method) if method.names_a_model => {
+                let (parts, body) = request.into_parts();
+                Box::pin(self.clone().pass_on(method, parts, body))
+            }
+            _ => Box::pin(own_answer(self.front.clone(), request)),
+        }
+    }
+}
+
+async fn own_answer<B>(front: Routes, request: Request<B>) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    let answered: Result<_, Infallible> = front.oneshot(request.map(OwnBody::new)).await;
+    match answered {
+        Ok(response) => Ok(response.map(Answer::Own)),
+        Err(never) => match never {},
+    }
+}

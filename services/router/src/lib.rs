@@ -1,0 +1,43 @@
+//! The router: model → version → endpoint.
+//!
+//! It learns of workers from discovery and of their models by asking them ([`probe`]), keeps both in a [`table`] that calls read without
+//! a lock, and passes calls on as the bytes that arrived ([`forward`]).
+
+pub mod config;
+pub mod forward;
+pub mod front;
+pub mod probe;
+pub mod stack;
+pub mod table;
+
+use std::sync::Arc;
+
+use torchmesh_discovery::{Discovery as _, StaticFile};
+use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
+use torchmesh_relay::{Endpoints, Relay};
+use torchmesh_runtime::{
+    grpc,
+    process::{Context, StartError},
+    server::Incoming,
+};
+
+use crate::{config::RouterConfig, forward::Forward, front::Front, probe::Prober, stack::Stack, table::SharedTable};
+
+/// Joins the parts: gives what makes each data thread's service.
+pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + 'static, StartError> {
+    let threads = config.server.thread_count();
+    let workers = StaticFile::open(&config.discovery_file)?.watch("worker");
+    let table = Arc::new(SharedTable::default());
+    // One lane more than there are data threads: probes must not wait behind calls.
+    let relays = Relay::for_threads(threads + 1, config.retry);
+    let prober = Prober::new(Endpoints::new(threads + 1), relays[threads].clone(), Arc::clone(&table), config.probe_interval);
+    context.control.spawn(prober.run(workers, context.readiness.clone()));
+
+    let front = grpc::standard_routes(context).add_service(Front::service(Arc::clone(&table), config.server.max_message.0));
+    let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "router"));
+    let capacity = Capacity::new(config.max_in_flight);
+    Ok(move |thread: usize| {
+        let forward = Forward::new(relays[thread].clone(), Arc::clone(&table), config.server.max_message.0, front.clone());
+        stack::assemble(forward, &metrics, &capacity, config.allowance)
+    })
+}

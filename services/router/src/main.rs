@@ -1,0 +1,21 @@
+//! `torchmesh-router`: chooses the version and the instance that answers.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use torchmesh_router::{build, config::RouterConfig};
+use torchmesh_runtime::{config::ConfigArgs, process};
+
+/// Chooses which version and which instance answers a call, and passes the call on.
+///
+/// Settings come from --config, TORCHMESH_ROUTER_* and --set, in rising order. SIGTERM drains.
+#[derive(Parser)]
+#[command(version, name = "torchmesh-router")]
+struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+fn main() -> ExitCode {
+    process::run("router", &Cli::parse().config, RouterConfig::read, build)
+}

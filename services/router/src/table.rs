@@ -1,0 +1,187 @@
+//! Which endpoints serve which version of which model: a snapshot that calls read without a lock.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    ids::{ModelName, ModelVersion},
+};
+use torchmesh_relay::Endpoint;
+
+/// What one worker says of one version of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: ModelVersion,
+    /// Whether it answers calls now.
+    pub ready: bool,
+    /// Why not.
+    pub reason: String,
+}
+
+/// The endpoints that serve one version.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The model's name.
+    pub model: ModelName,
+    /// The same, for the header that tells the worker.
+    pub name: HeaderValue,
+    /// The version, for the header that tells the worker.
+    pub version: HeaderValue,
+    /// At least one.
+    pub endpoints: Arc<[Arc<Endpoint>]>,
+}
+
+#[derive(Debug, Default)]
+struct Versions(BTreeMap<ModelVersion, Target>);
+
+/// The models that can be called, and everything that workers list.
+#[derive(Debug, Default)]
+pub struct Table {
+    models: HashMap<ModelName, Versions>,
+    /// Every version that some worker lists: ready if one of them is.
+    pub index: BTreeMap<(ModelName, ModelVersion), (bool, String)>,
+}
+
+impl Table {
+    /// Makes the table from what each endpoint's worker lists.
+    pub fn build(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)]) -> Self {
+        let mut serving: BTreeMap<(ModelName, ModelVersion), Vec<Arc<Endpoint>>> = BTreeMap::new();
+        let mut index = BTreeMap::new();
+        for (endpoint, listed) in workers {
+            for Listed { model, version, ready, reason } in listed.iter() {
+                let key = (model.clone(), *version);
+                if *ready {
+                    serving.entry(key.clone()).or_default().push(Arc::clone(endpoint));
+                    index.insert(key, (true, String::new()));
+                } else {
+                    index.entry(key).or_insert_with(|| (false, reason.clone()));
+                }
+            }
+        }
+        let mut models: HashMap<ModelName, Versions> = HashMap::new();
+        for ((model, version), endpoints) in serving {
+            // A checked name has nothing that a header may not have.
+            let name = HeaderValue::try_from(model.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""));
+            let target = Target { model: model.clone(), name, version: HeaderValue::from(version.get()), endpoints: endpoints.into() };
+            models.entry(model).or_default().0.insert(version, target);
+        }
+        Self { models, index }
+    }
+
+    /// The endpoints for a call: of the version it names, or of the highest that is ready.
+    ///
+    /// Errors: INVALID_ARGUMENT (no model named, or a version that is no number), NOT_FOUND, UNAVAILABLE (listed, but not ready anywhere).
+    pub fn route(&self, model: &str, version: &str) -> Result<&Target, ApiError> {
+        if model.is_empty() {
+            return Err(ApiError::new(ErrorKind::InvalidArgument, "the model name is empty; put the model's name into field 1 of the request"));
+        }
+        let asked = match version {
+            "" => None,
+            text => Some(ModelVersion::parse(text).ok_or_else(|| not_a_version(text))?),
+        };
+        let target = self.models.get(model).and_then(|versions| match asked {
+            None => versions.0.values().next_back(),
+            Some(version) => versions.0.get(&version),
+        });
+        target.ok_or_else(|| self.missing(model, asked))
+    }
+
+    /// Whether any model can be called.
+    pub fn is_empty(&self) -> bool {
+        self.models.is_empty()
+    }
+
+    fn missing(&self, model: &str, version: Option<ModelVersion>) -> ApiError {
+        let mut listed = self.index.keys().filter(|(name, _)| name.as_str() == model).map(|(_, version)| *version).peekable();
+        let shown: String = model.chars().take(64).collect();
+        if listed.peek().is_none() {
+            return ApiError::new(ErrorKind::NotFound, format!("there is no model {shown:?}; RepositoryIndex lists those there are"));
+        }
+        let versions: Vec<_> = listed.collect();
+        match version {
+            Some(version) if !versions.contains(&version) => {
+                let there: Vec<_> = versions.iter().map(ToString::to_string).collect();
+                let there = there.join(", ");
+                ApiError::new(ErrorKind::NotFound, format!("model {shown:?} has no version {version}; it has {there}"))
+            }
+            _ => ApiError::new(ErrorKind::Unavailable, format!("model {shown:?} is not ready on any worker; try again")),
+        }
+    }
+}
+
+fn not_a_version(text: &str) -> ApiError {
+    let shown: String = text.chars().take(32).collect();
+    ApiError::new(ErrorKind::InvalidArgument, format!("the model version {shown:?} is not a whole number such as \"1\"; leave it empty for the newest"))
+}
+
+/// The current table.
+#[derive(Debug, Default)]
+pub struct SharedTable(ArcSwap<Table>);
+
+impl SharedTable {
+    /// The table as it is now.
+    pub fn load(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.0.load()
+    }
+
+    /// Replaces the table.
+    pub fn store(&self, table: Table) {
+        self.0.store(Arc::new(table));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use torchmesh_api::ids::InstanceId;
+
+    use super::*;
+
+    fn worker(id: &str, models: &[(&str, u64, bool)]) -> (Arc<Endpoint>, Arc<Vec<Listed>>) {
+        let endpoint = Endpoint::new(InstanceId::parse(id).unwrap(), SocketAddr::from(([127, 0, 0, 1], 1)), 1);
+        let listed = models.iter().map(|&(model, version, ready)| Listed {
+            model: ModelName::parse(model).unwrap(),
+            version: ModelVersion::parse(&version.to_string()).unwrap(),
+            ready,
+            reason: "loading".into(),
+        });
+        (Arc::new(endpoint), Arc::new(listed.collect()))
+    }
+
+    fn kind(table: &Table, model: &str, version: &str) -> ErrorKind {
+        table.route(model, version).unwrap_err().kind
+    }
+
+    #[test]
+    fn an_empty_version_is_the_highest_that_is_ready() {
+        let table = Table::build(&[worker("a", &[("m", 9, true), ("m", 10, true), ("m", 11, false)]), worker("b", &[("m", 9, true)])]);
+        assert_eq!(table.route("m", "").unwrap().version, "10");
+        assert_eq!(table.route("m", "9").unwrap().endpoints.len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_routed_is_told_apart() {
+        let table = Table::build(&[worker("a", &[("m", 1, true), ("slow", 1, false)])]);
+        assert_eq!(kind(&table, "", ""), ErrorKind::InvalidArgument);
+        assert_eq!(kind(&table, "m", "one"), ErrorKind::InvalidArgument);
+        assert_eq!(kind(&table, "other", ""), ErrorKind::NotFound);
+        assert_eq!(kind(&table, "m", "2"), ErrorKind::NotFound);
+        assert_eq!(kind(&table, "slow", ""), ErrorKind::Unavailable);
+        assert!(table.route("m", "2").unwrap_err().message.contains("it has 1"));
+    }
+
+    #[test]
+    fn a_version_ready_on_one_worker_is_ready() {
+        let table = Table::build(&[worker("a", &[("m", 1, false)]), worker("b", &[("m", 1, true)]), worker("c", &[("m", 1, false)])]);
+        assert_eq!(table.index.values().collect::<Vec<_>>(), [&(true, String::new())]);
+    }
+}

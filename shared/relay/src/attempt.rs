@@ -1,0 +1,148 @@
+//! One try at one endpoint.
+
+use std::{
+    collections::VecDeque,
+    future::{Future as _, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use h2::{RecvStream, client::ResponseFuture};
+use http::{HeaderMap, Request, Response};
+use http_body::Body;
+use torchmesh_api::headers::GRPC_STATUS;
+
+use crate::{
+    BoxError,
+    body::{Rest, Streamed, poll_stream},
+    endpoint::{Endpoint, InFlight},
+    pump::{Pump, PumpError},
+    source::Source,
+};
+
+/// An answer that will be passed on.
+pub(crate) struct Answer {
+    pub(crate) head: http::response::Parts,
+    pub(crate) held: VecDeque<Bytes>,
+    pub(crate) rest: Rest,
+    pub(crate) upload: Option<Pump>,
+    pub(crate) in_flight: InFlight,
+}
+
+/// What a try came to, when it was not an answer.
+pub(crate) enum Failure {
+    /// The endpoint never began the call: trying elsewhere repeats nothing.
+    NotBegun,
+    /// The connection broke after the call was sent.
+    Broken,
+    /// The endpoint said UNAVAILABLE before it answered anything; this is its answer, should nobody do better.
+    Unavailable(Box<Answer>),
+    /// The caller left.
+    CallerLeft,
+}
+
+/// Sends the call, and holds the answer back until it is sure to be worth passing on: until it ended, or until more than `hold` bytes of it came.
+pub(crate) async fn attempt<B>(
+    endpoint: &Arc<Endpoint>,
+    lane: usize,
+    head: Request<()>,
+    source: &mut Source<B>,
+    hold: usize,
+) -> Result<Answer, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let in_flight = InFlight::begin(endpoint);
+    let (mut response, mut pump) = open(endpoint, lane, head, source.is_exhausted()).await?;
+    let response = poll_fn(|cx| {
+        if !pump.is_finished() {
+            match pump.poll(source, cx) {
+                Poll::Ready(Err(PumpError::Caller)) => return Poll::Ready(Err(Failure::CallerLeft)),
+                // The endpoint may answer without having read everything; the response tells.
+                Poll::Ready(_) | Poll::Pending => {}
+            }
+        }
+        Pin::new(&mut response).poll(cx).map_err(|error| failure(&error))
+    })
+    .await?;
+    endpoint.answered();
+    let (head, stream) = response.into_parts();
+    let (held, rest) = hold_back(stream, hold, &mut pump, source).await?;
+    let unavailable = held.is_empty() && is_unavailable(&head.headers, &rest);
+    let upload = (!pump.is_finished()).then_some(pump);
+    let answer = Answer { head, held, rest, upload, in_flight };
+    if unavailable { Err(Failure::Unavailable(Box::new(answer))) } else { Ok(answer) }
+}
+
+async fn open(endpoint: &Arc<Endpoint>, lane: usize, head: Request<()>, empty: bool) -> Result<(ResponseFuture, Pump), Failure> {
+    let lane = &endpoint.lanes[lane];
+    let mut opened = lane.get(endpoint.addr).await.map_err(|error| {
+        tracing::debug!(endpoint = %endpoint.id, %error, "an endpoint cannot be reached");
+        endpoint.failed();
+        Failure::NotBegun
+    })?;
+    let sent = match poll_fn(|cx| opened.send.poll_ready(cx)).await {
+        Ok(()) => opened.send.send_request(head, empty),
+        Err(error) => Err(error),
+    };
+    // The connection is closing: an endpoint that drains said GOAWAY. The next call opens a new one, if it can.
+    let (response, stream) = sent.map_err(|_| {
+        lane.forget(&opened);
+        Failure::NotBegun
+    })?;
+    Ok((response, Pump::new(stream)))
+}
+
+async fn hold_back<B>(mut stream: RecvStream, hold: usize, pump: &mut Pump, source: &mut Source<B>) -> Result<(VecDeque<Bytes>, Rest), Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let (mut held, mut bytes) = (VecDeque::new(), 0);
+    if stream.is_end_stream() {
+        return Ok((held, Rest::Trailers(None)));
+    }
+    loop {
+        let piece = poll_fn(|cx| {
+            if !pump.is_finished() {
+                let _ = pump.poll(source, cx);
+            }
+            poll_stream(&mut stream, cx)
+        })
+        .await;
+        match piece {
+            Streamed::Data(data) => {
+                bytes += data.len();
+                held.push_back(data);
+                if bytes > hold {
+                    return Ok((held, Rest::Data(stream)));
+                }
+            }
+            Streamed::End(trailers) => return Ok((held, Rest::Trailers(trailers))),
+            Streamed::Broken(error) => return Err(failure(&error)),
+        }
+    }
+}
+
+fn failure(error: &h2::Error) -> Failure {
+    let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM) || (error.is_go_away() && error.is_remote());
+    if refused { Failure::NotBegun } else { Failure::Broken }
+}
+
+fn is_unavailable(head: &HeaderMap, rest: &Rest) -> bool {
+    let trailers = match rest {
+        Rest::Trailers(Some(trailers)) => trailers,
+        _ => head,
+    };
+    trailers.get(GRPC_STATUS).is_some_and(|status| status == "14")
+}
+
+/// Puts an answer together for the caller.
+pub(crate) fn respond<B>(answer: Answer, mut source: Source<B>) -> Response<crate::RelayBody<B>> {
+    source.stop_keeping();
+    let upload = answer.upload.map(|pump| (pump, source));
+    Response::from_parts(answer.head, crate::RelayBody::new(answer.held, answer.rest, upload, answer.in_flight))
+}

@@ -1,0 +1,122 @@
+//! One HTTP/2 connection to an endpoint, opened when it is first needed and opened again when it broke.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{
+    Ping, PingPong,
+    client::{self, SendRequest},
+};
+use parking_lot::Mutex;
+use tokio::{
+    net::TcpStream,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+/// How much of one answer may be on its way to us before somebody reads it.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+const MAX_FRAME: u32 = 256 << 10;
+/// Inside a cluster a connection is there in a millisecond or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A peer that does not answer a ping for so long is gone: a frozen process holds its calls no longer than this.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// One data thread's connection to one endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    open: Mutex<Option<Opened>>,
+    connecting: tokio::sync::Mutex<()>,
+    generation: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Opened {
+    pub(crate) send: SendRequest<Bytes>,
+    generation: u64,
+}
+
+impl Lane {
+    /// The open connection, or a new one. Callers that come while it is being opened wait for it together.
+    pub(crate) async fn get(self: &Arc<Self>, addr: SocketAddr) -> io::Result<Opened> {
+        if let Some(opened) = self.open.lock().as_ref() {
+            return Ok(opened.clone());
+        }
+        let _one_at_a_time = self.connecting.lock().await;
+        if let Some(opened) = self.open.lock().as_ref() {
+            return Ok(opened.clone());
+        }
+        let opened = self.connect(addr).await?;
+        *self.open.lock() = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Forgets the connection, unless it has been replaced already. Calls still on it go on.
+    pub(crate) fn forget(&self, opened: &Opened) {
+        self.forget_generation(opened.generation);
+    }
+
+    fn forget_generation(&self, generation: u64) {
+        let mut open = self.open.lock();
+        if open.as_ref().is_some_and(|now| now.generation == generation) {
+            *open = None;
+        }
+    }
+
+    async fn connect(self: &Arc<Self>, addr: SocketAddr) -> io::Result<Opened> {
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed);
+        let handshake = async {
+            let stream = TcpStream::connect(addr).await?;
+            stream.set_nodelay(true)?;
+            client::Builder::new()
+                .initial_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_frame_size(MAX_FRAME)
+                .max_send_buffer_size(STREAM_WINDOW as usize)
+                .enable_push(false)
+                .handshake::<_, Bytes>(stream)
+                .await
+                .map_err(io::Error::other)
+        };
+        let (send, connection) = timeout(CONNECT_TIMEOUT, handshake).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tokio::spawn(drive(connection, Arc::downgrade(self), generation));
+        Ok(Opened { send, generation })
+    }
+}
+
+/// Moves the connection's bytes until it closes or its peer is found to be gone.
+async fn drive(mut connection: client::Connection<TcpStream, Bytes>, lane: std::sync::Weak<Lane>, generation: u64) {
+    let pings = connection.ping_pong();
+    let ended = tokio::select! {
+        biased;
+        ended = connection => ended.map_err(|error| error.to_string()),
+        () = until_silent(pings) => Err("the peer does not answer pings".to_owned()),
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to an endpoint ended");
+    }
+    if let Some(lane) = lane.upgrade() {
+        lane.forget_generation(generation);
+    }
+}
+
+async fn until_silent(pings: Option<PingPong>) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    let mut tick = interval(PING_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick.tick().await;
+    loop {
+        if timeout(PING_EVERY, pings.ping(Ping::opaque())).await.is_err() {
+            return;
+        }
+        tick.tick().await;
+    }
+}

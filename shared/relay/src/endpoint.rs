@@ -1,0 +1,169 @@
+//! The endpoints that calls can go to, and what is known of each.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::uri::Authority;
+use parking_lot::Mutex;
+use torchmesh_api::ids::InstanceId;
+
+use crate::connection::Lane;
+
+/// The wait after a first failed connection; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// One instance of a service, as the hop before it sees it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The instance.
+    pub id: InstanceId,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    pub(crate) authority: Authority,
+    pub(crate) lanes: Box<[Arc<Lane>]>,
+    in_flight: AtomicUsize,
+    born: Instant,
+    /// Not before so many milliseconds after `born` is it tried again.
+    paused_until: AtomicU64,
+    failures: AtomicU32,
+}
+
+impl Endpoint {
+    /// An endpoint with one connection for each of `lanes` threads, none opened yet.
+    pub fn new(id: InstanceId, addr: SocketAddr, lanes: usize) -> Self {
+        let text = addr.to_string();
+        // An address's own text is always a valid authority; the constant only satisfies the type.
+        let authority = text.parse().unwrap_or_else(|_| Authority::from_static("localhost"));
+        Self {
+            id,
+            addr,
+            authority,
+            lanes: (0..lanes).map(|_| Arc::default()).collect(),
+            in_flight: AtomicUsize::new(0),
+            born: Instant::now(),
+            paused_until: AtomicU64::new(0),
+            failures: AtomicU32::new(0),
+        }
+    }
+
+    /// Calls sent there that have not ended.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether its last connection failed so recently that others should be tried first.
+    pub fn is_paused(&self) -> bool {
+        let until = self.paused_until.load(Ordering::Relaxed);
+        until != 0 && self.millis() < until
+    }
+
+    /// A connection failed: leave it alone for a while.
+    pub(crate) fn failed(&self) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(10);
+        let pause = (FIRST_PAUSE * (1 << failures)).min(LONGEST_PAUSE);
+        self.paused_until.store(self.millis() + pause.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// It answered.
+    pub(crate) fn answered(&self) {
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+            self.paused_until.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        self.born.elapsed().as_millis() as u64
+    }
+}
+
+/// One call at an endpoint; dropping it says that the call has ended.
+#[derive(Debug)]
+pub(crate) struct InFlight(pub(crate) Arc<Endpoint>);
+
+impl InFlight {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The endpoints of a service by instance. An endpoint that stays keeps its connections and its counts.
+#[derive(Debug)]
+pub struct Endpoints {
+    lanes: usize,
+    known: Mutex<HashMap<InstanceId, Arc<Endpoint>>>,
+}
+
+impl Endpoints {
+    /// None yet; each will have one connection for each of `lanes` threads.
+    pub fn new(lanes: usize) -> Self {
+        Self { lanes, known: Mutex::default() }
+    }
+
+    /// Takes the instances that exist now, and gives their endpoints in the same order. An instance with a new address is a new endpoint.
+    pub fn update(&self, instances: &[(InstanceId, SocketAddr)]) -> Vec<Arc<Endpoint>> {
+        let mut known = self.known.lock();
+        let mut next = HashMap::with_capacity(instances.len());
+        let mut listed = Vec::with_capacity(instances.len());
+        for (id, addr) in instances {
+            let kept = known.remove(id).filter(|endpoint| endpoint.addr == *addr);
+            let endpoint = kept.unwrap_or_else(|| Arc::new(Endpoint::new(id.clone(), *addr, self.lanes)));
+            next.insert(id.clone(), Arc::clone(&endpoint));
+            listed.push(endpoint);
+        }
+        *known = next;
+        listed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(id: &str, port: u16) -> (InstanceId, SocketAddr) {
+        (InstanceId::parse(id).unwrap(), SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    #[test]
+    fn an_endpoint_that_stays_is_the_same_and_one_that_moved_is_new() {
+        let endpoints = Endpoints::new(1);
+        let before = endpoints.update(&[instance("a", 1), instance("b", 2)]);
+        let after = endpoints.update(&[instance("b", 3), instance("a", 1)]);
+        assert!(Arc::ptr_eq(&before[0], &after[1]));
+        assert!(!Arc::ptr_eq(&before[1], &after[0]));
+    }
+
+    #[test]
+    fn a_failed_endpoint_pauses_until_it_answers() {
+        let endpoint = Endpoint::new(InstanceId::parse("a").unwrap(), SocketAddr::from(([127, 0, 0, 1], 1)), 1);
+        assert!(!endpoint.is_paused());
+        endpoint.failed();
+        assert!(endpoint.is_paused());
+        endpoint.answered();
+        assert!(!endpoint.is_paused());
+    }
+
+    #[test]
+    fn a_call_is_counted_until_it_is_dropped() {
+        let endpoint = Arc::new(Endpoint::new(InstanceId::parse("a").unwrap(), SocketAddr::from(([127, 0, 0, 1], 1)), 1));
+        let call = InFlight::begin(&endpoint);
+        assert_eq!(endpoint.in_flight(), 1);
+        drop(call);
+        assert_eq!(endpoint.in_flight(), 0);
+    }
+}

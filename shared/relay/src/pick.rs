@@ -1,0 +1,71 @@
+//! Which endpoint answers: the better of two drawn at random.
+
+/// Power of two choices over in-flight calls (Mitzenmacher, 2001): of two different endpoints drawn at random, the one with fewer calls.
+///
+/// `load` tells the calls in flight at a position, `usable` whether the position may be chosen, `draw` gives a random number below its
+/// argument. `None` when no position is usable.
+pub fn power_of_two(
+    count: usize,
+    usable: impl Fn(usize) -> bool,
+    load: impl Fn(usize) -> usize,
+    mut draw: impl FnMut(usize) -> usize,
+) -> Option<usize> {
+    if count == 1 {
+        return usable(0).then_some(0);
+    }
+    // Two draws among all positions, each moved on to the next usable one: no list of the usable ones is made for a call.
+    let next_usable = |from: usize, not: Option<usize>| (0..count).map(|step| (from + step) % count).find(|&at| usable(at) && Some(at) != not);
+    let first = next_usable((count > 0).then(|| draw(count))?, None)?;
+    let Some(second) = next_usable(draw(count), Some(first)) else { return Some(first) };
+    Some(if load(second) < load(first) { second } else { first })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seeded(seed: u64) -> impl FnMut(usize) -> usize {
+        let mut random = fastrand::Rng::with_seed(seed);
+        move |below| random.usize(..below)
+    }
+
+    #[test]
+    fn nothing_usable_means_no_choice() {
+        assert_eq!(power_of_two(0, |_| true, |_| 0, seeded(1)), None);
+        assert_eq!(power_of_two(1, |_| false, |_| 0, seeded(1)), None);
+        assert_eq!(power_of_two(5, |_| false, |_| 0, seeded(1)), None);
+    }
+
+    #[test]
+    fn of_two_endpoints_the_less_loaded_always_wins() {
+        for seed in 0..100 {
+            assert_eq!(power_of_two(2, |_| true, |at| [9, 3][at], seeded(seed)), Some(1));
+        }
+    }
+
+    #[test]
+    fn calls_that_never_end_spread_evenly() {
+        let mut loads = [0_usize; 8];
+        let mut draw = seeded(7);
+        for _ in 0..8000 {
+            let at = power_of_two(8, |_| true, |at| loads[at], &mut draw).unwrap();
+            loads[at] += 1;
+        }
+        assert!(loads.iter().all(|load| load.abs_diff(1000) <= 5), "{loads:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn only_a_usable_endpoint_is_chosen_and_never_the_worst_of_three(usable in proptest::collection::vec(any::<bool>(), 0..9), seed: u64) {
+            let chosen = power_of_two(usable.len(), |at| usable[at], |at| at, seeded(seed));
+            prop_assert_eq!(chosen.is_some(), usable.contains(&true));
+            if let Some(at) = chosen {
+                prop_assert!(usable[at]);
+                let worse = usable.iter().skip(at + 1).filter(|u| **u).count();
+                prop_assert!(worse > 0 || usable.iter().filter(|u| **u).count() == 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Moves a call's body from its source to an endpoint's stream, as the endpoint's windows allow.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::SendStream;
+use http_body::Body;
+
+use crate::{BoxError, source::Source};
+
+/// Why a body stopped moving.
+#[derive(Debug)]
+pub(crate) enum PumpError {
+    /// The caller's stream broke: nobody is there to answer.
+    Caller,
+    /// The endpoint's stream broke: its response tells why.
+    Endpoint,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pump {
+    stream: SendStream<Bytes>,
+    /// Data for which the endpoint has no window yet.
+    waiting: Option<Bytes>,
+    finished: bool,
+}
+
+impl Pump {
+    pub(crate) fn new(stream: SendStream<Bytes>) -> Self {
+        Self { stream, waiting: None, finished: false }
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Moves what can be moved now. Ready when everything was sent.
+    pub(crate) fn poll<B>(&mut self, source: &mut Source<B>, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        while !self.finished {
+            ready!(self.poll_waiting(source, cx))?;
+            if self.finished {
+                break;
+            }
+            if let Some(data) = source.take() {
+                self.offer(data, source.is_exhausted())?;
+            } else if !ready!(source.poll_more(cx)).map_err(|_| PumpError::Caller)? {
+                self.send(Bytes::new(), true)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn offer(&mut self, data: Bytes, last: bool) -> Result<(), PumpError> {
+        self.stream.reserve_capacity(data.len());
+        if self.stream.capacity() < data.len() {
+            self.waiting = Some(data);
+            return Ok(());
+        }
+        self.send(data, last)
+    }
+
+    fn send(&mut self, data: Bytes, last: bool) -> Result<(), PumpError> {
+        self.finished = last;
+        self.stream.send_data(data, last).map_err(|_| PumpError::Endpoint)
+    }
+
+    fn poll_waiting<B>(&mut self, source: &Source<B>, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
+        while let Some(mut data) = self.waiting.take() {
+            let window = match self.stream.poll_capacity(cx) {
+                Poll::Ready(Some(window)) => window.map_err(|_| PumpError::Endpoint)?,
+                // The stream is closed; why is for the response to tell.
+                Poll::Ready(None) => {
+                    self.finished = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending => {
+                    self.waiting = Some(data);
+                    return Poll::Pending;
+                }
+            };
+            let part = data.split_to(window.min(data.len()));
+            let all = data.is_empty();
+            if !all {
+                self.stream.reserve_capacity(data.len());
+                self.waiting = Some(data);
+            }
+            self.send(part, all && source.is_exhausted())?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}

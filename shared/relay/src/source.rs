@@ -1,0 +1,273 @@
+//! The body of a call on its way through: read once from the caller, and kept while it may have to be sent again.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    peek::{self, Peek},
+};
+
+use crate::BoxError;
+
+/// The frames of a request, by reference: nothing is copied unless the routing fields straddle two frames.
+#[derive(Debug)]
+pub struct Source<B> {
+    frames: VecDeque<Bytes>,
+    /// How many of `frames` the current attempt has taken. Always 0 once nothing is kept any more.
+    taken: usize,
+    kept_bytes: usize,
+    keep_up_to: usize,
+    keeping: bool,
+    rest: Option<B>,
+}
+
+/// Why the routing fields could not be read.
+#[derive(Debug)]
+pub enum PeekError {
+    /// The bytes are no message of ours; the text says why.
+    Malformed(&'static str),
+    /// The message announces more bytes than the limit.
+    TooLarge {
+        /// The announced length in bytes.
+        announced: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The caller's stream broke.
+    Broken(BoxError),
+}
+
+impl From<PeekError> for ApiError {
+    fn from(error: PeekError) -> Self {
+        match error {
+            PeekError::Malformed(why) => Self::new(ErrorKind::InvalidArgument, why),
+            PeekError::TooLarge { announced, limit } => {
+                let message = format!("the message has {announced} bytes and the limit is {limit}; send it in smaller parts");
+                Self::new(ErrorKind::TooLarge, message)
+            }
+            PeekError::Broken(_) => Self::new(ErrorKind::Cancelled, "the request broke off"),
+        }
+    }
+}
+
+impl<B> Source<B> {
+    /// A body that is whole already.
+    pub fn whole(frame: Bytes) -> Self {
+        Self { kept_bytes: frame.len(), frames: VecDeque::from([frame]), taken: 0, keep_up_to: usize::MAX, keeping: true, rest: None }
+    }
+
+    /// Whether every frame has come.
+    pub fn is_complete(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Whether another attempt can send everything that this one has sent.
+    pub fn can_replay(&self) -> bool {
+        self.keeping
+    }
+
+    /// Begins again with the first frame. Only when [`Self::can_replay`].
+    pub(crate) fn rewind(&mut self) {
+        self.taken = 0;
+    }
+
+    /// Nothing will be sent again: lets go of what was sent.
+    pub(crate) fn stop_keeping(&mut self) {
+        if self.keeping {
+            self.frames.drain(..self.taken);
+            (self.keeping, self.taken) = (false, 0);
+        }
+    }
+
+    /// The next frame that has come and was not taken.
+    pub(crate) fn take(&mut self) -> Option<Bytes> {
+        if !self.keeping {
+            return self.frames.pop_front();
+        }
+        let frame = self.frames.get(self.taken)?.clone();
+        self.taken += 1;
+        Some(frame)
+    }
+
+    /// Whether every frame has come and was taken.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.rest.is_none() && self.taken == self.frames.len()
+    }
+
+    fn push(&mut self, frame: Bytes) {
+        self.kept_bytes += frame.len();
+        self.frames.push_back(frame);
+        if self.kept_bytes > self.keep_up_to {
+            self.stop_keeping();
+        }
+    }
+}
+
+impl<B> Source<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// A body that is still coming; up to `keep_up_to` bytes of it are kept for another attempt.
+    pub fn new(body: B, keep_up_to: usize) -> Self {
+        let rest = (!body.is_end_stream()).then_some(body);
+        Self { frames: VecDeque::new(), taken: 0, kept_bytes: 0, keep_up_to, keeping: true, rest }
+    }
+
+    /// Waits for one more frame; false when there are no more.
+    pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BoxError>> {
+        loop {
+            let Some(body) = &mut self.rest else { return Poll::Ready(Ok(false)) };
+            let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+            let ended = body.is_end_stream();
+            match frame {
+                None => self.rest = None,
+                Some(Err(error)) => return Poll::Ready(Err(error.into())),
+                Some(Ok(frame)) => {
+                    if ended {
+                        self.rest = None;
+                    }
+                    // A gRPC client sends no trailers; should one, they mean nothing to the next hop.
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        self.push(data);
+                        return Poll::Ready(Ok(true));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads frames until the routing fields of the first message are known, and hands them to `found`.
+    ///
+    /// A message that announces more than `max_message` bytes is refused before its bytes are read.
+    pub async fn peek<T>(&mut self, max_message: usize, found: impl FnOnce(peek::Routing<'_>) -> T) -> Result<T, PeekError> {
+        let mut joined = BytesMut::new();
+        loop {
+            // In nearly every call the first frame holds the routing fields: then it is read where it lies.
+            let seen: &[u8] = if joined.is_empty() { self.frames.front().map_or(&[], |frame| frame) } else { &joined };
+            if let Some((_, announced)) = peek::prefix(seen)
+                && announced > max_message
+            {
+                return Err(PeekError::TooLarge { announced, limit: max_message });
+            }
+            match peek::routing(seen, self.is_complete()) {
+                Peek::Found(routing) => return Ok(found(routing)),
+                Peek::Malformed(why) => return Err(PeekError::Malformed(why)),
+                Peek::More => {}
+            }
+            let more = std::future::poll_fn(|cx| self.poll_more(cx)).await.map_err(PeekError::Broken)?;
+            if more && self.frames.len() > 1 {
+                if joined.is_empty() {
+                    self.frames.iter().for_each(|frame| joined.extend_from_slice(frame));
+                } else if let Some(last) = self.frames.back() {
+                    joined.extend_from_slice(last);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, convert::Infallible};
+
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+
+    /// A body of given frames.
+    struct Frames(VecDeque<Bytes>);
+
+    impl Body for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|frame| Ok(Frame::data(frame))))
+        }
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty()
+        }
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::default()
+        }
+    }
+
+    fn message(payload: usize) -> Vec<u8> {
+        let mut body = vec![0x0a, 6];
+        body.extend(b"minilm");
+        body.extend([0x12, 1, b'3', 0x1a, 1, b'x', 0x3a]);
+        let mut length = payload;
+        while length >= 0x80 {
+            body.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        body.push(length as u8);
+        body.extend(std::iter::repeat_n(7, payload));
+        let mut framed = vec![0];
+        framed.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
+        framed.extend(body);
+        framed
+    }
+
+    fn source(bytes: &[u8], frame: usize, keep: usize) -> Source<Frames> {
+        Source::new(Frames(bytes.chunks(frame).map(Bytes::copy_from_slice).collect()), keep)
+    }
+
+    async fn peek_name(source: &mut Source<Frames>) -> Result<(String, String), PeekError> {
+        source.peek(1 << 20, |routing| (routing.name.to_owned(), routing.version.to_owned())).await
+    }
+
+    #[tokio::test]
+    async fn the_routing_fields_are_found_however_the_frames_are_cut() {
+        let bytes = message(300);
+        for frame in [1, 2, 3, 5, 7, 11, 100, 10_000] {
+            let mut source = source(&bytes, frame, usize::MAX);
+            assert_eq!(peek_name(&mut source).await.unwrap(), ("minilm".into(), "3".into()), "frames of {frame}");
+            let mut sent = Vec::new();
+            while std::future::poll_fn(|cx| source.poll_more(cx)).await.unwrap() {}
+            while let Some(frame) = source.take() {
+                sent.extend_from_slice(&frame);
+            }
+            assert_eq!(sent, bytes, "frames of {frame}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_leaves_as_the_memory_it_came_in() {
+        let frame = Bytes::from(message(16 << 20));
+        let mut source = Source::new(Frames(VecDeque::from([frame.clone()])), 0);
+        source.peek(32 << 20, |_| ()).await.unwrap();
+        assert_eq!(source.take().unwrap().as_ptr(), frame.as_ptr());
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_can_be_sent_again_and_what_is_too_large_is_let_go() {
+        let bytes = message(300);
+        let mut small = source(&bytes, 50, 10_000);
+        while std::future::poll_fn(|cx| small.poll_more(cx)).await.unwrap() {}
+        let first: Vec<_> = std::iter::from_fn(|| small.take()).collect();
+        assert!(small.is_exhausted() && small.can_replay());
+        small.rewind();
+        assert_eq!(std::iter::from_fn(|| small.take()).collect::<Vec<_>>(), first);
+
+        let mut large = source(&bytes, 50, 120);
+        while std::future::poll_fn(|cx| large.poll_more(cx)).await.unwrap() {
+            large.take();
+        }
+        assert!(!large.can_replay() && large.frames.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_message_over_the_limit_is_refused_by_its_first_bytes() {
+        let mut source = source(&message(5000)[..20], 20, usize::MAX);
+        assert!(matches!(source.peek(4000, |_| ()).await, Err(PeekError::TooLarge { announced, .. }) if announced > 5000));
+    }
+}

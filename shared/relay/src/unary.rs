@@ -1,0 +1,78 @@
+//! A call of our own: one message there, one back.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, header, uri::PathAndQuery};
+use http_body::{Body, Frame};
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    frame,
+};
+
+use crate::{Call, Endpoint, Relay, RelayBody, Source};
+
+/// A body that never is: our own calls are whole from the start.
+#[derive(Debug)]
+pub(crate) enum NoBody {}
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = crate::BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, crate::BoxError>>> {
+        match *self {}
+    }
+}
+
+impl Relay {
+    /// Sends one framed message and gives the answer's message, its prefix taken off.
+    ///
+    /// Errors: what the endpoint answered, UNAVAILABLE, or DEADLINE_EXCEEDED.
+    pub async fn unary(
+        &self,
+        path: &'static str,
+        mut headers: HeaderMap,
+        message: Bytes,
+        deadline: Instant,
+        endpoints: &[Arc<Endpoint>],
+    ) -> Result<Bytes, ApiError> {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        let call: Call<NoBody> = Call {
+            path: PathAndQuery::from_static(path),
+            headers,
+            deadline: Some(deadline),
+            streaming: false,
+            source: Source::whole(message),
+        };
+        let answer = async {
+            let response = self.send(call, endpoints).await?;
+            let (head, body) = response.into_parts();
+            collect(&head.headers, body).await
+        };
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(done) => done,
+            Err(_) => Err(ApiError::new(ErrorKind::DeadlineExceeded, "the time allowed for this request is up")),
+        }
+    }
+}
+
+async fn collect(head: &HeaderMap, mut body: RelayBody<NoBody>) -> Result<Bytes, ApiError> {
+    let (mut data, mut trailers) = (BytesMut::new(), None);
+    while let Some(next) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let next = next.map_err(|_| ApiError::new(ErrorKind::Unavailable, "the instance stopped while it was answering; try again"))?;
+        match next.into_data() {
+            Ok(part) => data.extend_from_slice(&part),
+            Err(other) => trailers = other.into_trailers().ok(),
+        }
+    }
+    ApiError::from_trailers(trailers.as_ref().unwrap_or(head))?;
+    frame::message(data.freeze()).ok_or_else(|| ApiError::new(ErrorKind::Internal, "an instance answered with half a message"))
+}
