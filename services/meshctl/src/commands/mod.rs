@@ -1,0 +1,19 @@
+//! The commands, one file each.
+
+mod down;
+mod embed;
+mod models;
+mod status;
+mod summary;
+mod up;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+pub(crate) use self::{down::down, embed::embed, models::models, status::status, up::up};
+use crate::cli::Cli;
+
+/// `meshctl completions`.
+pub(crate) fn completions(shell: Shell) {
+    clap_complete::generate(shell, &mut Cli::command(), "meshctl", &mut std::io::stdout());
+}

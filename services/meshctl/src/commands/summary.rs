@@ -1,0 +1,128 @@
+//! What `meshctl up` ends with: where everything is, and a line to paste.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::models::{self, Model};
+use crate::{
+    cli::ClientArgs,
+    client::{Caller, gateway_url},
+    error::{FAILED, Failure, Result},
+    home::Home,
+    output::{Colour, Screen},
+    run_file::RunFile,
+};
+
+/// How long after the mesh is ready its models may take to be listed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Shows where everything is.
+pub(super) async fn show(home: &Home, screen: &Screen) -> Result<()> {
+    let Some(run) = RunFile::read(home)? else { return Err(Failure::new(FAILED, "the mesh went away while it was being looked at")) };
+    let gateway = gateway_url(run.gateway().unwrap_or_default())?;
+    let models = listed(home, &gateway).await;
+    let curl = curl(&gateway, &home.shown().join("dev.key"), example(&models));
+    let value = json!({
+        "gateway": gateway,
+        "key_file": home.dev_key(),
+        "logs": home.logs(),
+        "meshctl": run.meshctl,
+        "services": run.services,
+        "models": models,
+        "curl": curl,
+    });
+    screen.show(&value, || text(&run, &gateway, &models, &curl, home, screen))
+}
+
+fn text(run: &RunFile, gateway: &str, models: &[Model], curl: &str, home: &Home, screen: &Screen) -> String {
+    let shown = |name: &str| home.shown().join(name).display().to_string();
+    let mut lines = vec![("gateway".to_owned(), format!("{gateway}   HTTP and gRPC"))];
+    let others = run.services.iter().filter(|(name, _)| *name != "gateway");
+    lines.extend(others.map(|(name, service)| (name.clone(), service.addresses.get("main").cloned().unwrap_or_default())));
+    let loaded: Vec<_> = models.iter().map(|model| format!("{} {} ({})", model.name, model.version, model.state.to_lowercase())).collect();
+    let none = || screen.paint(Colour::Yellow, &format!("none; `make setup` puts minilm into {}", shown("models")));
+    lines.push(("models".to_owned(), if loaded.is_empty() { none() } else { loaded.join(", ") }));
+    lines.extend([("key".to_owned(), shown("dev.key")), ("logs".to_owned(), shown("logs"))]);
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let list: Vec<_> = lines.iter().map(|(name, value)| format!("  {name:width$}   {value}")).collect();
+    let list = list.join("\n");
+    format!("\n{}\n\n{list}\n\nTry it:\n\n  {curl}\n", screen.paint(Colour::Green, "The mesh is ready."))
+}
+
+/// The models, as soon as there are as many ready ones as the home has; what there is, when that takes too long.
+async fn listed(home: &Home, gateway: &str) -> Vec<Model> {
+    let expected = count_models(&home.models());
+    if expected == 0 {
+        return Vec::new();
+    }
+    let args = ClientArgs { gateway: Some(gateway.to_owned()), key_file: Some(home.dev_key()), timeout: Duration::from_secs(2) };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let models = match Caller::connect(&args, home).await {
+            Ok(caller) => models::index(&caller).await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        if models.len() >= expected || Instant::now() >= deadline {
+            return models;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// How many models are in the repository: folders with a manifest.
+fn count_models(repository: &Path) -> usize {
+    let entries = std::fs::read_dir(repository).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().join("model.toml").is_file()).count()
+}
+
+/// The model for the example: minilm if it is there.
+fn example(models: &[Model]) -> &str {
+    let found = models.iter().find(|model| model.name == "minilm").or_else(|| models.first());
+    found.map_or("minilm", |model| model.name.as_str())
+}
+
+/// A line for the shell that asks for an embedding. The key stays in its file.
+fn curl(gateway: &str, key_file: &Path, model: &str) -> String {
+    let body = json!({ "model": model, "input": "A man is eating food." });
+    let key = shell_word(&key_file.display().to_string());
+    format!("curl {gateway}/v1/embeddings -H \"Authorization: Bearer $(cat {key})\" -H 'Content-Type: application/json' -d '{body}'")
+}
+
+/// A path as the shell takes it inside `"$(…)"`.
+fn shell_word(path: &str) -> String {
+    let plain = path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if plain { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn the_shell_reads_the_line_as_it_was_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("it's a key");
+        std::fs::write(&key, "tm_dev_x\n").unwrap();
+        let line = curl("http://127.0.0.1:8080", &key, "minilm").replacen("curl", "printf '%s\\n'", 1);
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        let words = String::from_utf8(output.stdout).unwrap();
+        let words: Vec<_> = words.lines().collect();
+        assert_eq!(words[..3], ["http://127.0.0.1:8080/v1/embeddings", "-H", "Authorization: Bearer tm_dev_x"]);
+        let body: serde_json::Value = serde_json::from_str(words[6]).unwrap();
+        assert_eq!(body["model"], "minilm");
+    }
+
+    #[test]
+    fn a_folder_without_a_manifest_is_not_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(count_models(&folder.path().join("absent")), 0);
+        std::fs::create_dir_all(folder.path().join("a")).unwrap();
+        std::fs::create_dir_all(folder.path().join("b")).unwrap();
+        std::fs::write(folder.path().join("b/model.toml"), "").unwrap();
+        assert_eq!(count_models(folder.path()), 1);
+    }
+}
