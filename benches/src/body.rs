@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_kilobyte_of_the_shell_suite_is_a_kilobyte_and_a_short_header() {
-        let spec: TensorSpec = "INPUT:FP32:1x256".parse().unwrap();
+        let spec: TensorSpec = "INPUT0:FP32:1x256".parse().unwrap();
         let message = infer_request("noop", &[spec]);
         assert!((1_024..1_080).contains(&message.len()), "{} bytes", message.len());
         let request = ModelInferRequest::decode(message.as_slice()).unwrap();

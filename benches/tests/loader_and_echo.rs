@@ -43,7 +43,7 @@ async fn so_many_calls_are_made_and_every_one_is_answered() {
 #[tokio::test]
 async fn a_message_larger_than_the_windows_of_http2_crosses_whole() {
     let (address, _echo) = echo_on("127.0.0.1:0").await;
-    let report = load(address, &["--requests", "3", "--seconds", "60", "--tensor", "INPUT:FP32:5x1048576"]).await;
+    let report = load(address, &["--requests", "3", "--seconds", "60", "--tensor", "INPUT0:FP32:5x1048576"]).await;
     assert_eq!(report["ok"], json!(3), "{report}");
 }
 

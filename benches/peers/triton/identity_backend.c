@@ -1,4 +1,4 @@
-// The no-op model of the Triton row: a Triton backend in C that gives each request its first input back as the output OUTPUT.
+// The no-op model of the Triton row: a Triton backend in C that gives each request its first input back as the output OUTPUT0.
 //
 // It is the cheapest model Triton can serve: no Python, no libtorch, one copy of the tensor, the statistics every backend is asked
 // to report, and nothing else, so that what is measured is Triton's own shell. The wheel brings no C headers, so the few
@@ -63,7 +63,7 @@ static Error* echo(Request* request, Response* response) {
   void* to;
   Error* error = TRITONBACKEND_RequestInputByIndex(request, 0, &input);
   if (!error) error = TRITONBACKEND_InputProperties(input, NULL, &datatype, &shape, &rank, &bytes, &pieces);
-  if (!error) error = TRITONBACKEND_ResponseOutput(response, &output, "OUTPUT", datatype, shape, rank);
+  if (!error) error = TRITONBACKEND_ResponseOutput(response, &output, "OUTPUT0", datatype, shape, rank);
   if (!error) error = TRITONBACKEND_OutputBuffer(output, &to, bytes, &memory, &device);
   if (!error) error = copy_tensor(input, pieces, to);
   return error;

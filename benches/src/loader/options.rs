@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long, default_value = "noop")]
     pub model: String,
     /// One input of the built-in request, `NAME:FP32|INT64|INT32:1x32[:VALUE or FIRST..END]`; once for each input.
-    #[arg(long = "tensor", default_value = "INPUT:FP32:1x256")]
+    #[arg(long = "tensor", default_value = "INPUT0:FP32:1x256")]
     pub tensors: Vec<TensorSpec>,
     /// Extra header, `name: value`; may be given several times. A secret is better in `--header-file`.
     #[arg(long = "header")]

@@ -1,0 +1,62 @@
+"""Runs the loader against a system, and counts what it cost whom."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from typing import Any, Dict, Sequence
+
+from . import places
+from .process import StartError
+from .procstat import Meter
+from .system import Sample, System
+
+
+class LoadError(Exception):
+    """The loader itself failed."""
+
+
+def run(address: str, arguments: Sequence[object]) -> Dict[str, Any]:
+    """One run of the loader; answers its report."""
+    command = [places.built("torchmesh-loader"), "--address", address, *arguments]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LoadError(done.stderr.strip() or f"the loader ended with {done.returncode}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def wait_until_it_answers(system: System, seconds: float = 120) -> None:
+    """Waits for the first call without an error."""
+    deadline = time.monotonic() + seconds
+    while True:
+        report = run(system.address, [*system.load, "--requests", 1, "--seconds", 10, "--deadline-ms", 5000])
+        if report["ok"] == 1:
+            return
+        for process in system.processes.values():
+            process.check()
+        if time.monotonic() > deadline:
+            tails = "\n".join(f"  {process.name}:\n{process.tail()}" for process in system.processes.values())
+            raise StartError(f"{system.name} does not answer: {report['errors']} {report['examples']}\n{tails}")
+        time.sleep(0.1)
+
+
+def measure(system: System, callers: int, connections: int, seconds: float) -> Sample:
+    """Loads a system for a while, after a short run that is not counted."""
+    load = [*system.load, "--callers", callers, "--connections", min(connections, callers), "--seconds"]
+    run(system.address, [*load, min(0.5, seconds)])
+    meter = Meter(process.pid for process in system.processes.values())
+    report = run(system.address, [*load, seconds])
+    spent = meter.read()
+    known = sum(spent.values()) + report["cpu_seconds"] * 1e6
+    requests = max(1, report["requests"])
+    cpu = {role: spent[process.pid] / requests for role, process in system.processes.items()}
+    return Sample(
+        rps=report["rps"],
+        p50_ms=report["latency_ms"]["p50"],
+        p99_ms=report["latency_ms"]["p99"],
+        cpu_us={**cpu, "loader": report["cpu_us_per_request"]},
+        others=meter.others(known) / (report["seconds"] * 1e6 * places.CORES),
+        errors=report["errors"],
+        example=next((f"{each['kind']}: {each['message']}" for each in report["examples"]), None),
+    )

@@ -1,0 +1,141 @@
+"""Starts our own services: alone in front of the trivial upstream, and all together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Tuple
+
+from . import places
+from .process import Process, StartError
+from .system import Stage, System
+
+_NOOP_MANIFEST = """\
+task = "tensor"
+
+[[inputs]]
+name = "INPUT0"
+datatype = "FP32"
+shape = [-1, 256]
+
+[[outputs]]
+name = "OUTPUT0"
+datatype = "FP32"
+shape = [-1, 256]
+"""
+
+SERVICES = ("gateway", "router", "worker")
+
+
+def missing(*services: str) -> Optional[str]:
+    """Why these services cannot be started; None when they can."""
+    for service in services:
+        if not places.built(f"torchmesh-{service}").is_file():
+            return f"not built: `cargo build --release -p torchmesh-{service}`"
+    return None
+
+
+@dataclass
+class Service:
+    """A running service and where it listens."""
+
+    process: Process
+    address: str
+
+
+class Mesh:
+    """Starts services in a stage, with metrics on and spans exported to a sink."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._sink: Optional[str] = None
+
+    def upstream(self, name: str = "upstream") -> Service:
+        """A trivial upstream."""
+        process = self._stage.start(name, [places.built("torchmesh-echo")])
+        process.wait_for(lambda: "listening on" in process.log.read_text(), 10, "listen")
+        return Service(process, process.log.read_text().split()[-1])
+
+    def gateway(self, name: str, router: str) -> Tuple[Service, List[str]]:
+        """A gateway whose router is at `router`, and what the loader must say to be let in."""
+        folder = self._folder(name)
+        key = "tm_bench_" + secrets.token_hex(24)
+        sha256 = hashlib.sha256(key.encode()).hexdigest()
+        (folder / "keys.toml").write_text(f'[[key]]\nname = "bench"\ntenant = "bench"\nsha256 = "{sha256}"\n')
+        header = folder / "header"
+        header.touch(mode=0o600)
+        header.write_text(f"authorization: Bearer {key}\n")
+        settings = {"keys_file": folder / "keys.toml", "discovery.file": _listing(folder, "router", router)}
+        return self._start("gateway", name, settings), ["--header-file", str(header)]
+
+    def router(self, name: str, worker: str) -> Service:
+        """A router whose worker is at `worker`."""
+        return self._start("router", name, {"discovery.file": _listing(self._folder(name), "worker", worker)})
+
+    def worker(self, name: str, models: Path) -> Service:
+        """A worker with the models in a folder."""
+        return self._start("worker", name, {"models_dir": models})
+
+    def noop_models(self) -> Path:
+        """A model repository with the no-op model."""
+        models = self._folder("models")
+        version = models / "noop" / "1"
+        if not version.is_dir():
+            version.mkdir(parents=True)
+            (models / "noop" / "model.toml").write_text(_NOOP_MANIFEST)
+            command = [places.built("torchmesh-worker"), "export-noop", "--out", version / "model.pt"]
+            done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise StartError(f"torchmesh-worker export-noop ended with {done.returncode}:\n{done.stderr}")
+        return models
+
+    def _start(self, service: str, name: str, settings: Dict[str, object]) -> Service:
+        # Tracing is on, as in a real deployment: what it costs belongs to the figures. Only the log is quieter.
+        self._sink = self._sink or self.upstream("trace-sink").address
+        telemetry = {"telemetry.otlp_endpoint": f"http://{self._sink}", "telemetry.log": "warn"}
+        addresses = {"addr": "127.0.0.1:0", "admin_addr": "127.0.0.1:0"}
+        flags = [word for key, value in {**addresses, **telemetry, **settings}.items() for word in ("--set", f"{key}={value}")]
+        announce = self._stage.folder / f"{name}.json"
+        process = self._stage.start(name, [places.built(f"torchmesh-{service}"), "--announce", announce, *flags])
+        return Service(process, process.announced(announce)["main"])
+
+    def _folder(self, name: str) -> Path:
+        folder = self._stage.folder / name
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+def worker_alone(mesh: Mesh, name: str, models: Path, load: Sequence[str]) -> System:
+    """The row of a worker without gateway and router."""
+    worker = mesh.worker("worker-alone", models)
+    return System(name, {"worker": worker.process}, worker.address, load)
+
+
+def whole(mesh: Mesh, name: str, models: Path, load: Sequence[str]) -> System:
+    """The row of a gateway and a router in front of a worker of their own."""
+    worker = mesh.worker("worker", models)
+    router = mesh.router("router", worker.address)
+    gateway, let_in = mesh.gateway("gateway", router.address)
+    roles = {"gateway": gateway.process, "router": router.process, "worker": worker.process}
+    return System(name, roles, gateway.address, [*load, *let_in])
+
+
+def _listing(folder: Path, service: str, address: str) -> Path:
+    path = folder / "discovery.toml"
+    path.write_text(f'[[instance]]\nservice = "{service}"\nid = "{service}-1"\naddress = "{address}"\n')
+    return path
+
+
+def bench_floor(model: Path, batch: int, sequence: int, seconds: float) -> float:
+    """Sentences a second of forward passes in a loop, in one process, without any server."""
+    numbers = {"--batch": batch, "--sequence": sequence, "--seconds": seconds}
+    command = [places.built("torchmesh-worker"), "bench-floor", "--model-dir", model, *(word for pair in numbers.items() for word in pair)]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, env=dict(os.environ))
+    if done.returncode != 0:
+        raise StartError(f"torchmesh-worker bench-floor ended with {done.returncode}:\n{done.stderr}")
+    return float(json.loads(done.stdout.splitlines()[-1])["sentences_per_second"])

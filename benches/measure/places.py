@@ -1,0 +1,30 @@
+"""Where things are, and what of them is here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BENCHES = ROOT / "benches"
+PEERS = BENCHES / "peers"
+CORES = len(os.sched_getaffinity(0))
+
+sys.path.insert(0, str(PEERS))
+import get as peer_store  # noqa: E402  (a script beside its data, not a package)
+
+
+def built(name: str) -> Path:
+    """The program `name` of this workspace, built or not."""
+    return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / name
+
+
+def mesh_home() -> Path:
+    """Where `make setup` puts the demo models."""
+    return Path(os.environ.get("TORCHMESH_HOME") or ROOT / ".torchmesh").absolute()
+
+
+def peer(name: str) -> Path | None:
+    """A fetched peer's program."""
+    return peer_store.program(name)

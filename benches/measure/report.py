@@ -1,0 +1,153 @@
+"""Says the results: one plain text report."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from statistics import median
+from typing import Iterable, List, Sequence
+
+from . import minilm, places, shell
+from .procstat import peak_mb
+from .rounds import LOADER, Plan, Ratio, Results, cost, middle
+from .system import Absent, Sample, System
+
+# Above this share of the machine in strangers' hands, the figures are worth little.
+_NOISY = 0.05
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> List[str]:
+    """Lines with columns, the first and the last aligned to the left, the figures between them to the right."""
+    cells = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    last = len(head) - 1
+
+    def line(row: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(width) if at in (0, last) else cell.rjust(width) for at, (cell, width) in enumerate(zip(row, widths))).rstrip()
+
+    return [line(cells[0]), "  ".join("-" * width for width in widths), *(line(row) for row in cells[1:])]
+
+
+def machine() -> List[str]:
+    """What this was measured on."""
+    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?")
+    return [f"{places.CORES} cores, {model}, Linux {platform.release()}; everything on loopback; medians over rounds"]
+
+
+def of_shell(results: Results, plan: Plan) -> List[str]:
+    """The suite "shell"."""
+    lines = ["SHELL: a no-op model, one call of 1 KB unary gRPC on h2c at a time from each caller; CPU in microseconds a request"]
+    for callers in plan.callers:
+        lines += ["", f"{_callers(callers, plan)}, {_rounds(plan)}", "", *_shell_table(results, callers)]
+        lines += ["", *_ratio_lines(shell.ratios(results), results, callers), *_worker_line(results, callers)]
+    memory = [f"{role} {peak_mb(process.pid):.0f}" for role, process in _processes(results).items()]
+    return [*lines, "", "peak memory, MB: " + ", ".join(memory)]
+
+
+def _shell_table(results: Results, callers: int) -> List[str]:
+    rows = []
+    for row in results.rows:
+        samples = results.of(row.name, callers)
+        if isinstance(row, Absent):
+            rows.append([row.name, *[""] * 5, row.reason])
+        elif samples:
+            rows.append([row.name, *_speed(samples), f"{middle(samples, cost):.1f}", _others(samples), _by_process(samples)])
+    return table(["system", "RPS", "p50 ms", "p99 ms", "CPU us", "others", "by process"], rows)
+
+
+def _speed(samples: Sequence[Sample]) -> List[str]:
+    rps, p50, p99 = (middle(samples, figure) for figure in (lambda s: s.rps, lambda s: s.p50_ms, lambda s: s.p99_ms))
+    return [f"{rps:,.0f}", f"{p50:.2f}", f"{p99:.2f}"]
+
+
+def _others(samples: Sequence[Sample]) -> str:
+    share = middle(samples, lambda sample: sample.others)
+    return f"{share:.0%}" + ("!" if share > _NOISY else "")
+
+
+def _by_process(samples: Sequence[Sample]) -> str:
+    roles = [role for role in samples[0].cpu_us if role != LOADER]
+    text = " + ".join(f"{role} {middle(samples, lambda sample: cost(sample, role)):.1f}" for role in roles)
+    return f"{text} (loader {middle(samples, lambda sample: cost(sample, LOADER)):.1f}){_failures(samples)}"
+
+
+def _failures(samples: Sequence[Sample]) -> str:
+    failed = sum(sum(sample.errors.values()) for sample in samples)
+    example = next((sample.example for sample in samples if sample.example), "")
+    return f"  {failed} CALLS FAILED: {example}" if failed else ""
+
+
+def _ratio_lines(ratios: Sequence[Ratio], results: Results, callers: int) -> List[str]:
+    rows = []
+    for ratio in ratios:
+        values = ratio.values(results, callers)
+        if values:
+            rows.append([f"{_side(ratio.above)} / {_side(ratio.below)}", *_spread(values), _verdict(median(values), ratio.at_most)])
+    return table(["CPU against CPU", "median", "least", "most", "target"], rows) if rows else ["no peer to compare with"]
+
+
+def _worker_line(results: Results, callers: int) -> List[str]:
+    samples = results.of(shell.WORKER, callers)
+    if not samples or callers != shell.WORKER_CALLERS:
+        return []
+    spent = middle(samples, cost)
+    return ["", f"worker: {spent:.1f} us a request, {_verdict(spent, shell.WORKER_AT_MOST)}"]
+
+
+def _side(side: tuple) -> str:
+    row, role = side
+    return role if role else row
+
+
+def _spread(values: Sequence[float]) -> List[str]:
+    return [f"{value:.2f}" for value in (median(values), min(values), max(values))]
+
+
+def _verdict(value: float, at_most: float | None) -> str:
+    if at_most is None:
+        return ""
+    return f"at most {at_most:.2f}: " + ("reached" if value <= at_most else "MISSED")
+
+
+def of_minilm(results: minilm.Floors, plan: Plan) -> List[str]:
+    """The suite "minilm"."""
+    lines = [f"MINILM: {minilm.SEQUENCE} tokens, one sentence a request; sentences a second"]
+    for callers in plan.callers:
+        batch = min(callers, minilm.MAX_BATCH)
+        floor = results.floor[callers]
+        rows = [[f"forward in a loop, batch {batch}", f"{median(floor):,.1f}", "", "", "1.00", "", f"{min(floor):,.1f} to {max(floor):,.1f}"]]
+        rows += [_minilm_row(results, name, callers) for name in (minilm.WORKER, minilm.MESH)]
+        lines += ["", f"{_callers(callers, plan)}, {_rounds(plan)}", ""]
+        lines += table(["system", "sentences/s", "p50 ms", "p99 ms", "of the floor", "others", ""], rows)
+    return lines
+
+
+def _minilm_row(results: minilm.Floors, name: str, callers: int) -> List[str]:
+    samples, share, target = results.samples[name, callers], results.share(name, callers), minilm.TARGETS.get((name, callers))
+    _, p50, p99 = _speed(samples)
+    verdict = "" if target is None else f"at least {target:.2f}: " + ("reached" if share >= target else "MISSED")
+    return [name, f"{middle(samples, lambda s: s.rps):,.1f}", p50, p99, f"{share:.2f}", _others(samples), verdict + _failures(samples)]
+
+
+def _callers(callers: int, plan: Plan) -> str:
+    connections = min(callers, plan.connections)
+    return f"{callers} caller{'s' * (callers > 1)} on {connections} connection{'s' * (connections > 1)}"
+
+
+def _rounds(plan: Plan) -> str:
+    return f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {plan.seconds:g} s"
+
+
+def _processes(results: Results) -> dict:
+    """Each role's process once: where a role is in several rows, the fullest row's."""
+    systems = [row for row in results.rows if isinstance(row, System)]
+    systems.sort(key=lambda system: len(system.processes))
+    return {role: process for system in systems for role, process in system.processes.items()}
+
+
+def legend() -> List[str]:
+    """What the columns say."""
+    return [
+        "CPU us: user and system time of the row's processes a request, from /proc/PID/stat. others: the share of the machine that other",
+        f"programs took meanwhile; above {_NOISY:.0%} (!) measure again. Ratios are taken round by round.",
+    ]

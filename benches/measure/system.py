@@ -1,0 +1,61 @@
+"""What is measured: an address and the processes behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+from .process import Process
+
+
+@dataclass
+class System:
+    """A system under load."""
+
+    # The name of its row.
+    name: str
+    # Role of each process that works for its answers, in the order of a request's way. The roles are the columns' names.
+    processes: Dict[str, Process]
+    address: str
+    # What the loader is told besides the address, the callers and the time.
+    load: Sequence[str] = ()
+    # A peer that does not run here leaves its row empty; one of ours ends the measurement.
+    is_peer: bool = False
+
+
+@dataclass
+class Absent:
+    """A row that cannot be measured here, and what to do about it."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Sample:
+    """One measurement of one system."""
+
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    # Microseconds of CPU a request, by role; the loader's own under "loader".
+    cpu_us: Dict[str, float]
+    # The share of the machine, 0 to 1, that went to processes that have nothing to do with the measurement.
+    others: float
+    errors: Dict[str, int] = field(default_factory=dict)
+    example: Optional[str] = None
+
+
+@dataclass
+class Stage:
+    """What is up during a suite: everything that was started, to be stopped at its end."""
+
+    folder: Path
+    started: List[Process] = field(default_factory=list)
+
+    def start(self, name: str, command: Sequence[object]) -> Process:
+        """Starts a process that ends with the stage."""
+        process = Process(name, command, self.folder)
+        self.started.append(process)
+        return process

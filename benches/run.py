@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""The standing measurements: what the mesh costs, beside the peers that are installed, in one run and one report.
+
+    make bench                                  everything; about ten minutes
+    python3 benches/run.py --quick              one short round of everything: is it all in place?
+    python3 benches/run.py --suite shell        only what everything but the model costs
+    python3 benches/peers/get.py envoy triton   fetches the peers (90 MB); without them their rows say so
+
+Nothing else should run meanwhile: the column "others" shows what did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+from measure import minilm, places, report, shell
+from measure.load import LoadError
+from measure.process import StartError, stop_all
+from measure.rounds import Plan
+from measure.system import Stage
+
+SUITES = ("shell", "minilm")
+PROGRAMS = ("benches", "gateway", "router", "worker")
+
+
+def main() -> int:
+    """Runs the command line; answers the exit code: 0 measured, 1 something did not start or failed."""
+    options = _options()
+    # So that a SIGTERM stops what was started too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if not options.no_build:
+        _build()
+    if not places.built("torchmesh-loader").is_file():
+        print("torchmesh-benches is not built", file=sys.stderr)
+        return 1
+    lines, raw = report.machine(), {}
+    try:
+        for suite in options.suite:
+            text, raw[suite] = _on_a_stage(_shell if suite == "shell" else _minilm, options)
+            lines += ["", *text]
+    except (StartError, LoadError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    print("\n".join([*lines, "", *report.legend()]))
+    if options.json:
+        options.json.write_text(json.dumps(raw, indent=1))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given twice")
+    parser.add_argument("--quick", action="store_true", help="one round of one second of everything; no figures to quote")
+    parser.add_argument("--rounds", type=_positive(int), default=3, help="rounds, interleaved (default 3)")
+    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 6)")
+    parser.add_argument("--connections", type=_positive(int), default=8, help="connections that many callers share (default 8)")
+    parser.add_argument("--no-build", action="store_true", help="measure the programs that are built already")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE too")
+    options = parser.parse_args()
+    options.suite = options.suite or list(SUITES)
+    return options
+
+
+def _positive(kind: type) -> Any:
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError("must be above 0")
+        return value
+
+    return parse
+
+
+def _build() -> None:
+    """Builds what there is. One that cannot be built shows as a row that is not built, or as it was built last."""
+    for name in PROGRAMS:
+        command = ["cargo", "build", "--release", "--quiet", "--package", f"torchmesh-{name}"]
+        if subprocess.run(command, cwd=places.ROOT, check=False).returncode != 0:
+            print(f"torchmesh-{name} cannot be built; measuring what was built before, if anything was", file=sys.stderr)
+
+
+def _plan(options: argparse.Namespace, callers: Tuple[int, ...], seconds: float) -> Plan:
+    if options.quick:
+        return Plan(callers, options.connections, 1, options.seconds or 1)
+    return Plan(callers, options.connections, options.rounds, options.seconds or seconds)
+
+
+def _on_a_stage(suite, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    """Runs a suite; its processes end with it. Their output is kept only when it fails."""
+    stage = Stage(Path(tempfile.mkdtemp(prefix="torchmesh-bench-")))
+    try:
+        result = suite(stage, options)
+    except (StartError, LoadError):
+        print(f"\nthe output of every process is in {stage.folder}", file=sys.stderr)
+        raise
+    finally:
+        stop_all(stage.started)
+    shutil.rmtree(stage.folder)
+    return result
+
+
+def _shell(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    plan = _plan(options, (1, 64), 4)
+    results = shell.run(stage, plan)
+    return report.of_shell(results, plan), _flat(results.samples)
+
+
+def _minilm(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    reason = minilm.missing()
+    if reason:
+        return [f"MINILM: not measured: {reason}"], None
+    plan = _plan(options, (1, 16, 64), 6)
+    results = minilm.run(stage, plan)
+    return report.of_minilm(results, plan), {"floor": results.floor, "samples": _flat(results.samples)}
+
+
+def _flat(samples: Dict[Tuple[str, int], list]) -> list:
+    return [
+        {"system": name, "callers": callers, "rounds": [dataclasses.asdict(sample) for sample in taken]}
+        for (name, callers), taken in samples.items()
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
