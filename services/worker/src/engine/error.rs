@@ -88,7 +88,7 @@ impl EngineError {
 
 /// The one line of a C++ error that says what went wrong.
 ///
-/// That is the first line, except when the TorchScript interpreter wraps the error: then the first line is a fixed phrase, a trace
+/// That is the first line, except when the `TorchScript` interpreter wraps the error: then the first line is a fixed phrase, a trace
 /// follows, and the reason stands after the name of the exception.
 fn summarise(detail: &str) -> String {
     let mut lines = detail.lines().map(str::trim).filter(|line| !line.is_empty());

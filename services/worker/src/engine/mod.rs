@@ -1,13 +1,17 @@
 //! What runs a model. Everything outside this folder sees the [`Engine`] trait and never libtorch itself.
 
+mod cuda;
 mod device;
 mod error;
+mod torchscript;
 
 use std::path::PathBuf;
 
+pub use cuda::cuda_available;
 pub use device::{Device, UnknownDevice};
 pub use error::EngineError;
 
+use self::torchscript::TorchScript;
 use crate::tensor::Tensor;
 
 /// One loaded model instance. It lives on one executor thread, which loads it, calls it and drops it: libtorch keeps large
@@ -26,7 +30,7 @@ pub trait Engine: Send {
 /// What to load and how.
 #[derive(Clone, Debug)]
 pub struct EngineSpec {
-    /// The model file: a TorchScript archive (`.pt`).
+    /// The model file: a `TorchScript` archive (`.pt`).
     pub artefact: PathBuf,
     /// Where the model runs. Default: [`Device::Auto`].
     pub device: Device,
@@ -43,4 +47,9 @@ impl EngineSpec {
     pub fn new(artefact: impl Into<PathBuf>) -> Self {
         Self { artefact: artefact.into(), device: Device::Auto, intra_op_threads: 1, outputs: Vec::new() }
     }
+}
+
+/// Loads a model: seconds, so never on the async runtime.
+pub fn load(spec: &EngineSpec) -> Result<Box<dyn Engine>, EngineError> {
+    Ok(Box::new(TorchScript::load(spec)?))
 }

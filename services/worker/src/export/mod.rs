@@ -1,0 +1,65 @@
+//! Writing models in the form that the engine reads, without Python.
+
+mod archive;
+mod bert;
+mod command;
+mod config;
+mod fixtures;
+mod trace;
+mod weights;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use command::{ExportArgs, ExportFixtureArgs, ExportNoopArgs};
+pub use fixtures::Fixture;
+
+use self::bert::Bert;
+use self::config::BertConfig;
+use self::trace::save_trace;
+use self::weights::Weights;
+
+/// Why a model could not be exported. The messages are for the person at the command line, so they name files in full.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// A file of the model's directory could not be read, or the result could not be written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// `config.json` describes a model that this exporter does not build.
+    #[error("{}: {problem}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the field's name.
+        problem: String,
+    },
+    /// The weights lack a tensor, or have it in another shape.
+    #[error("the weights do not fit config.json: {0}")]
+    Weights(String),
+    /// libtorch failed.
+    #[error("libtorch failed: {0}")]
+    Torch(#[from] tch::TchError),
+}
+
+/// Turns a Hugging Face directory of a BERT encoder (`config.json` and `model.safetensors`) into `TorchScript` at `out`.
+///
+/// The module takes `input_ids` and `attention_mask`, both `INT64` of any [batch, sequence] up to the model's longest sequence, and
+/// returns the last hidden state, `FP32` [batch, sequence, hidden]. Pooling is left to the worker.
+pub fn encoder(model: &Path, out: &Path) -> Result<(), ExportError> {
+    let config = BertConfig::read(&model.join("config.json"))?;
+    let weights = Weights::read(&model.join("model.safetensors"))?;
+    let bert = Bert::new(&config, &weights)?;
+    // Sizes above 1, and different: a dimension of 1 could be mistaken for one that broadcasts.
+    let example = [(); 2].map(|()| tch::Tensor::ones([2, 3], (tch::Kind::Int64, tch::Device::Cpu)));
+    save_trace("encoder", &example, out, |inputs| Ok(vec![bert.forward(&inputs[0], &inputs[1])?]))
+}
+
+/// Writes a small model for tests and measurements to `out`.
+pub fn fixture(which: Fixture, out: &Path) -> Result<(), ExportError> {
+    which.save(out)
+}
