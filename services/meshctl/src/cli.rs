@@ -102,7 +102,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// How many workers; overrides the file
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) workers: Option<u32>,
     /// One setting of one service, for example worker.threads=1; overrides file and environment; may be repeated
     #[arg(long = "set", value_name = "SERVICE.KEY=VALUE")]

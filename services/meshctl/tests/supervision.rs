@@ -197,6 +197,14 @@ fn programs_that_are_not_built_are_named() {
 }
 
 #[test]
+fn a_mesh_without_a_model_is_not_started() {
+    let stage = Stage::new();
+    fs::remove_dir_all(stage.home().join("models/sample")).unwrap();
+    let up = stage.run(&["up", "--detach"]);
+    assert!(!up.ok && up.err.contains("no model in") && up.err.contains("make setup"), "{}", up.all());
+}
+
+#[test]
 fn the_caller_of_a_detached_up_is_not_held_by_the_mesh() {
     // `output()` returns when every holder of the pipes is gone; a service that had inherited one would keep it open.
     let stage = Stage::new();
@@ -234,7 +242,6 @@ fn json_output_is_one_value_whatever_happens() {
 #[test]
 fn a_call_without_a_mesh_says_how_to_start_one() {
     let stage = Stage::new();
-    fs::create_dir_all(stage.home()).unwrap();
     fs::write(stage.home().join("dev.key"), "tm_dev_x").unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let embed = stage.run(&["embed", "hello", "--gateway", &format!("127.0.0.1:{port}")]);

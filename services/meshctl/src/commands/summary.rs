@@ -11,6 +11,7 @@ use crate::{
     client::{Caller, gateway_url},
     error::{FAILED, Failure, Result},
     home::Home,
+    mesh::preflight::count_models,
     output::{Colour, Screen},
     run_file::RunFile,
 };
@@ -42,7 +43,7 @@ fn text(run: &RunFile, gateway: &str, models: &[Model], curl: &str, home: &Home,
     let others = run.services.iter().filter(|(name, _)| *name != "gateway");
     lines.extend(others.map(|(name, service)| (name.clone(), service.addresses.get("main").cloned().unwrap_or_default())));
     let loaded: Vec<_> = models.iter().map(|model| format!("{} {} ({})", model.name, model.version, model.state.to_lowercase())).collect();
-    let none = || screen.paint(Colour::Yellow, &format!("none; `make setup` puts minilm into {}", shown("models")));
+    let none = || screen.paint(Colour::Yellow, "none yet; `meshctl models` says why");
     lines.push(("models".to_owned(), if loaded.is_empty() { none() } else { loaded.join(", ") }));
     lines.extend([("key".to_owned(), shown("dev.key")), ("logs".to_owned(), shown("logs"))]);
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -51,30 +52,19 @@ fn text(run: &RunFile, gateway: &str, models: &[Model], curl: &str, home: &Home,
     format!("\n{}\n\n{list}\n\nTry it:\n\n  {curl}\n", screen.paint(Colour::Green, "The mesh is ready."))
 }
 
-/// The models, as soon as there are as many ready ones as the home has; what there is, when that takes too long.
+/// The models, as soon as there are as many as the home has. What there is, when that takes too long or the mesh does not say.
 async fn listed(home: &Home, gateway: &str) -> Vec<Model> {
     let expected = count_models(&home.models());
-    if expected == 0 {
-        return Vec::new();
-    }
     let args = ClientArgs { gateway: Some(gateway.to_owned()), key_file: Some(home.dev_key()), timeout: Duration::from_secs(2) };
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let models = match Caller::connect(&args, home).await {
-            Ok(caller) => models::index(&caller).await.unwrap_or_default(),
-            Err(_) => Vec::new(),
-        };
+        let Ok(caller) = Caller::connect(&args, home).await else { return Vec::new() };
+        let Ok(models) = models::index(&caller).await else { return Vec::new() };
         if models.len() >= expected || Instant::now() >= deadline {
             return models;
         }
         sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// How many models are in the repository: folders with a manifest.
-fn count_models(repository: &Path) -> usize {
-    let entries = std::fs::read_dir(repository).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.path().join("model.toml").is_file()).count()
 }
 
 /// The model for the example: minilm if it is there.
@@ -114,15 +104,5 @@ mod tests {
         assert_eq!(words[..3], ["http://127.0.0.1:8080/v1/embeddings", "-H", "Authorization: Bearer tm_dev_x"]);
         let body: serde_json::Value = serde_json::from_str(words[6]).unwrap();
         assert_eq!(body["model"], "minilm");
-    }
-
-    #[test]
-    fn a_folder_without_a_manifest_is_not_a_model() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(count_models(&folder.path().join("absent")), 0);
-        std::fs::create_dir_all(folder.path().join("a")).unwrap();
-        std::fs::create_dir_all(folder.path().join("b")).unwrap();
-        std::fs::write(folder.path().join("b/model.toml"), "").unwrap();
-        assert_eq!(count_models(folder.path()), 1);
     }
 }

@@ -28,7 +28,7 @@ fn overlay_service(plan: &mut Plan, mut table: Table, report: &mut dyn FnMut(&st
         let (least, most, why) = match plan.kind {
             Kind::Gateway => (1, 1, ": a local mesh has one front door"),
             Kind::Router => (1, 16, ""),
-            Kind::Worker => (0, 64, ""),
+            Kind::Worker => (1, 64, ""),
         };
         match u32::from_setting(&value) {
             Ok(count) if (least..=most).contains(&count) => plan.instances = count,

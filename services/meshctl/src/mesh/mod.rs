@@ -188,7 +188,9 @@ impl Plan {
         let name = if self.instances == 1 { service.to_owned() } else { format!("{service}-{number}") };
         let announce = home.announce(&name);
         let own = [OsString::from("--announce"), announce.clone().into_os_string()];
-        let arguments = self.arguments(home).into_iter().chain(own).collect();
+        // The others know a worker by this name; before the user's own flags, which win.
+        let known_as = if self.kind == Kind::Worker { vec!["--set".into(), format!("instance={name}").into()] } else { Vec::new() };
+        let arguments = known_as.into_iter().chain(self.arguments(home)).chain(own).collect();
         Instance { log: home.log(&name), kind: self.kind, arguments, announce, name }
     }
 }
@@ -271,7 +273,7 @@ mod tests {
             (worker.log.as_path(), worker.announce.as_path()),
             (Path::new("/mesh/logs/worker-2.log"), Path::new("/mesh/announce/worker-2.json"))
         );
-        let words = ["--config", "/mesh/config/worker.toml", "--set", "threads=1", "--announce", "/mesh/announce/worker-2.json"];
-        assert_eq!(worker.arguments, words.map(OsString::from));
+        let words = "--set instance=worker-2 --config /mesh/config/worker.toml --set threads=1 --announce /mesh/announce/worker-2.json";
+        assert_eq!(worker.arguments, words.split(' ').map(OsString::from).collect::<Vec<_>>());
     }
 }

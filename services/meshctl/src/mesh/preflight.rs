@@ -9,7 +9,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{Mesh, Plan};
+use super::{Kind, Mesh, Plan};
 use crate::{
     error::{FAILED, Failure, Result, UNAVAILABLE, USAGE},
     home::{Home, replace},
@@ -27,6 +27,7 @@ pub(crate) fn bin_dir(given: Option<&Path>) -> Result<PathBuf> {
 /// Checks everything, and writes the settings where the services will read them.
 pub(crate) async fn check(mesh: &Mesh, home: &Home, bin_dir: &Path) -> Result<()> {
     programs(mesh, bin_dir)?;
+    mesh.services.iter().filter(|plan| plan.kind == Kind::Worker).try_for_each(models)?;
     for plan in &mesh.services {
         let text = format!("# Written by `meshctl up`, which replaces it each time. Change mesh.toml instead.\n{}", plan.settings);
         replace(&home.config(plan.kind.name()), &text, 0o600)?;
@@ -45,10 +46,26 @@ fn programs(mesh: &Mesh, bin_dir: &Path) -> Result<()> {
     Err(Failure::new(FAILED, problem).help("`make build` builds every service; --bin-dir names another folder"))
 }
 
+/// A mesh without a model would never be ready.
+fn models(worker: &Plan) -> Result<()> {
+    let Some(folder) = worker.setting("models_dir", |name| std::env::var(name).ok()).map(PathBuf::from) else { return Ok(()) };
+    if count_models(&folder) > 0 {
+        return Ok(());
+    }
+    let problem = format!("there is no model in {}", folder.display());
+    Err(Failure::new(FAILED, problem).help("`make setup` puts the demo model there; a model is a folder with a model.toml"))
+}
+
+/// How many models are in a repository: folders with a manifest.
+pub(crate) fn count_models(repository: &Path) -> usize {
+    let entries = std::fs::read_dir(repository).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().join("model.toml").is_file()).count()
+}
+
 /// Lets every service check its own settings, and reports what any of them found.
 async fn settings(mesh: &Mesh, home: &Home, bin_dir: &Path) -> Result<()> {
     let mut checks = Vec::new();
-    for plan in mesh.services.iter().filter(|plan| plan.instances > 0) {
+    for plan in &mesh.services {
         let mut command = Command::new(bin_dir.join(plan.kind.program()));
         command.args(plan.arguments(home)).arg("--check").stdin(Stdio::null()).kill_on_drop(true);
         checks.push((plan.kind.program(), tokio::spawn(async move { command.output().await })));
@@ -83,4 +100,19 @@ fn ports(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_a_manifest_is_not_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(count_models(&folder.path().join("absent")), 0);
+        std::fs::create_dir_all(folder.path().join("a")).unwrap();
+        std::fs::create_dir_all(folder.path().join("b")).unwrap();
+        std::fs::write(folder.path().join("b/model.toml"), "").unwrap();
+        assert_eq!(count_models(folder.path()), 1);
+    }
 }

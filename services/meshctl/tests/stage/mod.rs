@@ -49,6 +49,9 @@ impl Stage {
             let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_service.py");
             symlink(fake, stage.bin_dir().join(format!("torchmesh-{service}"))).unwrap();
         }
+        let model = stage.home().join("models/sample");
+        fs::create_dir_all(&model).unwrap();
+        fs::write(model.join("model.toml"), "task = \"embed\"\n").unwrap();
         stage
     }
 

@@ -1,0 +1,100 @@
+# torchmesh: `make help` lists what there is. Everything here can be run again at any time; what is done already takes no time.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Where things are. The services read the same variables.
+STATE := $(or $(TORCHMESH_HOME),.torchmesh)
+CACHE := $(or $(TORCHMESH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/torchmesh)
+BIN := $(or $(CARGO_TARGET_DIR),target)/release
+PYTHON ?= python3
+CLIENTS := $(CACHE)/clients-venv
+
+# Where minilm comes from, and where the workers find it.
+MINILM_SOURCE := $(CACHE)/models/all-MiniLM-L6-v2
+MINILM := $(STATE)/models/minilm
+
+SERVICES := -p torchmesh-gateway -p torchmesh-router -p torchmesh-worker -p torchmesh-meshctl
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## "; print "Usage: make TARGET" } \
+	  /^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nExamples:\n  make run DETACH=1 WORKERS=2    two workers, in the background\n  make run CONFIG=mesh.toml      your own settings (docs/configuration.md)\n  make test ARGS="-p torchmesh-router retry"    only these tests\n'
+
+.PHONY: run
+run: setup ## Start the mesh; Ctrl-C stops it (DETACH=1: in the background; WORKERS=n; CONFIG=mesh.toml)
+	@$(BIN)/meshctl up $(if $(filter-out 0,$(DETACH)),--detach) $(if $(WORKERS),--workers $(WORKERS)) $(if $(CONFIG),--config $(CONFIG))
+
+.PHONY: stop
+stop: ## Stop the mesh that runs in the background
+	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down; else echo "nothing is built, so nothing is running"; fi
+
+.PHONY: test
+test: setup clients ## Run every test (ARGS: arguments for cargo test instead of --workspace)
+	@$(PYTHON) -m unittest discover -s setup/tests
+	cargo build --release --workspace --bins
+	TORCHMESH_CLIENTS=$(CLIENTS) cargo test --release $(if $(ARGS),$(ARGS),--workspace)
+	@echo "make test: every test passed"
+
+.PHONY: bench
+bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers where they are installed (ARGS: see benches/run.py --help)
+	$(PYTHON) benches/run.py $(ARGS)
+
+.PHONY: lint
+lint: tools clients ## Check form, lints, protos, licences and known vulnerabilities
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	$(CLIENTS)/bin/buf lint
+	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing; installing it, which takes some minutes, once"; cargo install cargo-deny --locked --quiet; }
+	cargo deny check
+
+.PHONY: setup
+setup: tools ## Fetch libtorch and the demo model, build the services, export the model
+	@$(PYTHON) setup/fetch.py libtorch --home .torchmesh
+	@$(PYTHON) setup/fetch.py minilm
+	@$(MAKE) build
+	@$(MAKE) $(MINILM)/1/model.pt $(MINILM)/1/tokenizer.json $(MINILM)/model.toml
+
+.PHONY: build
+build: ## Build the services (release; there is no other profile)
+	cargo build --release $(SERVICES)
+
+# The model as TorchScript: made by the worker itself, without Python's torch. Made again when the source or the exporter changed.
+$(MINILM)/1/model.pt: $(MINILM_SOURCE)/.installed.json $(wildcard services/worker/src/export/*.rs)
+	@mkdir -p $(@D)
+	@echo "exporting minilm"
+	@$(BIN)/torchmesh-worker export $(MINILM_SOURCE) --out $@.draft
+	@mv $@.draft $@
+
+$(MINILM)/1/tokenizer.json: $(MINILM_SOURCE)/.installed.json
+	@mkdir -p $(@D)
+	@cp $(MINILM_SOURCE)/tokenizer.json $@
+
+# Yours once it is there: it is not overwritten.
+$(MINILM)/model.toml: | setup/models/minilm/model.toml
+	@cp setup/models/minilm/model.toml $@
+
+# What the tests call the mesh with: other people's clients, as they are.
+.PHONY: clients
+clients: $(CLIENTS)/.installed
+
+$(CLIENTS)/.installed: tests/clients/requirements.txt
+	@echo "installing the client packages that the tests use"
+	@rm -rf $(CLIENTS) && mkdir -p $(CACHE)
+	@$(PYTHON) -m venv $(CLIENTS) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(CLIENTS)
+	@if [ -x $(CLIENTS)/bin/pip ]; then pip=$(CLIENTS)/bin/pip; else pip="$(PYTHON) -m pip --python $(CLIENTS)/bin/python"; fi; \
+	  $$pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Clear words about what is missing, before anything fails in its own words.
+.PHONY: tools
+tools:
+	@missing=; \
+	say() { echo "missing: $$1" >&2; missing=yes; }; \
+	command -v cargo >/dev/null || say "cargo and rustc: install Rust, for example from https://rustup.rs"; \
+	command -v $(PYTHON) >/dev/null || say "$(PYTHON): install Python 3.9 or later"; \
+	command -v $${CXX:-c++} >/dev/null || say "$${CXX:-c++}: install a C++ compiler, for example the package g++ or clang"; \
+	if [ -n "$$missing" ]; then exit 1; fi; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9))' || { echo "$(PYTHON) is older than 3.9; PYTHON=... names another" >&2; exit 1; }
