@@ -22,12 +22,17 @@ pub(crate) struct Pump {
     stream: SendStream<Bytes>,
     /// Data for which the endpoint has no window yet.
     waiting: Option<Bytes>,
+    begun: bool,
     finished: bool,
 }
 
+/// A first frame up to this size is handed over without asking for window. A new stream has none until its headers have left, and asking
+/// would send headers and message in two writes; what `h2` may have to hold for it is bounded by one such frame a call.
+const FIRST_FRAME: usize = 16 << 10;
+
 impl Pump {
     pub(crate) fn new(stream: SendStream<Bytes>) -> Self {
-        Self { stream, waiting: None, finished: false }
+        Self { stream, waiting: None, begun: false, finished: false }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -55,6 +60,9 @@ impl Pump {
     }
 
     fn offer(&mut self, data: Bytes, last: bool) -> Result<(), PumpError> {
+        if !std::mem::replace(&mut self.begun, true) && data.len() <= FIRST_FRAME {
+            return self.send(data, last);
+        }
         self.stream.reserve_capacity(data.len());
         if self.stream.capacity() < data.len() {
             self.waiting = Some(data);

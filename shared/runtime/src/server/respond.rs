@@ -40,7 +40,7 @@ where
         return;
     }
     if let Ok(stream) = reply.send_response(head, false) {
-        let mut sending = pin!(Sending { stream, body, waiting: None });
+        let mut sending = pin!(Sending { stream, body, waiting: None, begun: false });
         poll_fn(|cx| sending.as_mut().poll(cx)).await;
     }
 }
@@ -53,8 +53,13 @@ pin_project_lite::pin_project! {
         body: B,
         // Data for which the caller has no window yet.
         waiting: Option<Bytes>,
+        begun: bool,
     }
 }
+
+/// A first frame up to this size is handed over without asking for window, which most answers never need; what `h2` may have to hold for
+/// it is bounded by one such frame a call.
+const FIRST_FRAME: usize = 16 << 10;
 
 impl<B> Sending<B>
 where
@@ -82,10 +87,12 @@ where
         let this = self.project();
         match frame.map(|frame| frame.map(Frame::into_data)) {
             Some(Ok(Ok(data))) => {
-                this.stream.reserve_capacity(data.len());
-                if this.stream.capacity() < data.len() {
-                    *this.waiting = Some(data);
-                    return true;
+                if std::mem::replace(this.begun, true) || data.len() > FIRST_FRAME {
+                    this.stream.reserve_capacity(data.len());
+                    if this.stream.capacity() < data.len() {
+                        *this.waiting = Some(data);
+                        return true;
+                    }
                 }
                 let last = this.body.is_end_stream();
                 this.stream.send_data(data, last).is_ok() && !last
