@@ -132,6 +132,12 @@ pin_project_lite::pin_project! {
     }
 }
 
+impl<B> From<B> for Timed<B> {
+    fn from(body: B) -> Self {
+        Self { body, timer: None }
+    }
+}
+
 impl<B: Default> Default for Timed<B> {
     fn default() -> Self {
         Self { body: B::default(), timer: None }

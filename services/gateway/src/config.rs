@@ -1,0 +1,76 @@
+//! The gateway's settings.
+
+use std::{path::PathBuf, time::Duration};
+
+use torchmesh_layers::deadline::Allowance;
+use torchmesh_relay::RetrySettings;
+use torchmesh_runtime::{
+    config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
+    process::ServiceSettings,
+};
+
+/// All settings, with their defaults in [`Self::read`].
+#[derive(Debug, Clone)]
+pub struct GatewayConfig {
+    /// Where it listens: `addr` (127.0.0.1:8080), `admin_addr` (127.0.0.1:9080), `threads`, `tls`, `limits`.
+    pub server: ServerSettings,
+    /// `drain`.
+    pub drain: DrainSettings,
+    /// `telemetry`.
+    pub telemetry: TelemetrySettings,
+    /// `discovery.file`: TOML list of instances; the gateway uses those of the service `router`. Required.
+    pub discovery_file: PathBuf,
+    /// `keys_file`: TOML list of API keys' hashes, read again when it changes. Required.
+    pub keys_file: PathBuf,
+    /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED (429). Default 8192.
+    pub max_in_flight: usize,
+    /// `limits.default_timeout` (60s), for calls that do not say, and `limits.max_timeout` (1h), for those that ask for more.
+    pub allowance: Allowance,
+    /// `retry.max_attempts` (3), `retry.budget_ratio` (0.2), `retry.budget_reserve` (1000 retries), `retry.keep_bytes` (1MiB a call).
+    pub retry: RetrySettings,
+}
+
+impl GatewayConfig {
+    /// Reads the settings; every mistake is reported.
+    pub fn read(s: &mut Section) -> Self {
+        let drain = DrainSettings::read(s);
+        let telemetry = TelemetrySettings::read(s);
+        let discovery_file = s.section("discovery", |s| s.required::<PathBuf>("file")).unwrap_or_default();
+        let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
+        let retry = s.section("retry", |s| read_retry(s));
+        let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
+            let allowance = Allowance {
+                default: s.or("default_timeout", Duration::from_secs(60)),
+                max: s.or("max_timeout", Duration::from_secs(3600)),
+            };
+            (s.or("max_in_flight", 8192), allowance)
+        });
+        Self { server, drain, telemetry, discovery_file, keys_file, max_in_flight, allowance, retry }
+    }
+}
+
+fn read_retry(s: &mut Section) -> RetrySettings {
+    let retry = RetrySettings {
+        max_attempts: s.or("max_attempts", 3),
+        budget_ratio: s.or("budget_ratio", 0.2),
+        budget_reserve: s.or("budget_reserve", 1000),
+        keep_bytes: s.or("keep_bytes", ByteSize::mib(1)).0,
+    };
+    s.check(retry.max_attempts >= 1, "max_attempts", "must be at least 1: the first try counts");
+    s.check((0.0..=1.0).contains(&retry.budget_ratio), "budget_ratio", "must be from 0 to 1");
+    retry
+}
+
+impl ServiceSettings for GatewayConfig {
+    fn server(&self) -> &ServerSettings {
+        &self.server
+    }
+
+    fn drain(&self) -> DrainSettings {
+        self.drain
+    }
+
+    fn telemetry(&self) -> &TelemetrySettings {
+        &self.telemetry
+    }
+}

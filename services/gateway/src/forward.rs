@@ -1,0 +1,112 @@
+//! The innermost service: gRPC calls go on to a router, everything else is answered here.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{Router, body::Body as OwnBody};
+use bytes::Bytes;
+use http::{Request, Response, request::Parts};
+use http_body::Body;
+use torchmesh_api::{
+    error::ApiError,
+    ids::ModelName,
+    method::{self, Method},
+};
+use torchmesh_layers::call::{CallContext, ServedModel};
+use torchmesh_relay::{Answer, BoxError, Call, Source, outgoing};
+use tower::{Service, ServiceExt as _};
+
+use crate::mesh::Mesh;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    mesh: Mesh,
+    max_message: usize,
+    own: Router,
+}
+
+impl Forward {
+    /// One data thread's.
+    pub fn new(mesh: Mesh, max_message: usize, own: Router) -> Self {
+        Self { mesh, max_message, own }
+    }
+}
+
+async fn pass_on<B>(mesh: Mesh, max_message: usize, method: Method, parts: Parts, body: B) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let mut source = Source::new(body, mesh.relay.keep_bytes());
+    // Refused here, a message that is none or is too large costs the mesh nothing. Whether the model exists is for the router to say.
+    let model = match method.names_a_model {
+        true => source.peek(max_message, |routing| ModelName::parse(routing.name).ok()).await?,
+        false => None,
+    };
+    let call = outbound(method, parts, source);
+    let routers = mesh.routers.load();
+    let mut response = mesh.relay.send(call, &routers).await?;
+    // Only a router that found the model makes its name a label: made-up names must not grow the metrics.
+    if let (Some(model), true) = (model, is_ok(&response)) {
+        response.extensions_mut().insert(ServedModel(model));
+    }
+    Ok(response.map(Answer::Relayed))
+}
+
+fn is_ok<B>(response: &Response<B>) -> bool {
+    !response.headers().contains_key(torchmesh_api::headers::GRPC_STATUS)
+}
+
+fn outbound<B>(method: Method, parts: Parts, source: Source<B>) -> Call<B> {
+    let context = parts.extensions.get::<CallContext>();
+    let deadline = context.and_then(|context| context.deadline);
+    let path = outgoing::path(&parts.uri);
+    let mut headers = parts.headers;
+    outgoing::strip_hop(&mut headers);
+    headers.remove(http::header::COOKIE);
+    if let Some(context) = context {
+        context.write(&mut headers);
+    }
+    Call { path, headers, deadline, streaming: method.streaming, source }
+}
+
+impl<B> Service<Request<B>> for Forward
+where
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<BoxError> + Send,
+{
+    type Response = Response<Answer<B, OwnBody>>;
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ApiError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ApiError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match method::find(request.uri().path()) {
+            Some(method) => {
+                let (parts, body) = request.into_parts();
+                Box::pin(pass_on(self.mesh.clone(), self.max_message, method, parts, body))
+            }
+            None => Box::pin(own_answer(self.own.clone(), request)),
+        }
+    }
+}
+
+async fn own_answer<B>(own: Router, request: Request<B>) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let answered: Result<_, Infallible> = own.oneshot(request.map(OwnBody::new)).await;
+    match answered {
+        Ok(response) => Ok(response.map(Answer::Own)),
+        Err(never) => match never {},
+    }
+}

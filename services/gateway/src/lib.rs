@@ -1,0 +1,66 @@
+//! The gateway: who may call.
+//!
+//! gRPC calls are passed on to a router as the bytes that arrived ([`forward`]); the HTTP doors ([`openai`], [`health`]) turn JSON into a
+//! call of ours and the answer back. In front of both stands [`auth`].
+
+pub mod auth;
+pub mod config;
+pub mod forward;
+pub mod health;
+pub mod keys;
+pub mod mesh;
+pub mod openai;
+pub mod stack;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use torchmesh_discovery::{Discovery as _, Instances, StaticFile};
+use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
+use torchmesh_relay::{Endpoint, Endpoints, Relay};
+use torchmesh_runtime::{
+    grpc,
+    process::{Context, StartError},
+    server::Incoming,
+};
+
+use crate::{auth::Keyring, config::GatewayConfig, forward::Forward, mesh::Mesh, stack::Stack};
+
+/// The routers, as every call reads them.
+pub type Routers = ArcSwap<Vec<Arc<Endpoint>>>;
+
+/// Joins the parts: gives what makes each data thread's service.
+pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
+    let threads = config.server.thread_count();
+    let keyring = Keyring::open(&config.keys_file, context)?;
+    let mut watched = StaticFile::open(&config.discovery_file)?.watch("router");
+    let endpoints = Endpoints::new(threads);
+    let routers = Arc::new(Routers::from_pointee(listed(&endpoints, &watched.borrow_and_update())));
+    let (shared, readiness) = (Arc::clone(&routers), context.readiness.clone());
+    readiness.set(!routers.load().is_empty());
+    context.control.spawn(async move {
+        while watched.changed().await.is_ok() {
+            let now = listed(&endpoints, &watched.borrow_and_update());
+            readiness.set(!now.is_empty());
+            shared.store(Arc::new(now));
+        }
+    });
+
+    let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
+    let capacity = Capacity::new(config.max_in_flight);
+    let relays = Relay::for_threads(threads, config.retry);
+    let (max_message, context) = (config.server.max_message.0, context.clone());
+    let own_grpc = grpc::standard_routes(&context);
+    Ok(move |thread: usize| {
+        let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
+        let http = openai::routes(mesh.clone(), max_message).merge(health::routes(mesh.clone(), context.readiness.clone(), context.drain.clone()));
+        let own = own_grpc.clone().into_axum_router().merge(http).fallback(health::no_such_path);
+        let forward = Forward::new(mesh, max_message, own);
+        stack::assemble(forward, &keyring, &metrics, &capacity, config.allowance)
+    })
+}
+
+fn listed(endpoints: &Endpoints, instances: &Instances) -> Vec<Arc<Endpoint>> {
+    let pairs: Vec<_> = instances.iter().map(|instance| (instance.id.clone(), instance.addr)).collect();
+    endpoints.update(&pairs)
+}

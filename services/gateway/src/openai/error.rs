@@ -1,0 +1,59 @@
+//! Errors in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`, all four always present.
+
+use axum::{
+    Json,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use torchmesh_api::error::{ApiError, ErrorKind};
+
+/// The answer for an error; `param` names the wrong field, where there is one.
+pub fn render(error: &ApiError, param: Option<&str>) -> Response {
+    let (kind, code) = names(error.kind);
+    let body = json!({ "error": { "message": error.message, "type": kind, "param": param, "code": code } });
+    let mut response = (error.kind.http(), Json(body)).into_response();
+    if let Some(wait) = error.retry_after {
+        // Whole seconds are all that the header can say (RFC 9110, section 10.2.3); less than one still means "not at once".
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// OpenAI's `type` and `code`.
+fn names(kind: ErrorKind) -> (&'static str, &'static str) {
+    match kind {
+        ErrorKind::InvalidArgument => ("invalid_request_error", "invalid_value"),
+        ErrorKind::TooLarge => ("invalid_request_error", "request_too_large"),
+        ErrorKind::Unauthenticated => ("invalid_request_error", "invalid_api_key"),
+        ErrorKind::PermissionDenied => ("invalid_request_error", "permission_denied"),
+        ErrorKind::NotFound => ("invalid_request_error", "not_found"),
+        ErrorKind::Unimplemented => ("invalid_request_error", "unsupported"),
+        ErrorKind::ResourceExhausted => ("rate_limit_error", "overloaded"),
+        ErrorKind::Unavailable => ("server_error", "unavailable"),
+        ErrorKind::DeadlineExceeded => ("server_error", "timeout"),
+        ErrorKind::Cancelled => ("server_error", "cancelled"),
+        ErrorKind::Internal => ("server_error", "internal"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_four_fields_are_there_and_the_wait_is_rounded_up() {
+        let error = ApiError::new(ErrorKind::ResourceExhausted, "full").retry_after(Duration::from_millis(1200));
+        let response = render(&error, None);
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body, json!({ "error": { "message": "full", "type": "rate_limit_error", "param": null, "code": "overloaded" } }));
+    }
+}

@@ -1,0 +1,53 @@
+//! The order of the layers.
+
+use axum::body::Body as OwnBody;
+use http::Response;
+use torchmesh_api::{error::ApiError, trace::TraceContext};
+use torchmesh_layers::{
+    deadline::{Allowance, Deadline, Timed},
+    errors::{self, Door, Errors},
+    observe::{CallMetrics, Observe, Tracing},
+    shed::{Capacity, Held, Shed},
+};
+use torchmesh_relay::Answer;
+use torchmesh_runtime::telemetry;
+
+use crate::{
+    auth::{Auth, Keyring},
+    forward::Forward,
+    openai,
+};
+
+/// The body of every answer.
+type Body<B> = Held<Timed<Answer<B, OwnBody>>>;
+
+/// One data thread's service; `B` is the body of a request.
+pub type Stack<B> = Observe<Errors<Auth<Shed<Deadline<Forward>>>, Body<B>>>;
+
+/// Puts the layers around the innermost service, from the inside out.
+pub fn assemble<B>(forward: Forward, keyring: &Keyring, metrics: &CallMetrics, capacity: &Capacity, allowance: Allowance) -> Stack<B> {
+    // Innermost, so that a call that was refused needs no timer.
+    let timed = Deadline::new(forward, allowance);
+    // Behind the key check: whoever has no key must not be able to fill the gateway's places.
+    let shed = Shed::new(timed, capacity.clone());
+    // Before anything reads the body: an unknown caller's bytes are never looked at.
+    let known = Auth::new(shed, keyring.clone());
+    // Around all that can fail: one place where an error becomes an answer, in the form that the caller's door speaks.
+    let answered = Errors::new(known, render);
+    // Outermost: it sees every call, refused ones too, until the last byte has left.
+    Observe::new(answered, metrics.clone(), Tracing { sample: telemetry::sample, open: open_span })
+}
+
+fn render<B>(error: ApiError, door: Door) -> Response<Body<B>> {
+    match door {
+        Door::Grpc => errors::grpc(error),
+        Door::Http => openai::render(&error, None).map(|body| Held::from(Timed::from(Answer::Own(body)))),
+    }
+}
+
+fn open_span(trace: &TraceContext) -> (tracing::Span, TraceContext) {
+    let span =
+        torchmesh_runtime::remote_span!(trace, "gateway.call", otel.kind = "server", rpc.system = "grpc", rpc.grpc.status_code = tracing::field::Empty);
+    let next = telemetry::outgoing(&span, trace);
+    (span, next)
+}
