@@ -1,4 +1,75 @@
 //! The worker: runs models.
+//!
+//! A call's way: [`stack`] (trace, deadline) → [`handlers`] → [`admission`] (a bounded queue) → [`batching`] (which rows run together) →
+//! [`executor`] (an OS thread) → [`engine`] (libtorch), and back.
 
+pub mod admission;
+pub mod batching;
+pub mod config;
 pub mod engine;
+pub mod executor;
+pub mod export;
+pub mod handlers;
+pub mod infer;
+pub mod manifest;
+pub mod metrics;
+pub mod models;
+pub mod stack;
+pub mod stats;
 pub mod tensor;
+pub mod text;
+
+#[cfg(test)]
+mod testing;
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use torchmesh_runtime::{
+    grpc,
+    process::{Context, StartError},
+};
+
+use crate::{
+    config::WorkerConfig,
+    executor::EngineLoader,
+    handlers::Front,
+    metrics::WorkerMetrics,
+    models::{LoadContext, Registry, scan},
+    stack::Stack,
+    text::TokeniserPool,
+};
+
+/// Builds the worker: begins to load the models, and gives what makes a data thread's service.
+///
+/// Readiness follows the models (see [`Registry::is_ready`]). The error says which setting to change.
+pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) -> Stack + Send + Sync + use<>, StartError> {
+    let front = open(config, context, Arc::new(engine::load))?;
+    let routes = grpc::standard_routes(context);
+    let max_message = config.server.max_message.0;
+    Ok(move |_| Stack::new(&front, routes.clone(), max_message))
+}
+
+/// Everything behind the handlers, with any engine.
+fn open(config: &WorkerConfig, context: &Context, load: EngineLoader) -> Result<Arc<Front>, StartError> {
+    let metrics = context.metrics.register(WorkerMetrics::register);
+    let dir = &config.models_dir;
+    let found = scan(dir).map_err(|error| format!("the model repository {} cannot be read: {error}; make it, or set models_dir", dir.display()))?;
+    if found.is_empty() {
+        tracing::warn!(models_dir = %dir.display(), "the model repository is empty, so the worker will not become ready");
+    }
+    let registry: Arc<OnceLock<Weak<Registry>>> = Arc::default();
+    let settled = {
+        let (registry, context) = (Arc::clone(&registry), context.clone());
+        move || {
+            let ready = registry.get().and_then(Weak::upgrade).is_some_and(|registry| registry.is_ready());
+            context.readiness.set(ready && !context.drain.is_draining());
+        }
+    };
+    let settled = Arc::new(settled);
+    let load = LoadContext { load, settled: settled.clone() };
+    let loaded = Arc::new(Registry::load(found, &metrics, &load)?);
+    // A model that settled before this line found no registry, so the question is asked once more.
+    let _ = registry.set(Arc::downgrade(&loaded));
+    settled();
+    Ok(Arc::new(Front { registry: loaded, tokenisers: TokeniserPool::start(config.tokenizer_threads)? }))
+}

@@ -1,3 +1,48 @@
-//! The worker's program.
+//! The worker's program: serves models, and makes the files that it serves.
 
-fn main() {}
+use std::{error::Error, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use torchmesh_runtime::{config::ConfigArgs, process};
+use torchmesh_worker::{config::WorkerConfig, export};
+
+/// Runs PyTorch models and answers for them over gRPC.
+#[derive(Parser)]
+#[command(name = "torchmesh-worker", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(flatten)]
+    serve: ConfigArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the model repository (what happens without a subcommand, too)
+    Serve(ConfigArgs),
+    Export(export::ExportArgs),
+    ExportNoop(export::ExportNoopArgs),
+    ExportFixture(export::ExportFixtureArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
+        Command::Serve(args) => {
+            process::run("worker", &args, WorkerConfig::read, |config, context| torchmesh_worker::build(&config, context))
+        }
+        Command::Export(args) => finish(args.run()),
+        Command::ExportNoop(args) => finish(args.run()),
+        Command::ExportFixture(args) => finish(args.run()),
+    }
+}
+
+fn finish(outcome: Result<(), impl Error>) -> ExitCode {
+    outcome.map_or_else(
+        |error| {
+            eprintln!("torchmesh-worker: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}

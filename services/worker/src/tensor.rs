@@ -104,10 +104,7 @@ impl FromStr for Datatype {
     type Err = UnknownDatatype;
 
     fn from_str(name: &str) -> Result<Self, UnknownDatatype> {
-        Self::ALL
-            .into_iter()
-            .find(|datatype| datatype.name() == name)
-            .ok_or_else(|| UnknownDatatype(name.chars().take(32).collect()))
+        Self::ALL.into_iter().find(|datatype| datatype.name() == name).ok_or_else(|| UnknownDatatype(name.chars().take(32).collect()))
     }
 }
 
@@ -152,12 +149,51 @@ impl Tensor {
         self.shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(usize::try_from(dim).ok()?))
     }
 
+    /// Cuts a consistent tensor before row `rows` (of the first dimension) without copying; both halves share its bytes.
+    pub fn split_rows(&self, rows: usize) -> (Self, Self) {
+        let total = self.shape.first().map_or(0, |&dim| usize::try_from(dim).unwrap_or(0));
+        let at = match self.datatype.element_size() {
+            Some(_) if total > 0 => self.data.len() / total * rows.min(total),
+            Some(_) => 0,
+            None => self.bytes_offset(self.elements().unwrap_or(0).checked_div(total).unwrap_or(0) * rows),
+        };
+        let part = |rows: usize, data| {
+            let mut shape = self.shape.clone();
+            if let Some(first) = shape.first_mut() {
+                *first = i64::try_from(rows).unwrap_or(i64::MAX);
+            }
+            Self { datatype: self.datatype, shape, data }
+        };
+        (part(rows.min(total), self.data.slice(..at)), part(total.saturating_sub(rows), self.data.slice(at..)))
+    }
+
+    /// Where element `index` of a `BYTES` tensor begins.
+    fn bytes_offset(&self, index: usize) -> usize {
+        bytes_elements(&self.data).take(index).map_while(|element| Some(element?.len() + 4)).sum()
+    }
+
     /// Whether the data is exactly as long as shape and datatype say. Always false for `BYTES`, whose length only a walk
     /// through the elements can tell.
     pub fn is_consistent(&self) -> bool {
         let expected = self.elements().zip(self.datatype.element_size()).and_then(|(count, size)| count.checked_mul(size));
         expected == Some(self.data.len())
     }
+}
+
+/// The elements of a `BYTES` tensor; `None` in place of one that the data ends in.
+pub fn bytes_elements(data: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+    let mut rest = data;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let element = rest.split_first_chunk::<4>().and_then(|(length, after)| {
+            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+            Some((after.get(..length)?, after.get(length..)?))
+        });
+        rest = element.map_or(&[], |(_, after)| after);
+        Some(element.map(|(found, _)| found))
+    })
 }
 
 #[cfg(test)]
@@ -188,5 +224,22 @@ mod tests {
         assert_eq!(Tensor::from_f32s([3], &values).to_f32s(), Some(values.to_vec()));
         assert_eq!(Tensor::from_i64s([2], &[-1, i64::MAX]).to_i64s(), Some(vec![-1, i64::MAX]));
         assert_eq!(Tensor::from_i64s([1], &[1]).to_f32s(), None);
+    }
+
+    #[test]
+    fn a_tensor_is_cut_between_rows() {
+        let (front, back) = Tensor::from_i64s([3, 2], &[1, 2, 3, 4, 5, 6]).split_rows(1);
+        assert_eq!((front, back), (Tensor::from_i64s([1, 2], &[1, 2]), Tensor::from_i64s([2, 2], &[3, 4, 5, 6])));
+        let words = Bytes::from_static(b"\x01\0\0\0a\x03\0\0\0bcd\0\0\0\0");
+        let (front, back) = Tensor { datatype: Datatype::Bytes, shape: vec![3], data: words }.split_rows(2);
+        assert_eq!((front.data.len(), back.data.len(), back.shape[0]), (12, 4, 1));
+    }
+
+    #[test]
+    fn a_bytes_tensor_that_ends_in_an_element_is_seen() {
+        let elements = |data: &'static [u8]| bytes_elements(data).collect::<Vec<_>>();
+        assert_eq!(elements(b"\x01\0\0\0a\0\0\0\0"), [Some(&b"a"[..]), Some(b"")]);
+        assert_eq!(elements(b"\x05\0\0\0a"), [None]);
+        assert_eq!(elements(b"\x01\0"), [None]);
     }
 }

@@ -1,0 +1,93 @@
+//! Who gets in and who waits: a bounded queue from which executors take batches.
+
+mod queue;
+mod state;
+mod ticket;
+
+use std::time::Instant;
+
+use crate::tensor::Tensor;
+
+pub use queue::{Queue, QueueSettings, deadline_exceeded};
+pub use ticket::{Pending, Ticket};
+
+/// A request as it enters the queue.
+#[derive(Debug)]
+pub struct Submission {
+    /// What it is made of: one part for a tensor request, one a text for texts of different length. Never empty.
+    pub parts: Vec<Part>,
+    /// When its answer is of no use any more.
+    pub deadline: Option<Instant>,
+    /// The request's span, the parent of what is done for it; none when the caller records no trace.
+    pub span: tracing::Span,
+}
+
+/// Rows of one length that may run in any batch, together or apart.
+#[derive(Debug)]
+pub struct Part {
+    /// How many rows; at least 1.
+    pub rows: usize,
+    /// The sequence length; 1 for models without sequences.
+    pub length: usize,
+    /// Dimensions that must be equal within a batch; empty when the manifest fixes them all.
+    pub shape: Box<[i64]>,
+    /// One tensor an input, in the order of the manifest, each with `rows` as its first dimension.
+    pub inputs: Vec<Tensor>,
+}
+
+/// Rows of a request in the queue or in a batch.
+#[derive(Debug)]
+pub struct Piece {
+    /// Whose.
+    pub ticket: std::sync::Arc<Ticket>,
+    /// Which part of the request.
+    pub part: usize,
+    /// Which row of the part comes first.
+    pub first_row: usize,
+    /// The rows.
+    pub content: Part,
+}
+
+/// The outputs of some rows of a request.
+#[derive(Debug)]
+pub struct Answered {
+    /// Which part of the request.
+    pub part: usize,
+    /// Which row of the part comes first.
+    pub first_row: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// One tensor an output, in the order of the manifest, each with `rows` as its first dimension.
+    pub outputs: Vec<Tensor>,
+}
+
+/// A batch that an executor took.
+#[derive(Debug)]
+pub struct Batch {
+    /// What is in it, at least one piece.
+    pub pieces: Vec<Piece>,
+    /// When it was taken.
+    pub taken: Instant,
+}
+
+impl Part {
+    /// The bytes of its tensors.
+    pub fn bytes(&self) -> usize {
+        self.inputs.iter().map(|input| input.data.len()).sum()
+    }
+}
+
+impl Batch {
+    /// The rows of all pieces.
+    pub fn rows(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.content.rows).sum()
+    }
+
+    /// The longest sequence.
+    pub fn longest(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.content.length).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! One request's way through the queue: the ticket stays with its rows, the pending end with its caller.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use torchmesh_api::error::ApiError;
+use tracing::Span;
+
+use super::{Answered, Queue};
+
+/// What a request's pieces have in common.
+#[derive(Debug)]
+pub struct Ticket {
+    /// When it was admitted.
+    pub arrived: Instant,
+    /// When its answer is of no use any more.
+    pub deadline: Option<Instant>,
+    /// The request's span.
+    pub span: Span,
+    /// From admission to the first batch; none when the caller records no trace.
+    pub(super) queue_span: Mutex<Span>,
+    /// Pieces in the queue. Changed only under the queue's lock.
+    pub(super) queued: AtomicUsize,
+    /// Whether the caller has gone, so that its rows are worth nothing.
+    left: AtomicBool,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    rows_left: usize,
+    answered: Vec<Answered>,
+    outcome: Option<Result<Vec<Answered>, ApiError>>,
+    finished: bool,
+    waker: Option<Waker>,
+}
+
+impl Ticket {
+    pub(super) fn new(rows: usize, pieces: usize, arrived: Instant, deadline: Option<Instant>, span: Span) -> Self {
+        let queue_span = if span.is_none() {
+            Span::none()
+        } else {
+            tracing::info_span!(target: torchmesh_runtime::telemetry::SPAN_TARGET, parent: &span, "worker.queue")
+        };
+        Self {
+            arrived,
+            deadline,
+            span,
+            queue_span: Mutex::new(queue_span),
+            queued: AtomicUsize::new(pieces),
+            left: AtomicBool::new(false),
+            progress: Mutex::new(Progress {
+                rows_left: rows,
+                answered: Vec::with_capacity(1),
+                outcome: None,
+                finished: false,
+                waker: None,
+            }),
+        }
+    }
+
+    /// A ticket of one row that belongs to no queue.
+    #[cfg(test)]
+    pub(crate) fn for_test() -> Self {
+        Self::new(1, 1, Instant::now(), None, Span::none())
+    }
+
+    /// Ends the span of the wait: the request is in a batch.
+    pub fn leave_queue(&self) {
+        if !self.span.is_none() {
+            *self.queue_span.lock() = Span::none();
+        }
+    }
+
+    /// Whether the work is worth doing at `now`: the caller waits, the deadline is ahead, and nothing has failed.
+    pub fn wanted(&self, now: Instant) -> bool {
+        !self.left.load(Ordering::Relaxed) && !self.expired(now) && !self.progress.lock().finished
+    }
+
+    /// Whether the deadline has passed.
+    pub fn expired(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Hands in rows; the waker to call when these were the last. The caller is woken by whoever holds the waker, so that a
+    /// whole batch can be handed in before anyone runs.
+    #[must_use = "the caller sleeps until its waker is called"]
+    pub fn answer(&self, answered: Answered) -> Option<Waker> {
+        let mut progress = self.progress.lock();
+        if progress.finished {
+            return None;
+        }
+        progress.rows_left = progress.rows_left.saturating_sub(answered.rows);
+        progress.answered.push(answered);
+        if progress.rows_left > 0 {
+            return None;
+        }
+        let mut all = std::mem::take(&mut progress.answered);
+        all.sort_unstable_by_key(|piece| (piece.part, piece.first_row));
+        progress.finish(Ok(all))
+    }
+
+    /// Ends the request with an error, unless it has ended.
+    #[must_use = "the caller sleeps until its waker is called"]
+    pub fn fail(&self, error: ApiError) -> Option<Waker> {
+        let mut progress = self.progress.lock();
+        if progress.finished { None } else { progress.finish(Err(error)) }
+    }
+
+    /// Whether the last row is in, or the request has failed.
+    pub fn finished(&self) -> bool {
+        self.progress.lock().finished
+    }
+
+    /// How long it has been since admission.
+    pub fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.arrived)
+    }
+}
+
+impl Progress {
+    fn finish(&mut self, outcome: Result<Vec<Answered>, ApiError>) -> Option<Waker> {
+        self.finished = true;
+        self.outcome = Some(outcome);
+        self.waker.take()
+    }
+}
+
+/// A caller's end: resolves to the outputs of all rows, in order.
+///
+/// Dropping it before that takes the request out of the queue at once; rows that already run are finished and thrown away.
+#[derive(Debug)]
+pub struct Pending {
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) done: bool,
+}
+
+impl Future for Pending {
+    type Output = Result<Vec<Answered>, ApiError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = {
+            let mut progress = self.ticket.progress.lock();
+            if progress.outcome.is_none() && !progress.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                progress.waker = Some(cx.waker().clone());
+            }
+            progress.outcome.take()
+        };
+        match outcome {
+            Some(outcome) => {
+                self.done = true;
+                Poll::Ready(outcome)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.done {
+            self.ticket.left.store(true, Ordering::Relaxed);
+            self.queue.forget(&self.ticket);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The worker's settings.
+
+use std::path::PathBuf;
+
+use torchmesh_api::ids::InstanceId;
+use torchmesh_runtime::{
+    config::{DrainSettings, Section, ServerSettings, TelemetrySettings},
+    process::ServiceSettings,
+};
+
+/// Where calls arrive unless told otherwise.
+pub const PORT: u16 = 8082;
+/// Where `/metrics`, `/live` and `/ready` are unless told otherwise.
+pub const ADMIN_PORT: u16 = 9082;
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// `addr` (default 127.0.0.1:8082), `admin_addr` (default 127.0.0.1:9082), `threads` (default 1: the models need the other cores), `limits`, `tls`.
+    pub server: ServerSettings,
+    /// `drain`.
+    pub drain: DrainSettings,
+    /// `telemetry`.
+    pub telemetry: TelemetrySettings,
+    /// `models_dir`: the model repository. Default `.torchmesh/models`; it must exist when the worker starts.
+    pub models_dir: PathBuf,
+    /// `instance`: the name of this process among the workers. Default: the address that calls arrive at.
+    pub instance: Option<InstanceId>,
+    /// `tokenizer_threads`: threads that tokenise, for all models together. Default 1, 1 to 64.
+    pub tokenizer_threads: usize,
+}
+
+impl WorkerConfig {
+    /// Reads the settings.
+    pub fn read(s: &mut Section) -> Self {
+        let threads_given = s.has("threads");
+        let mut server = ServerSettings::read(s, PORT, ADMIN_PORT);
+        if !threads_given {
+            server.threads = 1;
+        }
+        let instance = s.optional::<String>("instance").and_then(|text| match InstanceId::parse(&text) {
+            Ok(instance) => Some(instance),
+            Err(error) => {
+                s.problem("instance", error.to_string());
+                None
+            }
+        });
+        let tokenizer_threads = s.or("tokenizer_threads", 1);
+        s.check((1..=64).contains(&tokenizer_threads), "tokenizer_threads", "must be from 1 to 64");
+        Self {
+            server,
+            drain: DrainSettings::read(s),
+            telemetry: TelemetrySettings::read(s),
+            models_dir: s.or("models_dir", PathBuf::from(".torchmesh/models")),
+            instance,
+            tokenizer_threads,
+        }
+    }
+}
+
+impl ServiceSettings for WorkerConfig {
+    fn server(&self) -> &ServerSettings {
+        &self.server
+    }
+
+    fn drain(&self) -> DrainSettings {
+        self.drain
+    }
+
+    fn telemetry(&self) -> &TelemetrySettings {
+        &self.telemetry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<WorkerConfig, String> {
+        Section::read_all(text.parse().unwrap(), WorkerConfig::read).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_a_working_configuration() {
+        let config = read("").unwrap();
+        assert_eq!((config.server.addr.port(), config.server.threads, config.tokenizer_threads), (8082, 1, 1));
+        assert_eq!(config.models_dir, PathBuf::from(".torchmesh/models"));
+        assert_eq!(read("threads = 0").unwrap().server.threads, 0, "one a core, when asked for");
+    }
+
+    #[test]
+    fn every_mistake_is_in_one_report() {
+        let report = read("tokenizer_threads = 0\ninstance = 'a b'\nmodel_dir = 'x'").unwrap_err();
+        for part in ["tokenizer_threads: must be from 1 to 64", "instance: an instance id has ' '", "model_dir: is not a setting here"] {
+            assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Runs an engine so that nothing it does reaches further than one batch.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use torchmesh_api::error::{ApiError, ErrorKind};
+
+use super::{Assignment, assemble};
+use crate::{
+    engine::{Engine, EngineError},
+    manifest::{ATTENTION_MASK, TensorSpec},
+    tensor::Tensor,
+    text::pooling,
+};
+
+/// Why a batch has no outputs.
+pub(super) struct Failure {
+    /// For its callers.
+    pub(super) error: ApiError,
+    /// Set when the engine is gone for good.
+    pub(super) fatal: Option<String>,
+}
+
+/// An engine, and what it takes to load it again.
+pub(super) struct Runner {
+    assignment: Assignment,
+    engine: Box<dyn Engine>,
+    /// Where the attention mask is among the inputs, for pooling.
+    mask: Option<usize>,
+}
+
+impl Runner {
+    pub(super) fn load(assignment: &Assignment) -> Result<Self, String> {
+        let engine = load_engine(assignment)?;
+        let mask = assignment.manifest.inputs.iter().position(|input| input.name == ATTENTION_MASK);
+        Ok(Self { assignment: assignment.clone(), engine, mask })
+    }
+
+    pub(super) fn platform(&self) -> &'static str {
+        self.engine.platform()
+    }
+
+    /// One forward. After a panic the engine is loaded afresh, because nobody knows in what state it was left.
+    pub(super) fn forward(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
+        let model = &self.assignment.model;
+        match catch_unwind(AssertUnwindSafe(|| self.engine.forward(inputs))) {
+            Ok(Ok(outputs)) => Ok(outputs),
+            Ok(Err(error)) => {
+                tracing::warn!(%model, %error, detail = error.detail(), "a forward failed");
+                Err(Failure { error: ApiError::new(ErrorKind::Internal, error.to_string()), fatal: None })
+            }
+            Err(panic) => {
+                tracing::error!(%model, panic = message(&*panic), "the engine panicked and is loaded again");
+                let error = ApiError::new(ErrorKind::Internal, "the model broke while it ran this request");
+                let fatal = load_engine(&self.assignment).map(|engine| self.engine = engine).err();
+                Err(Failure { error, fatal: fatal.map(|reason| format!("the engine panicked and could not be loaded again: {reason}")) })
+            }
+        }
+    }
+
+    /// Makes what callers get of what the engine returned: pooled for an embedding model, and checked.
+    pub(super) fn finish(&self, outputs: Vec<Tensor>, inputs: &[Tensor], rows: usize) -> Result<Vec<Tensor>, Failure> {
+        self.pooled(outputs, inputs)
+            .and_then(|outputs| assemble::check(&outputs, rows, &self.assignment.manifest.outputs).map(|()| outputs))
+            .map_err(|reason| {
+                tracing::error!(model = %self.assignment.model, reason, "the model does not keep to its manifest");
+                Failure { error: ApiError::new(ErrorKind::Internal, reason), fatal: None }
+            })
+    }
+
+    fn pooled(&self, mut outputs: Vec<Tensor>, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
+        let (Some(text), Some(mask)) = (&self.assignment.manifest.text, self.mask.and_then(|at| inputs.get(at))) else {
+            return Ok(outputs);
+        };
+        if outputs.is_empty() {
+            return Err("the model returned nothing".to_owned());
+        }
+        // Encoders return their token vectors first; what follows (a pooler's output, hidden states) is not used.
+        outputs.truncate(1);
+        outputs[0] = pooling::pool(&outputs[0], mask, text.pooling, text.normalize)?;
+        Ok(outputs)
+    }
+
+    /// The manifest's outputs with the dimensions that `outputs` show.
+    pub(super) fn learned(&self, outputs: &[Tensor]) -> Vec<TensorSpec> {
+        let mut specs = self.assignment.manifest.outputs.clone();
+        if self.assignment.manifest.text.is_some() {
+            for (spec, output) in specs.iter_mut().zip(outputs) {
+                spec.shape.truncate(1);
+                spec.shape.extend(output.shape.iter().skip(1));
+            }
+        }
+        specs
+    }
+}
+
+/// Loads the engine; a panic while loading is an error like any other.
+fn load_engine(assignment: &Assignment) -> Result<Box<dyn Engine>, String> {
+    let model = &assignment.model;
+    match catch_unwind(AssertUnwindSafe(|| (assignment.load)(&assignment.spec))) {
+        Ok(Ok(engine)) => Ok(engine),
+        Ok(Err(error)) => {
+            tracing::error!(%model, %error, detail = EngineError::detail(&error), "a model could not be loaded");
+            Err(error.to_string())
+        }
+        Err(panic) => {
+            tracing::error!(%model, panic = message(&*panic), "the engine panicked while it loaded a model");
+            Err("the engine broke while it loaded the model".to_owned())
+        }
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,51 @@
+//! Runs a model on made-up input until it is warm: the first calls of a model are slow, and no caller should be one of them.
+
+use bytes::Bytes;
+
+use super::{Assignment, Facts, runner::Runner};
+use crate::{
+    manifest::{ATTENTION_MASK, Manifest, TensorSpec},
+    tensor::{Datatype, Tensor},
+};
+
+/// Runs every batch size with every length of the manifest's `[warmup]`; the first shape also shows what the outputs look like.
+pub(super) fn run(runner: &mut Runner, assignment: &Assignment) -> Result<Facts, String> {
+    let manifest = &assignment.manifest;
+    let mut outputs = None;
+    for (rows, length) in shapes(manifest) {
+        let inputs: Vec<Tensor> = manifest.inputs.iter().map(|input| made_up(input, rows, length)).collect();
+        let failed = |reason: String| format!("the warm-up with {rows} rows of length {length} failed: {reason}");
+        let made = runner.forward(&inputs).map_err(|failure| failed(failure.fatal.unwrap_or(failure.error.message)))?;
+        let made = runner.finish(made, &inputs, rows).map_err(|failure| failed(failure.error.message))?;
+        outputs.get_or_insert_with(|| runner.learned(&made));
+    }
+    Ok(Facts { platform: runner.platform(), outputs: outputs.unwrap_or_default() })
+}
+
+fn shapes(manifest: &Manifest) -> Vec<(usize, usize)> {
+    let open = manifest.inputs.iter().any(|input| input.shape.iter().skip(1).any(|&dim| dim == -1));
+    let or_one = |sizes: &[usize]| if sizes.is_empty() { vec![1] } else { sizes.to_vec() };
+    let sizes = or_one(&manifest.warmup.batch_sizes);
+    let lengths = if open { or_one(&manifest.warmup.lengths) } else { vec![1] };
+    let budget = manifest.batching.max_padded_tokens;
+    let all = lengths.iter().flat_map(|&length| sizes.iter().map(move |&rows| (rows, length)));
+    // A batch over the budget is never run, so it needs no warm-up.
+    let mut shapes: Vec<_> = all.map(|(rows, length)| (rows.min(budget / length).max(1), length)).collect();
+    shapes.dedup();
+    shapes
+}
+
+/// Zeros, which any vocabulary has as a token and any image as a colour; a mask of ones, because a text of no token is no text.
+fn made_up(input: &TensorSpec, rows: usize, length: usize) -> Tensor {
+    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let mut shape: Vec<i64> = input.shape.iter().map(|&dim| if dim == -1 { signed(length) } else { dim }).collect();
+    shape[0] = signed(rows);
+    if input.name == ATTENTION_MASK && input.datatype == Datatype::Int64 {
+        let count: i64 = shape.iter().product();
+        return Tensor::from_i64s(shape, &vec![1; usize::try_from(count).unwrap_or(0)]);
+    }
+    let mut tensor = Tensor { datatype: input.datatype, shape, data: Bytes::new() };
+    let bytes = tensor.elements().unwrap_or(0).saturating_mul(input.datatype.element_size().unwrap_or(4));
+    tensor.data = Bytes::from(vec![0; bytes]);
+    tensor
+}

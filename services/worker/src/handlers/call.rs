@@ -1,0 +1,124 @@
+//! What a call brings beside its message, and how it ends.
+
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tonic::Code;
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION},
+};
+use tracing::Span;
+
+use crate::models::{Model, State, shown};
+
+/// What the layers in front of the handlers found out about a call. Absent from the request's extensions when there is nothing to say.
+#[derive(Clone, Debug)]
+pub struct CallInfo {
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// The span of the call; none when the caller records no trace.
+    pub span: Span,
+}
+
+impl CallInfo {
+    /// What the layers left in a request.
+    pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
+        request.extensions().get().cloned().unwrap_or_else(|| Self { deadline: None, span: Span::none() })
+    }
+}
+
+/// What the proxy in front routed by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Routed {
+    model: Option<HeaderValue>,
+    version: Option<HeaderValue>,
+}
+
+impl Routed {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self { model: headers.get(X_TORCHMESH_MODEL).cloned(), version: headers.get(X_TORCHMESH_MODEL_VERSION).cloned() }
+    }
+
+    /// The version to use: the message's, or the router's where the message has none.
+    ///
+    /// A message that names another model (or version) than it was routed by is refused: what was checked on the way here
+    /// was checked for that one.
+    pub(super) fn version<'a>(&'a self, name: &str, version: &'a str) -> Result<&'a str, ApiError> {
+        if let Some(routed) = &self.model
+            && routed.as_bytes() != name.as_bytes()
+        {
+            return Err(mismatch("model", name, &X_TORCHMESH_MODEL));
+        }
+        let Some(routed) = &self.version else { return Ok(version) };
+        if version.is_empty() {
+            return routed.to_str().map_err(|_| mismatch("version", version, &X_TORCHMESH_MODEL_VERSION));
+        }
+        if routed.as_bytes() == version.as_bytes() { Ok(version) } else { Err(mismatch("version", version, &X_TORCHMESH_MODEL_VERSION)) }
+    }
+}
+
+fn mismatch(what: &str, given: &str, header: &HeaderName) -> ApiError {
+    let message =
+        format!("the message names {what} \"{}\", and the call was routed by another one ({header}); send the same in both", shown(given));
+    ApiError::new(ErrorKind::InvalidArgument, message)
+}
+
+/// Counts a call when it ends. Until it is told how, the call counts as cancelled: a caller who leaves drops it as it is.
+pub(super) struct Outcome<'a> {
+    model: &'a Model,
+    began: Instant,
+    deadline: Option<Instant>,
+    code: Option<Code>,
+}
+
+impl<'a> Outcome<'a> {
+    pub(super) fn begin(model: &'a Model, deadline: Option<Instant>) -> Self {
+        Self { model, began: Instant::now(), deadline, code: None }
+    }
+
+    /// Notes how the call ended, and passes the result on.
+    pub(super) fn end<T>(mut self, result: Result<T, ApiError>) -> Result<T, ApiError> {
+        self.code = Some(result.as_ref().err().map_or(Code::Ok, |error| error.kind.code()));
+        result
+    }
+}
+
+impl Drop for Outcome<'_> {
+    fn drop(&mut self) {
+        let code = self.code.unwrap_or_else(|| {
+            let late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
+            if late { Code::DeadlineExceeded } else { Code::Cancelled }
+        });
+        self.model.metrics.count(code);
+        if let (true, State::Ready(serving)) = (code != Code::Ok, self.model.state()) {
+            serving.stats.failed(self.began.elapsed());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routed(model: &'static str, version: &'static str) -> Routed {
+        let header = |text| (!str::is_empty(text)).then(|| HeaderValue::from_static(text));
+        Routed { model: header(model), version: header(version) }
+    }
+
+    #[test]
+    fn a_message_that_names_another_model_than_it_was_routed_by_is_refused() {
+        let refused = routed("cheap", "").version("costly", "").unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::InvalidArgument);
+        assert!(refused.message.contains("\"costly\"") && !refused.message.contains("cheap"), "{refused}");
+        assert!(routed("m", "1").version("m", "2").is_err());
+    }
+
+    #[test]
+    fn the_routers_version_fills_an_empty_one() {
+        assert_eq!(routed("m", "3").version("m", "").unwrap(), "3");
+        assert_eq!(routed("m", "3").version("m", "3").unwrap(), "3");
+        assert_eq!(routed("m", "").version("m", "2").unwrap(), "2");
+        assert_eq!(routed("", "").version("m", "").unwrap(), "");
+    }
+}

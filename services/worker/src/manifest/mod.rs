@@ -1,0 +1,135 @@
+//! What a model's folder says about it: `model.toml`.
+//!
+//! An embedding model needs three lines, since everything else has a default:
+//!
+//! ```toml
+//! task = "embed"
+//! max_tokens = 256
+//! pooling = "mean"
+//! ```
+
+mod read;
+mod tensors;
+mod words;
+
+use std::{fmt, time::Duration};
+
+use crate::{engine::Device, tensor::Datatype};
+
+pub use torchmesh_runtime::config::Problems;
+pub use words::{Pooling, Truncation};
+
+/// The name of the manifest in a model's folder.
+pub const FILE_NAME: &str = "model.toml";
+
+/// The input that holds token ids in an embedding model.
+pub const INPUT_IDS: &str = "input_ids";
+/// The input that is 1 for a token and 0 for padding.
+pub const ATTENTION_MASK: &str = "attention_mask";
+/// The input that tells the first text of a pair from the second; all zero here.
+pub const TOKEN_TYPE_IDS: &str = "token_type_ids";
+
+/// A model's manifest, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// `artefact`: the model file in each version's folder. Default `model.pt`.
+    pub artefact: String,
+    /// `device`: `auto`, `cpu` or `cuda:N`. Default `auto`.
+    pub device: Device,
+    /// `instances`: executors, each a thread with its own copy of the model. Default 1, 1 to 64.
+    pub instances: usize,
+    /// `intra_op_threads`: threads that one forward may use. Default 1, 1 to 256.
+    pub intra_op_threads: usize,
+    /// Set when `task = "embed"`; absent for `task = "tensor"`.
+    pub text: Option<TextSettings>,
+    /// `[[inputs]]`, in the order in which the model takes them.
+    pub inputs: Vec<TensorSpec>,
+    /// `[[outputs]]`, in the order in which the model returns them.
+    pub outputs: Vec<TensorSpec>,
+    /// `[batching]`.
+    pub batching: Batching,
+    /// `[queue]`.
+    pub queue: QueueLimits,
+    /// `[warmup]`.
+    pub warmup: Warmup,
+}
+
+/// What an embedding model does with text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextSettings {
+    /// `tokenizer`: a Hugging Face `tokenizer.json`, in the version's folder or else the model's. Default `tokenizer.json`.
+    pub tokenizer: String,
+    /// `max_tokens`: the longest sequence the model reads, special tokens included. Default 512, 8 to 131072.
+    pub max_tokens: usize,
+    /// `truncation`: what becomes of a longer text when the caller does not say. Default `end`.
+    pub truncation: Truncation,
+    /// `pooling`: how token vectors become one. Default `mean`.
+    pub pooling: Pooling,
+    /// `normalize`: whether vectors are scaled to length 1. Default true.
+    pub normalize: bool,
+}
+
+/// One input or output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorSpec {
+    /// `name`.
+    pub name: String,
+    /// `datatype`, in the protocol's words, such as `FP32`.
+    pub datatype: Datatype,
+    /// `shape`: -1 for a dimension that the caller chooses. The first is the batch and always -1.
+    pub shape: Vec<i64>,
+    /// `pad`: one element that fills the second dimension (the sequence) of shorter requests, so that requests of different
+    /// length can share a batch. Absent: only requests of the same shape share one. Inputs only.
+    pub pad: Option<Vec<u8>>,
+}
+
+/// Which requests run together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batching {
+    /// `max_batch`: rows in one forward; a larger request is run in parts. Default 32, 1 to 4096.
+    pub max_batch: usize,
+    /// `max_queue_delay`: how long a request waits for company while an executor is free. Default 0s, at most 1s.
+    pub max_queue_delay: Duration,
+    /// `max_padded_tokens`: rows times the longest sequence of one forward; a single longer row still runs, alone. Default 16384, at least 1.
+    pub max_padded_tokens: usize,
+    /// `length_ratio`: the longest sequence of a batch is at most this many times the shortest. Default 1.5, at least 1.
+    pub length_ratio: f64,
+}
+
+/// How much may wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueLimits {
+    /// `max_requests`: requests waiting; one more is refused. Default 1024, 1 to 100000.
+    pub max_requests: usize,
+    /// `max_bytes`: the tensors of the waiting requests together; what would exceed it is refused. Default 256MiB, at least 1KiB.
+    pub max_bytes: usize,
+    /// `max_rows`: rows (or texts) in one request. Default 2048, 1 to 1000000.
+    pub max_rows: usize,
+}
+
+/// What a model runs before it is ready, so that no caller meets a cold model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Warmup {
+    /// `batch_sizes`: rows. Default 1 and `max_batch`; each 1 to `max_batch`. Empty: no warm-up but one forward of one row.
+    pub batch_sizes: Vec<usize>,
+    /// `lengths`: what a dimension of -1 becomes. Default 16 and 64, cut to `max_tokens`.
+    pub lengths: Vec<usize>,
+}
+
+impl Manifest {
+    /// Reads a manifest, or tells every mistake in it.
+    pub fn parse(text: &str) -> Result<Self, Problems> {
+        read::parse(text)
+    }
+
+    /// Whether requests of different sequence lengths may share a batch.
+    pub fn pads(&self) -> bool {
+        self.inputs.iter().any(|input| input.pad.is_some())
+    }
+}
+
+impl fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\" {} {:?}", self.name, self.datatype, self.shape)
+    }
+}

@@ -1,0 +1,155 @@
+//! From the text of a `model.toml` to a [`Manifest`], every mistake reported.
+
+use std::time::Duration;
+
+use torchmesh_runtime::config::{ByteSize, Problem, Problems, Section};
+
+use super::{
+    Batching, Manifest, Pooling, QueueLimits, TextSettings, Truncation, Warmup, tensors,
+    words::{Task, TorchScript},
+};
+use crate::engine::Device;
+
+pub(super) fn parse(text: &str) -> Result<Manifest, Problems> {
+    let table = text.parse::<toml::Table>().map_err(|error| {
+        let place = error.span().map_or(0, |span| text.get(..span.start).map_or(0, |before| before.matches('\n').count() + 1));
+        Problems(vec![Problem { field: format!("line {place}"), message: error.message().to_owned() }])
+    })?;
+    Section::read_all(table, manifest)
+}
+
+fn manifest(s: &mut Section) -> Manifest {
+    let task = s.required("task").unwrap_or(Task::Embed);
+    let _: Option<TorchScript> = s.optional("engine");
+    let artefact = file_name(s, "artefact", "model.pt");
+    let device = s.or("device", Device::Auto);
+    let instances = within(s, "instances", 1, 1..=64);
+    let intra_op_threads = within(s, "intra_op_threads", 1, 1..=256);
+    let text = (task == Task::Embed).then(|| text_settings(s));
+    let inputs = tensors::inputs(s, task);
+    let outputs = tensors::outputs(s, task);
+    let batching = s.section("batching", batching);
+    let queue = s.section("queue", queue);
+    let longest = text.as_ref().map_or(usize::MAX, |text| text.max_tokens);
+    let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest));
+    Manifest { artefact, device, instances, intra_op_threads, text, inputs, outputs, batching, queue, warmup }
+}
+
+fn text_settings(s: &mut Section) -> TextSettings {
+    TextSettings {
+        tokenizer: file_name(s, "tokenizer", "tokenizer.json"),
+        max_tokens: within(s, "max_tokens", 512, 8..=131_072),
+        truncation: s.or("truncation", Truncation::End),
+        pooling: s.or("pooling", Pooling::Mean),
+        normalize: s.or("normalize", true),
+    }
+}
+
+fn batching(s: &mut Section) -> Batching {
+    let read = Batching {
+        max_batch: within(s, "max_batch", 32, 1..=4096),
+        max_queue_delay: s.or("max_queue_delay", Duration::ZERO),
+        max_padded_tokens: within(s, "max_padded_tokens", 16_384, 1..=1 << 30),
+        length_ratio: s.or("length_ratio", 1.5),
+    };
+    s.check(read.max_queue_delay <= Duration::from_secs(1), "max_queue_delay", "must be at most 1s");
+    s.check(read.length_ratio >= 1.0, "length_ratio", "must be at least 1");
+    read
+}
+
+fn queue(s: &mut Section) -> QueueLimits {
+    let max_requests = within(s, "max_requests", 1024, 1..=100_000);
+    let ByteSize(max_bytes) = s.or("max_bytes", ByteSize::mib(256));
+    s.check(max_bytes >= 1024, "max_bytes", "must be at least 1KiB");
+    QueueLimits { max_requests, max_bytes, max_rows: within(s, "max_rows", 2048, 1..=1_000_000) }
+}
+
+fn warmup(s: &mut Section, max_batch: usize, longest: usize) -> Warmup {
+    let mut batch_sizes = s.or("batch_sizes", vec![1, max_batch]);
+    s.check(
+        batch_sizes.iter().all(|size| (1..=max_batch).contains(size)),
+        "batch_sizes",
+        format!("must be from 1 to max_batch ({max_batch})"),
+    );
+    let mut lengths = s.or("lengths", vec![16.min(longest), 64.min(longest)]);
+    s.check(lengths.iter().all(|length| (1..=longest).contains(length)), "lengths", "must be from 1 to max_tokens");
+    batch_sizes.dedup();
+    lengths.dedup();
+    Warmup { batch_sizes, lengths }
+}
+
+fn within(s: &mut Section, key: &str, default: usize, range: std::ops::RangeInclusive<usize>) -> usize {
+    let value = s.or(key, default);
+    s.check(range.contains(&value), key, format!("must be from {} to {}", range.start(), range.end()));
+    value
+}
+
+/// A name without a path: a manifest reaches nothing outside its model's folder.
+fn file_name(s: &mut Section, key: &str, default: &str) -> String {
+    let name = s.or(key, default.to_owned());
+    let plain = !name.is_empty() && name != ".." && name != "." && !name.contains(['/', '\\']);
+    s.check(plain, key, "must be the name of a file in the model's folder, without a path");
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Manifest, Pooling};
+    use crate::tensor::Datatype;
+
+    fn names(specs: &[super::super::TensorSpec]) -> Vec<&str> {
+        specs.iter().map(|spec| spec.name.as_str()).collect()
+    }
+
+    #[test]
+    fn three_lines_are_enough_for_an_embedding_model() {
+        let manifest = Manifest::parse("task = 'embed'\nmax_tokens = 256\npooling = 'mean'").unwrap();
+        let text = manifest.text.as_ref().unwrap();
+        assert_eq!((text.max_tokens, text.pooling, text.normalize), (256, Pooling::Mean, true));
+        assert_eq!((names(&manifest.inputs), names(&manifest.outputs)), (vec!["input_ids", "attention_mask"], vec!["embedding"]));
+        assert_eq!(manifest.inputs[0].datatype, Datatype::Int64);
+        assert!(manifest.pads());
+        assert_eq!(manifest.warmup.batch_sizes, [1, 32]);
+    }
+
+    #[test]
+    fn every_mistake_in_a_manifest_is_in_one_report() {
+        let report = Manifest::parse(
+            "task = 'tensor'\ndevise = 'cpu'\ninstances = 0\nartefact = '../secret.pt'\n\
+             [[inputs]]\nname = 'x'\ndatatype = 'FLOAT'\nshape = [1, 0]\n[batching]\nlength_ratio = 0.5\n[warmup]\nbatch_sizes = [64]",
+        )
+        .unwrap_err()
+        .to_string();
+        for part in [
+            "devise: is not a setting here",
+            "instances: must be from 1 to 64",
+            "artefact: must be the name of a file",
+            "inputs[0].datatype: must be one of BOOL",
+            "inputs[0].shape: must begin with -1",
+            "inputs[0].shape: dimensions must be positive",
+            "outputs: is required",
+            "batching.length_ratio: must be at least 1",
+            "warmup.batch_sizes: must be from 1 to max_batch (32)",
+        ] {
+            assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_toml_is_said_with_its_line() {
+        let report = Manifest::parse("task = 'embed'\nmax_tokens = = 2").unwrap_err().to_string();
+        assert!(report.contains("line 2"), "{report}");
+    }
+
+    #[test]
+    fn an_embedding_model_with_inputs_that_text_cannot_fill_is_refused() {
+        let report = Manifest::parse("task = 'embed'\n[[inputs]]\nname = 'pixels'\ndatatype = 'FP32'\nshape = [-1, 3]").unwrap_err();
+        assert!(report.to_string().contains("must be input_ids, attention_mask"), "{report}");
+    }
+
+    #[test]
+    fn settings_of_text_are_unknown_to_a_tensor_model() {
+        let report = Manifest::parse("task = 'tensor'\npooling = 'mean'").unwrap_err().to_string();
+        assert!(report.contains("pooling: is not a setting here"), "{report}");
+    }
+}

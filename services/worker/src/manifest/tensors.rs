@@ -1,0 +1,154 @@
+//! `[[inputs]]` and `[[outputs]]` of a manifest.
+
+use std::collections::HashSet;
+
+use torchmesh_runtime::config::Section;
+
+use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, TensorSpec, words::Task};
+use crate::tensor::Datatype;
+
+/// The longest name of a tensor, in bytes.
+const MAX_NAME: usize = 256;
+/// The most dimensions of a tensor.
+const MAX_RANK: usize = 8;
+
+pub(super) fn inputs(s: &mut Section, task: Task) -> Vec<TensorSpec> {
+    let mut given = s.list("inputs", |s| one(s, true));
+    unique(s, "inputs", &given);
+    if task == Task::Embed {
+        if given.is_empty() {
+            given = [INPUT_IDS, ATTENTION_MASK].map(token_input).into();
+        }
+        embed_inputs(s, &mut given);
+    } else {
+        s.check(
+            !given.is_empty(),
+            "inputs",
+            "is required for task = \"tensor\": one [[inputs]] table for each input, in the model's order",
+        );
+    }
+    given
+}
+
+pub(super) fn outputs(s: &mut Section, task: Task) -> Vec<TensorSpec> {
+    let given = s.list("outputs", |s| one(s, false));
+    unique(s, "outputs", &given);
+    if task == Task::Tensor {
+        s.check(
+            !given.is_empty(),
+            "outputs",
+            "is required for task = \"tensor\": one [[outputs]] table for each output, in the model's order",
+        );
+        return given;
+    }
+    let fits = match given.as_slice() {
+        [] => return vec![TensorSpec { name: "embedding".to_owned(), datatype: Datatype::Fp32, shape: vec![-1, -1], pad: None }],
+        [only] => only.datatype == Datatype::Fp32 && only.shape.len() == 2,
+        _ => false,
+    };
+    s.check(fits, "outputs", "must be one FP32 output of shape [-1, DIM] for task = \"embed\", or left out");
+    given
+}
+
+fn one(s: &mut Section, input: bool) -> TensorSpec {
+    let name: String = s.required("name").unwrap_or_default();
+    s.check(name.len() <= MAX_NAME, "name", format!("must have at most {MAX_NAME} bytes"));
+    let datatype = s.required("datatype").unwrap_or(Datatype::Fp32);
+    let shape: Vec<i64> = s.required("shape").unwrap_or_else(|| vec![-1]);
+    let first_is_batch = shape.first() == Some(&-1) && shape.len() <= MAX_RANK;
+    s.check(first_is_batch, "shape", format!("must begin with -1 (the batch) and have at most {MAX_RANK} dimensions"));
+    s.check(shape.iter().all(|&dim| dim == -1 || dim > 0), "shape", "dimensions must be positive, or -1 for one that the caller chooses");
+    let pad = if input { s.optional::<f64>("pad").and_then(|value| padding(s, datatype, &shape, value)) } else { None };
+    TensorSpec { name, datatype, shape, pad }
+}
+
+fn padding(s: &Section, datatype: Datatype, shape: &[i64], value: f64) -> Option<Vec<u8>> {
+    s.check(shape.get(1) == Some(&-1), "pad", "needs a second dimension of -1 (the sequence) in shape");
+    let element = element(datatype, value);
+    s.check(element.is_some(), "pad", format!("{value} is not a value of {datatype}"));
+    element
+}
+
+/// One element of `value`; `None` where the type cannot hold it exactly (a float may be rounded).
+fn element(datatype: Datatype, value: f64) -> Option<Vec<u8>> {
+    #[expect(clippy::cast_possible_truncation, reason = "the nearest float is what is wanted")]
+    let single = value as f32;
+    match datatype {
+        Datatype::Fp32 => Some(single.to_le_bytes().to_vec()),
+        Datatype::Fp64 => Some(value.to_le_bytes().to_vec()),
+        // bfloat16 is the upper half of a float.
+        Datatype::Bf16 => Some(single.to_le_bytes()[2..].to_vec()),
+        _ => whole_element(datatype, value),
+    }
+}
+
+fn whole_element(datatype: Datatype, value: f64) -> Option<Vec<u8>> {
+    // A float that is a whole number of at most 53 bits; nobody pads with a larger one.
+    let whole = (value.fract() == 0.0 && value.abs() < 9e15).then_some(value)?;
+    #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range in the line above")]
+    let whole = whole as i64;
+    macro_rules! fit {
+        ($type:ty) => {
+            <$type>::try_from(whole).ok().map(|value| value.to_le_bytes().to_vec())
+        };
+    }
+    match datatype {
+        Datatype::Bool => (0..=1).contains(&whole).then(|| whole.to_le_bytes()[..1].to_vec()),
+        Datatype::Uint8 => fit!(u8),
+        Datatype::Uint16 => fit!(u16),
+        Datatype::Uint32 => fit!(u32),
+        Datatype::Uint64 => fit!(u64),
+        Datatype::Int8 => fit!(i8),
+        Datatype::Int16 => fit!(i16),
+        Datatype::Int32 => fit!(i32),
+        Datatype::Int64 => fit!(i64),
+        Datatype::Fp16 => (whole == 0).then(|| vec![0, 0]),
+        _ => None,
+    }
+}
+
+fn token_input(name: &str) -> TensorSpec {
+    TensorSpec { name: name.to_owned(), datatype: Datatype::Int64, shape: vec![-1, -1], pad: Some(vec![0; 8]) }
+}
+
+/// An embedding model's inputs are known by name, so that the worker can fill them from text.
+fn embed_inputs(s: &Section, inputs: &mut [TensorSpec]) {
+    let known = |input: &TensorSpec| {
+        [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS].contains(&input.name.as_str())
+            && input.datatype == Datatype::Int64
+            && input.shape == [-1, -1]
+    };
+    let has = |name| inputs.iter().any(|input| input.name == name);
+    let good = inputs.iter().all(known) && has(INPUT_IDS) && has(ATTENTION_MASK);
+    s.check(
+        good,
+        "inputs",
+        "for task = \"embed\" must be input_ids, attention_mask and optionally token_type_ids, all INT64 of shape [-1, -1], or left out",
+    );
+    for input in inputs {
+        // Padding is what the mask is for, so tokens can always be padded.
+        input.pad.get_or_insert_with(|| vec![0; 8]);
+    }
+}
+
+fn unique(s: &Section, key: &str, specs: &[TensorSpec]) {
+    let mut seen = HashSet::new();
+    for spec in specs {
+        s.check(seen.insert(spec.name.as_str()), key, format!("has two tensors named \"{}\"", spec.name));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_padding_value_is_kept_exactly_or_refused() {
+        assert_eq!(element(Datatype::Int64, -100.0), Some((-100_i64).to_le_bytes().to_vec()));
+        assert_eq!(element(Datatype::Fp32, 0.5), Some(0.5_f32.to_le_bytes().to_vec()));
+        assert_eq!(element(Datatype::Bf16, 1.0), Some(vec![0x80, 0x3f]));
+        for (datatype, value) in [(Datatype::Uint8, 256.0), (Datatype::Int32, 0.5), (Datatype::Bool, 2.0), (Datatype::Bytes, 0.0)] {
+            assert_eq!(element(datatype, value), None, "{datatype} {value}");
+        }
+    }
+}

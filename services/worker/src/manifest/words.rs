@@ -1,0 +1,76 @@
+//! The settings of a manifest that are one of a few words.
+
+use toml::Value;
+use torchmesh_runtime::config::FromSetting;
+
+use crate::{engine::Device, tensor::Datatype};
+
+/// What the model is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Task {
+    /// Tensors in, tensors out.
+    Tensor,
+    /// Text (or token ids) in, one vector out.
+    Embed,
+}
+
+/// What becomes of a text that has more tokens than the model reads.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Truncation {
+    /// The end is cut off.
+    End,
+    /// The request is refused.
+    Reject,
+}
+
+/// How the vectors of a text's tokens become one vector.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Pooling {
+    /// The mean over the tokens, padding left out.
+    Mean,
+    /// The first token's.
+    Cls,
+    /// The model returns one vector a text already.
+    None,
+}
+
+macro_rules! words {
+    ($type:ty, $expected:literal, $($word:literal => $value:expr),+) => {
+        impl FromSetting for $type {
+            const EXPECTED: &'static str = $expected;
+            fn from_setting(value: &Value) -> Result<Self, String> {
+                match value.as_str() {
+                    $(Some($word) => Ok($value),)+
+                    _ => Err(wrong::<Self>(value)),
+                }
+            }
+        }
+    };
+}
+
+words!(Task, "\"embed\" or \"tensor\"", "tensor" => Self::Tensor, "embed" => Self::Embed);
+words!(Truncation, "\"end\" or \"reject\"", "end" => Self::End, "reject" => Self::Reject);
+words!(Pooling, "\"mean\", \"cls\" or \"none\"", "mean" => Self::Mean, "cls" => Self::Cls, "none" => Self::None);
+
+/// The runtime that loads the artefact. One so far; the word keeps a manifest readable when there are more.
+pub(super) struct TorchScript;
+words!(TorchScript, "\"torchscript\"", "torchscript" => Self);
+
+impl FromSetting for Device {
+    const EXPECTED: &'static str = "\"auto\", \"cpu\" or \"cuda:N\"";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong::<Self>(value))
+    }
+}
+
+impl FromSetting for Datatype {
+    const EXPECTED: &'static str = "one of BOOL, UINT8 to UINT64, INT8 to INT64, FP16, BF16, FP32, FP64, BYTES";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong::<Self>(value))
+    }
+}
+
+fn wrong<T: FromSetting>(value: &Value) -> String {
+    let shown: String = value.to_string().chars().take(60).collect();
+    format!("must be {}, not {shown}", T::EXPECTED)
+}

@@ -1,0 +1,125 @@
+//! One model version and what has become of it.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    ids::{ModelName, ModelVersion},
+};
+
+use crate::{
+    admission::Queue,
+    manifest::{Manifest, TensorSpec, TextSettings},
+    metrics::ModelMetrics,
+    stats::Stats,
+    text::Tokeniser,
+};
+
+/// A model version of the repository.
+#[derive(Debug)]
+pub struct Model {
+    /// The model's name.
+    pub name: ModelName,
+    /// The version's number.
+    pub version: ModelVersion,
+    /// The version as text.
+    pub version_text: String,
+    /// Its series.
+    pub metrics: ModelMetrics,
+    serving: OnceLock<Serving>,
+    failure: OnceLock<String>,
+}
+
+/// What has become of a model version.
+#[derive(Clone, Copy, Debug)]
+pub enum State<'a> {
+    /// It is being loaded and warmed up.
+    Loading,
+    /// It answers.
+    Ready(&'a Serving),
+    /// It does not, for this reason.
+    Unavailable(&'a str),
+}
+
+/// A model version that answers.
+#[derive(Debug)]
+pub struct Serving {
+    /// What the model takes; its outputs carry the dimensions that the warm-up showed.
+    pub manifest: Arc<Manifest>,
+    /// The outputs, with the dimensions that the warm-up showed.
+    pub outputs: Vec<TensorSpec>,
+    /// Which runtime answers.
+    pub platform: &'static str,
+    /// Where requests go.
+    pub queue: Arc<Queue>,
+    /// The counters behind `ModelStatistics`.
+    pub stats: Arc<Stats>,
+    /// Set when the model embeds text.
+    pub text: Option<TextModel>,
+}
+
+/// What turns text into a model's input.
+#[derive(Debug)]
+pub struct TextModel {
+    /// The manifest's settings.
+    pub settings: TextSettings,
+    /// The tokeniser.
+    pub tokeniser: Arc<Tokeniser>,
+    /// `max_tokens` ones: the attention mask of any text is a slice of it.
+    pub ones: Bytes,
+    /// As many zeros.
+    pub zeros: Bytes,
+}
+
+impl TextModel {
+    /// Joins the settings with the tokeniser.
+    pub fn new(settings: TextSettings, tokeniser: Tokeniser) -> Self {
+        let repeat = |value: i64| Bytes::from(value.to_le_bytes().repeat(settings.max_tokens));
+        let (ones, zeros) = (repeat(1), repeat(0));
+        Self { settings, tokeniser: Arc::new(tokeniser), ones, zeros }
+    }
+}
+
+impl Model {
+    /// A version that is about to be loaded.
+    pub fn new(name: ModelName, version: ModelVersion, metrics: ModelMetrics) -> Self {
+        Self { name, version, version_text: version.to_string(), metrics, serving: OnceLock::new(), failure: OnceLock::new() }
+    }
+
+    /// What has become of it. A failure after it was ready wins.
+    pub fn state(&self) -> State<'_> {
+        match (self.failure.get(), self.serving.get()) {
+            (Some(reason), _) => State::Unavailable(reason),
+            (None, Some(serving)) => State::Ready(serving),
+            (None, None) => State::Loading,
+        }
+    }
+
+    /// What answers, or `Unavailable` with the reason why nothing does.
+    pub fn serving(&self) -> Result<&Serving, ApiError> {
+        let (name, version) = (&self.name, self.version);
+        match self.state() {
+            State::Ready(serving) => Ok(serving),
+            State::Loading => {
+                Err(ApiError::new(ErrorKind::Unavailable, format!("model \"{name}\" version {version} is being loaded; try again")))
+            }
+            // The reason may name files; whoever runs the worker finds it in the repository index and the log.
+            State::Unavailable(_) => {
+                let message = format!("model \"{name}\" version {version} could not be loaded; the repository index says why");
+                Err(ApiError::new(ErrorKind::Unavailable, message))
+            }
+        }
+    }
+
+    pub(super) fn set_ready(&self, serving: Serving) {
+        // A second call would be a second load, which does not happen.
+        let _ = self.serving.set(serving);
+    }
+
+    pub(super) fn set_failed(&self, reason: String) {
+        tracing::error!(model = %self.name, version = %self.version, reason, "a model is unavailable");
+        // The first reason stays.
+        let _ = self.failure.set(reason);
+    }
+}

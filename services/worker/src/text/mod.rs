@@ -1,0 +1,10 @@
+//! Text: what happens to it before the model (tokens) and after (one vector).
+
+mod bound;
+mod pool;
+mod tokeniser;
+
+pub(crate) mod pooling;
+
+pub use pool::{Job, TokeniserPool};
+pub use tokeniser::{Tokenised, Tokeniser};
