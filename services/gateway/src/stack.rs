@@ -35,7 +35,7 @@ pub fn assemble<B>(forward: Forward, keyring: &Keyring, metrics: &CallMetrics, c
     // Around all that can fail: one place where an error becomes an answer, in the form that the caller's door speaks.
     let answered = Errors::new(known, render);
     // Outermost: it sees every call, refused ones too, until the last byte has left.
-    Observe::new(answered, metrics.clone(), Tracing { sample: telemetry::sample, open: open_span })
+    Observe::new(answered, metrics.clone(), Tracing { sample: telemetry::sample, open: open_span }).telling_the_request_id()
 }
 
 fn render<B>(error: ApiError, door: Door) -> Response<Body<B>> {

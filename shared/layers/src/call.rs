@@ -19,8 +19,8 @@ pub struct CallContext {
     pub started: Instant,
     /// Its trace, and the span that the next hop is a child of.
     pub trace: TraceContext,
-    /// Its id: the caller's own, or the trace id.
-    pub request_id: HeaderValue,
+    /// The caller's own id for it, where it sent one.
+    pub told_id: Option<HeaderValue>,
     /// When its time is up.
     pub deadline: Option<Instant>,
 }
@@ -30,15 +30,22 @@ impl CallContext {
     pub fn read(headers: &HeaderMap, started: Instant, sample: fn(u64) -> bool) -> Self {
         let told = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
         let trace = told.unwrap_or_else(|| new_trace(sample));
-        let request_id = headers.get(X_REQUEST_ID).filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len())).cloned();
-        let request_id = request_id.unwrap_or_else(|| hidden_from_compression(trace.trace_id_hex()));
-        Self { started, trace, request_id, deadline: None }
+        let told_id = headers.get(X_REQUEST_ID).filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len())).cloned();
+        Self { started, trace, told_id, deadline: None }
     }
 
-    /// Puts the trace and the id into the headers for the next hop.
+    /// The call's id: the caller's own, or the trace id.
+    pub fn request_id(&self) -> HeaderValue {
+        self.told_id.clone().unwrap_or_else(|| hidden_from_compression(self.trace.trace_id_hex()))
+    }
+
+    /// Puts the trace, and the caller's own id, into the headers for the next hop. An id that is the trace's is not sent twice.
     pub fn write(&self, headers: &mut HeaderMap) {
         headers.insert(TRACEPARENT, hidden_from_compression(self.trace.format()));
-        headers.insert(X_REQUEST_ID, self.request_id.clone());
+        match &self.told_id {
+            Some(id) => headers.insert(X_REQUEST_ID, id.clone()),
+            None => headers.remove(X_REQUEST_ID),
+        };
     }
 }
 
@@ -72,14 +79,14 @@ mod tests {
         headers.insert(X_REQUEST_ID, HeaderValue::from_static("mine"));
         let call = CallContext::read(&headers, Instant::now(), |_| false);
         assert_eq!(call.trace.format(), TRACE);
-        assert_eq!(call.request_id, "mine");
+        assert_eq!(call.request_id(), "mine");
     }
 
     #[test]
     fn a_call_without_a_trace_gets_one_and_its_id_is_the_traces() {
         let call = CallContext::read(&HeaderMap::new(), Instant::now(), |_| true);
         assert!(call.trace.sampled);
-        assert_eq!(call.request_id.to_str().unwrap(), call.trace.trace_id_hex());
+        assert_eq!(call.request_id().to_str().unwrap(), call.trace.trace_id_hex());
         let mut next = HeaderMap::new();
         call.write(&mut next);
         assert_eq!(CallContext::read(&next, Instant::now(), |_| false).trace, call.trace);
@@ -89,6 +96,6 @@ mod tests {
     fn an_endless_request_id_is_replaced() {
         let mut headers = HeaderMap::new();
         headers.insert(X_REQUEST_ID, HeaderValue::try_from("x".repeat(500)).unwrap());
-        assert_eq!(CallContext::read(&headers, Instant::now(), |_| false).request_id.len(), 32);
+        assert_eq!(CallContext::read(&headers, Instant::now(), |_| false).request_id().len(), 32);
     }
 }

@@ -109,12 +109,19 @@ pub struct Observe<S> {
     inner: S,
     metrics: CallMetrics,
     tracing: Tracing,
+    tells_id: bool,
 }
 
 impl<S> Observe<S> {
     /// Wraps a service.
     pub fn new(inner: S, metrics: CallMetrics, tracing: Tracing) -> Self {
-        Self { inner, metrics, tracing }
+        Self { inner, metrics, tracing, tells_id: false }
+    }
+
+    /// Puts the request's id into the answer: for the service at the edge.
+    #[must_use]
+    pub fn telling_the_request_id(self) -> Self {
+        Self { tells_id: true, ..self }
     }
 }
 
@@ -144,9 +151,9 @@ where
             outcome: Outcome::Cancelled,
             span,
         };
-        let request_id = call.request_id.clone();
+        let request_id = self.tells_id.then(|| call.request_id());
         request.extensions_mut().insert(call);
-        Observing { inner: self.inner.call(request), record: Some(record), request_id: Some(request_id) }
+        Observing { inner: self.inner.call(request), record: Some(record), request_id }
     }
 }
 
