@@ -3,6 +3,8 @@
 mod cuda;
 mod device;
 mod error;
+#[cfg(test)]
+mod tests;
 mod torchscript;
 
 use std::path::PathBuf;

@@ -2,16 +2,15 @@
 
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::Arc;
 
 use tch::{CModule, IValue, Kind, TchError};
 
 use super::{Engine, EngineError, EngineSpec, cuda};
 use crate::tensor::{Datatype, Tensor};
 
-/// A loaded module. Copies share the weights.
+/// A loaded module, with weights of its own: a module may keep state in itself, which two threads must not share.
 pub(super) struct TorchScript {
-    module: Arc<CModule>,
+    module: CModule,
     device: tch::Device,
     intra_op_threads: i32,
     outputs: Vec<String>,
@@ -26,7 +25,7 @@ impl TorchScript {
         tch::jit::set_graph_executor_optimize(false);
         let module = load_module(&spec.artefact, device)?;
         let intra_op_threads = i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX);
-        Ok(Self { module: Arc::new(module), device, intra_op_threads, outputs: spec.outputs.clone() })
+        Ok(Self { module, device, intra_op_threads, outputs: spec.outputs.clone() })
     }
 }
 
@@ -52,10 +51,15 @@ impl TorchScript {
             return Err(EngineError::InconsistentInput { index, actual: input.data.len() });
         }
         let kind = kind_of(input.datatype).ok_or(EngineError::UnsupportedDatatype { datatype: input.datatype })?;
-        tch::Tensor::f_from_data_size(&input.data, &input.shape, kind)
-            .and_then(|tensor| if self.device == tch::Device::Cpu { Ok(tensor) } else { tensor.f_to(self.device) })
-            .map(IValue::Tensor)
-            .map_err(|error| EngineError::forward(text(error)))
+        let copy = || {
+            let tensor = match kind {
+                // A C++ bool that is neither 0 nor 1 is undefined behaviour, and a caller may send any byte.
+                Kind::Bool => tch::Tensor::f_from_data_size(&input.data, &input.shape, Kind::Uint8)?.f_ne(0)?,
+                _ => tch::Tensor::f_from_data_size(&input.data, &input.shape, kind)?,
+            };
+            if self.device == tch::Device::Cpu { Ok(tensor) } else { tensor.f_to(self.device) }
+        };
+        copy().map(IValue::Tensor).map_err(|error| EngineError::forward(text(error)))
     }
 }
 

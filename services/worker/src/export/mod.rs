@@ -5,12 +5,16 @@ mod bert;
 mod command;
 mod config;
 mod fixtures;
+#[cfg(test)]
+mod tests;
 mod trace;
 mod weights;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(test)]
+pub(crate) use archive::save_source;
 pub use command::{ExportArgs, ExportFixtureArgs, ExportNoopArgs};
 pub use fixtures::Fixture;
 
