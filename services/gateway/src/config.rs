@@ -37,7 +37,7 @@ impl GatewayConfig {
         let telemetry = TelemetrySettings::read(s);
         let discovery_file = s.section("discovery", |s| s.required::<PathBuf>("file")).unwrap_or_default();
         let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
-        let retry = s.section("retry", |s| read_retry(s));
+        let retry = s.section("retry", read_retry);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),

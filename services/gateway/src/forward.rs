@@ -44,10 +44,7 @@ where
 {
     let mut source = Source::new(body, mesh.relay.keep_bytes());
     // Refused here, a message that is none or is too large costs the mesh nothing. Whether the model exists is for the router to say.
-    let model = match method.names_a_model {
-        true => source.peek(max_message, |routing| ModelName::parse(routing.name).ok()).await?,
-        false => None,
-    };
+    let model = if method.names_a_model { source.peek(max_message, |routing| ModelName::parse(routing.name).ok()).await? } else { None };
     let call = outbound(method, parts, source);
     let routers = mesh.routers.load();
     let mut response = mesh.relay.send(call, &routers).await?;

@@ -30,6 +30,7 @@ use crate::{auth::Keyring, config::GatewayConfig, forward::Forward, mesh::Mesh, 
 pub type Routers = ArcSwap<Vec<Arc<Endpoint>>>;
 
 /// Joins the parts: gives what makes each data thread's service.
+#[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
 pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
     let keyring = Keyring::open(&config.keys_file, context)?;
@@ -53,7 +54,8 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     let own_grpc = grpc::standard_routes(&context);
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
-        let http = openai::routes(mesh.clone(), max_message).merge(health::routes(mesh.clone(), context.readiness.clone(), context.drain.clone()));
+        let http =
+            openai::routes(mesh.clone(), max_message).merge(health::routes(mesh.clone(), context.readiness.clone(), context.drain.clone()));
         let own = own_grpc.clone().into_axum_router().merge(http).fallback(health::no_such_path);
         let forward = Forward::new(mesh, max_message, own);
         stack::assemble(forward, &keyring, &metrics, &capacity, config.allowance)

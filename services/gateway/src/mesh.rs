@@ -30,7 +30,12 @@ impl Mesh {
     }
 
     /// A unary call within the time of the call that it is part of.
-    pub async fn unary<Q: Message, A: Message + Default>(&self, context: &CallContext, path: &'static str, question: &Q) -> Result<A, ApiError> {
+    pub async fn unary<Q: Message, A: Message + Default>(
+        &self,
+        context: &CallContext,
+        path: &'static str,
+        question: &Q,
+    ) -> Result<A, ApiError> {
         let mut headers = HeaderMap::new();
         context.write(&mut headers);
         let deadline = context.deadline.unwrap_or_else(Instant::now);

@@ -46,8 +46,13 @@ fn render<B>(error: ApiError, door: Door) -> Response<Body<B>> {
 }
 
 fn open_span(trace: &TraceContext) -> (tracing::Span, TraceContext) {
-    let span =
-        torchmesh_runtime::remote_span!(trace, "gateway.call", otel.kind = "server", rpc.system = "grpc", rpc.grpc.status_code = tracing::field::Empty);
+    let span = torchmesh_runtime::remote_span!(
+        trace,
+        "gateway.call",
+        otel.kind = "server",
+        rpc.system = "grpc",
+        rpc.grpc.status_code = tracing::field::Empty
+    );
     let next = telemetry::outgoing(&span, trace);
     (span, next)
 }

@@ -24,6 +24,7 @@ use torchmesh_runtime::{
 use crate::{config::RouterConfig, forward::Forward, front::Front, probe::Prober, stack::Stack, table::SharedTable};
 
 /// Joins the parts: gives what makes each data thread's service.
+#[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
 pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
     let workers = StaticFile::open(&config.discovery_file)?.watch("worker");

@@ -32,7 +32,13 @@ pub fn assemble<B>(forward: Forward, metrics: &CallMetrics, capacity: &Capacity,
 }
 
 fn open_span(trace: &torchmesh_api::trace::TraceContext) -> (tracing::Span, torchmesh_api::trace::TraceContext) {
-    let span = torchmesh_runtime::remote_span!(trace, "router.call", otel.kind = "server", rpc.system = "grpc", rpc.grpc.status_code = tracing::field::Empty);
+    let span = torchmesh_runtime::remote_span!(
+        trace,
+        "router.call",
+        otel.kind = "server",
+        rpc.system = "grpc",
+        rpc.grpc.status_code = tracing::field::Empty
+    );
     let next = telemetry::outgoing(&span, trace);
     (span, next)
 }

@@ -81,7 +81,10 @@ impl Table {
     /// Errors: INVALID_ARGUMENT (no model named, or a version that is no number), NOT_FOUND, UNAVAILABLE (listed, but not ready anywhere).
     pub fn route(&self, model: &str, version: &str) -> Result<&Target, ApiError> {
         if model.is_empty() {
-            return Err(ApiError::new(ErrorKind::InvalidArgument, "the model name is empty; put the model's name into field 1 of the request"));
+            return Err(ApiError::new(
+                ErrorKind::InvalidArgument,
+                "the model name is empty; put the model's name into field 1 of the request",
+            ));
         }
         let asked = match version {
             "" => None,
@@ -119,7 +122,10 @@ impl Table {
 
 fn not_a_version(text: &str) -> ApiError {
     let shown: String = text.chars().take(32).collect();
-    ApiError::new(ErrorKind::InvalidArgument, format!("the model version {shown:?} is not a whole number such as \"1\"; leave it empty for the newest"))
+    ApiError::new(
+        ErrorKind::InvalidArgument,
+        format!("the model version {shown:?} is not a whole number such as \"1\"; leave it empty for the newest"),
+    )
 }
 
 /// The current table.

@@ -55,7 +55,8 @@ struct Entry {
     address: SocketAddr,
 }
 
-/// A watched file. A change that is wrong is reported in the log, and the last good list stays.
+/// A watched file. A change that is wrong is reported in the log, and the last good list stays. The file is watched for as long as this or a
+/// receiver of it is there.
 #[derive(Debug, Clone)]
 pub struct StaticFile {
     shared: Arc<Shared>,
@@ -74,7 +75,7 @@ impl StaticFile {
         let text = read(path)?;
         let shared = Shared { path: path.to_owned(), lists: Mutex::default(), current: Mutex::new(parse(path, &text)?) };
         let file = Self { shared: Arc::new(shared) };
-        tokio::spawn(watch_file(Arc::downgrade(&file.shared), text));
+        tokio::spawn(watch_file(Arc::clone(&file.shared), text));
         Ok(file)
     }
 }
@@ -90,11 +91,13 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn watch_file(shared: std::sync::Weak<Shared>, mut last: String) {
+async fn watch_file(shared: Arc<Shared>, mut last: String) {
     let mut tick = tokio::time::interval(LOOK_EVERY);
     loop {
         tick.tick().await;
-        let Some(shared) = shared.upgrade() else { return };
+        if Arc::strong_count(&shared) == 1 && locked(&shared.lists).values().all(watch::Sender::is_closed) {
+            return;
+        }
         // A file of a few kilobytes: reading it is cheaper than being wrong about its time stamp.
         let Ok(text) = read(&shared.path) else { continue };
         if text == last {
@@ -168,6 +171,18 @@ mod tests {
         std::fs::write(&path, entry("a", 1) + &entry("b", 2)).unwrap();
         workers.changed().await.unwrap();
         assert_eq!(ids(&workers.borrow_and_update()), ["a", "b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_only_kept_the_receiver_still_sees_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("discovery.toml");
+        std::fs::write(&path, "").unwrap();
+        let mut workers = StaticFile::open(&path).unwrap().watch("worker");
+        tokio::time::advance(LOOK_EVERY * 3).await;
+        std::fs::write(&path, entry("a", 1)).unwrap();
+        workers.changed().await.unwrap();
+        assert_eq!(ids(&workers.borrow_and_update()), ["a"]);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use crate::{BoxError, RelayBody};
 
 /// What a proxy answers with.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is the large variant: a box would cost each of them an allocation")]
 pub enum Answer<B, O> {
     /// Another service's answer.
     Relayed(RelayBody<B>),

@@ -17,6 +17,7 @@ use torchmesh_api::headers::GRPC_STATUS;
 use crate::{
     BoxError,
     body::{Rest, Streamed, poll_stream},
+    connection::{Lane, Opened},
     endpoint::{Endpoint, InFlight},
     pump::{Pump, PumpError},
     source::Source,
@@ -79,24 +80,39 @@ where
 
 async fn open(endpoint: &Arc<Endpoint>, lane: usize, head: Request<()>, empty: bool) -> Result<(ResponseFuture, Pump), Failure> {
     let lane = &endpoint.lanes[lane];
-    let mut opened = lane.get(endpoint.addr).await.map_err(|error| {
-        tracing::debug!(endpoint = %endpoint.id, %error, "an endpoint cannot be reached");
-        endpoint.failed();
-        Failure::NotBegun
-    })?;
-    let sent = match poll_fn(|cx| opened.send.poll_ready(cx)).await {
-        Ok(()) => opened.send.send_request(head, empty),
-        Err(error) => Err(error),
-    };
-    // The connection is closing: an endpoint that drains said GOAWAY. The next call opens a new one, if it can.
-    let (response, stream) = sent.map_err(|_| {
+    let mut opened = usable(endpoint, lane).await.ok_or(Failure::NotBegun)?;
+    let (response, stream) = opened.send.send_request(head, empty).map_err(|_| {
         lane.forget(&opened);
         Failure::NotBegun
     })?;
     Ok((response, Pump::new(stream)))
 }
 
-async fn hold_back<B>(mut stream: RecvStream, hold: usize, pump: &mut Pump, source: &mut Source<B>) -> Result<(VecDeque<Bytes>, Rest), Failure>
+/// The lane's connection, or a new one where the old one is closing: an endpoint that drains, or that found it idle, said GOAWAY.
+async fn usable(endpoint: &Endpoint, lane: &Arc<Lane>) -> Option<Opened> {
+    for _ in 0..2 {
+        let mut opened = match lane.get(endpoint.addr).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::debug!(endpoint = %endpoint.id, %error, "an endpoint cannot be reached");
+                endpoint.failed();
+                return None;
+            }
+        };
+        if poll_fn(|cx| opened.send.poll_ready(cx)).await.is_ok() {
+            return Some(opened);
+        }
+        lane.forget(&opened);
+    }
+    None
+}
+
+async fn hold_back<B>(
+    mut stream: RecvStream,
+    hold: usize,
+    pump: &mut Pump,
+    source: &mut Source<B>,
+) -> Result<(VecDeque<Bytes>, Rest), Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,

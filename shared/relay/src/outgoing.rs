@@ -1,9 +1,6 @@
 //! What of a request's head goes on to the next hop.
 
-use http::{
-    HeaderMap, HeaderName, Uri, header,
-    uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderName, Uri, header, uri::PathAndQuery};
 
 /// Headers that speak of one connection and mean nothing on the next (RFC 9110, section 7.6.1), and the length, which HTTP/2 does not need.
 const HOP: [HeaderName; 6] =

@@ -14,7 +14,8 @@ pub fn power_of_two(
         return usable(0).then_some(0);
     }
     // Two draws among all positions, each moved on to the next usable one: no list of the usable ones is made for a call.
-    let next_usable = |from: usize, not: Option<usize>| (0..count).map(|step| (from + step) % count).find(|&at| usable(at) && Some(at) != not);
+    let next_usable =
+        |from: usize, not: Option<usize>| (0..count).map(|step| (from + step) % count).find(|&at| usable(at) && Some(at) != not);
     let first = next_usable((count > 0).then(|| draw(count))?, None)?;
     let Some(second) = next_usable(draw(count), Some(first)) else { return Some(first) };
     Some(if load(second) < load(first) { second } else { first })

@@ -109,7 +109,9 @@ impl Relay {
         }
         match last_answer {
             Some(answer) => Ok(respond(*answer, call.source)),
-            None => Err(ApiError::new(ErrorKind::Unavailable, "no instance could answer; try again").retry_after(Duration::from_millis(100))),
+            None => {
+                Err(ApiError::new(ErrorKind::Unavailable, "no instance could answer; try again").retry_after(Duration::from_millis(100)))
+            }
         }
     }
 }

@@ -121,7 +121,7 @@ where
     };
     let make = build(settings, &context)?;
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let serving = server.start(Arc::new(make), context.drain.clone(), &control)?;
+    let serving = server.start(&Arc::new(make), context.drain.clone(), &control)?;
     control.spawn(admin::serve(admin_listener, context.readiness.clone(), context.drain.clone(), context.metrics.clone()));
     if let Some(file) = &args.announce {
         announce(file, name, &addresses)?;
@@ -145,9 +145,10 @@ async fn wind_down(context: &Context, settings: DrainSettings, serving: server::
     tokio::time::sleep(settings.delay).await;
     context.drain.start();
     let left = tokio::time::timeout(settings.grace, serving.finished()).await;
-    match left {
-        Ok(()) => tracing::info!("drained"),
-        Err(_) => tracing::warn!(connections = serving.open_connections(), "the grace period ended first; calls were cut"),
+    if left.is_ok() {
+        tracing::info!("drained");
+    } else {
+        tracing::warn!(connections = serving.open_connections(), "the grace period ended first; calls were cut");
     }
 }
 

@@ -29,7 +29,10 @@ pub(super) async fn show(State(mesh): State<Mesh>, Extension(call): Extension<Ca
         Ok(names) if names.contains(&wanted) => Json(model(&wanted)).into_response(),
         Ok(_) => {
             let shown: String = wanted.chars().take(64).collect();
-            render(&ApiError::new(ErrorKind::NotFound, format!("there is no model {shown:?}; GET /v1/models lists those there are")), Some("model"))
+            render(
+                &ApiError::new(ErrorKind::NotFound, format!("there is no model {shown:?}; GET /v1/models lists those there are")),
+                Some("model"),
+            )
         }
         Err(error) => render(&error, None),
     }

@@ -56,10 +56,8 @@ impl std::error::Error for ConfigError {}
 
 /// Loads the layers for `service` and reads them with `read`.
 pub fn load<T>(service: &'static str, args: &ConfigArgs, read: impl FnOnce(&mut Section) -> T) -> Result<T, ConfigError> {
-    let whole = |field: &str, message: String| ConfigError {
-        service,
-        problems: Problems(vec![Problem { field: field.to_owned(), message }]),
-    };
+    let whole =
+        |field: &str, message: String| ConfigError { service, problems: Problems(vec![Problem { field: field.to_owned(), message }]) };
     let table = layers(service, args).map_err(|(field, message)| whole(&field, message))?;
     Section::read_all(table, read).map_err(|problems| ConfigError { service, problems })
 }
@@ -108,7 +106,13 @@ mod tests {
     #[test]
     fn every_mistake_is_in_one_report() {
         let report = load_from("port = 'x'\nprot = 1\n[drain]\ngrace = 5\nextra = true", &[]).unwrap_err().to_string();
-        for part in ["4 mistakes", "port: must be a whole number", "prot: is not a setting here; known are: drain, port", "drain.grace: must be a duration", "drain.extra"] {
+        for part in [
+            "4 mistakes",
+            "port: must be a whole number",
+            "prot: is not a setting here; known are: drain, port",
+            "drain.grace: must be a duration",
+            "drain.extra",
+        ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
         }
     }

@@ -17,7 +17,13 @@ use crate::lifecycle::Drain;
 /// How long a client may take for its first bytes, its TLS handshake, or the headers of an HTTP/1.1 request.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn serve<S, B>(stream: TcpStream, tls: Option<tls::Acceptor>, service: S, drain: Drain, limits: Limits) -> Result<(), BoxError>
+pub(super) async fn serve<S, B>(
+    stream: TcpStream,
+    tls: Option<tls::Acceptor>,
+    service: S,
+    drain: Drain,
+    limits: Limits,
+) -> Result<(), BoxError>
 where
     S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -25,15 +31,18 @@ where
     B::Error: Into<BoxError>,
 {
     stream.set_nodelay(true)?;
-    let hello = until_drain(&drain, timeout(HELLO_TIMEOUT, async {
-        match tls {
-            None => Ok::<_, io::Error>((starts_http2(&stream).await?, Transport::Clear(stream))),
-            Some(acceptor) => {
-                let secured = acceptor.accept(stream).await?;
-                Ok((tls::chose_http2(&secured), Transport::Tls(Box::new(secured))))
+    let hello = until_drain(
+        &drain,
+        timeout(HELLO_TIMEOUT, async {
+            match tls {
+                None => Ok::<_, io::Error>((starts_http2(&stream).await?, Transport::Clear(stream))),
+                Some(acceptor) => {
+                    let secured = acceptor.accept(stream).await?;
+                    Ok((tls::chose_http2(&secured), Transport::Tls(Box::new(secured))))
+                }
             }
-        }
-    }));
+        }),
+    );
     let Some(hello) = hello.await else { return Ok(()) };
     match hello?? {
         (true, Transport::Clear(stream)) => http2::serve(stream, service, drain, limits).await,

@@ -19,7 +19,7 @@ use crate::lifecycle::Drain;
 /// How much of one call's body may be on its way to us before somebody reads it.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// The same for all calls of a connection together.
-const CONNECTION_WINDOW: u32 = 16 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
 /// Large tensors come in few frames.
 const MAX_FRAME: u32 = 256 << 10;
 /// All headers of a call together, as HTTP/2 counts them.

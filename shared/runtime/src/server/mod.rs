@@ -82,11 +82,8 @@ impl Server {
         let addr = settings.addr;
         let listener = std::net::TcpListener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}; change addr"))?;
         listener.set_nonblocking(true)?;
-        let limits = Limits {
-            max_streams: settings.max_streams,
-            max_connections: settings.max_connections,
-            idle_timeout: settings.idle_timeout,
-        };
+        let limits =
+            Limits { max_streams: settings.max_streams, max_connections: settings.max_connections, idle_timeout: settings.idle_timeout };
         let tls = settings.tls.as_ref().map(tls::Acceptor::load).transpose()?;
         Ok(Self { local_addr: listener.local_addr()?, listener, threads: settings.thread_count(), limits, tls })
     }
@@ -97,7 +94,7 @@ impl Server {
     }
 
     /// Starts the data threads, and the accept loop on `control`, until `drain` begins.
-    pub fn start<M, S, B>(self, make: Arc<M>, drain: Drain, control: &Runtime) -> io::Result<Serving>
+    pub fn start<M, S, B>(self, make: &Arc<M>, drain: Drain, control: &Runtime) -> io::Result<Serving>
     where
         M: Fn(usize) -> S + Send + Sync + 'static,
         S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -108,8 +105,9 @@ impl Server {
         let open = Arc::new(OpenConnections::default());
         let mut lanes = Vec::with_capacity(self.threads);
         for index in 0..self.threads {
+            #[expect(clippy::disallowed_methods, reason = "limits.max_connections bounds what is in it")]
             let (lane, arrivals) = mpsc::unbounded_channel();
-            let (make, drain, limits, tls) = (Arc::clone(&make), drain.clone(), self.limits, self.tls.clone());
+            let (make, drain, limits, tls) = (Arc::clone(make), drain.clone(), self.limits, self.tls.clone());
             let runtime = Builder::new_current_thread().enable_all().build()?;
             std::thread::Builder::new().name(format!("data-{index}")).spawn(move || {
                 runtime.block_on(data_thread(arrivals, move || make(index), drain, limits, tls));
