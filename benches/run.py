@@ -42,18 +42,23 @@ def main() -> int:
     if not places.built("torchmesh-loader").is_file():
         print("torchmesh-benches is not built", file=sys.stderr)
         return 1
-    lines, raw = report.machine(), {}
-    try:
-        for suite in options.suite:
+    raw: Dict[str, Any] = {}
+    _say(report.machine())
+    for suite in options.suite:
+        try:
             text, raw[suite] = _on_a_stage(_shell if suite == "shell" else _minilm, options)
-            lines += ["", *text]
-    except (StartError, LoadError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    print("\n".join([*lines, "", *report.legend()]))
+            _say(["", *text])
+        except (StartError, LoadError) as error:
+            print(f"\n{suite} was not measured: {error}", file=sys.stderr)
+    _say(["", *report.legend()])
     if options.json:
         options.json.write_text(json.dumps(raw, indent=1))
-    return 0
+    return 0 if len(raw) == len(options.suite) else 1
+
+
+def _say(lines: List[str]) -> None:
+    """Prints a part of the report as soon as it is known: what fails later takes nothing away."""
+    print("\n".join(lines), flush=True)
 
 
 def _options() -> argparse.Namespace:

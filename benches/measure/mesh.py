@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import subprocess
 from dataclasses import dataclass
@@ -132,10 +131,10 @@ def _listing(folder: Path, service: str, address: str) -> Path:
 
 
 def bench_floor(model: Path, batch: int, sequence: int, seconds: float) -> float:
-    """Sentences a second of forward passes in a loop, in one process, without any server."""
-    numbers = {"--batch": batch, "--sequence": sequence, "--seconds": seconds}
-    command = [places.built("torchmesh-worker"), "bench-floor", "--model-dir", model, *(word for pair in numbers.items() for word in pair)]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, env=dict(os.environ))
+    """Sentences a second of forward passes in a loop, on one thread of one process, without any server."""
+    numbers = {"--batch": batch, "--sequence": sequence, "--seconds": max(1, round(seconds))}
+    command = [places.built("torchmesh-worker"), "bench-floor", "--model", model, *(word for pair in numbers.items() for word in pair)]
+    done = subprocess.run([str(word) for word in [*command, "--output", "json"]], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StartError(f"torchmesh-worker bench-floor ended with {done.returncode}:\n{done.stderr}")
     return float(json.loads(done.stdout.splitlines()[-1])["sentences_per_second"])

@@ -43,7 +43,7 @@ class Floors:
 
 def missing() -> Optional[str]:
     """Why this suite cannot run here; None when it can."""
-    model = places.mesh_home() / "models" / MODEL / "model.toml"
+    model = places.mesh_home() / "models" / MODEL / "1" / "model.pt"
     return ours.missing(*ours.SERVICES) or (None if model.is_file() else f"no model {MODEL}: run `make setup`")
 
 
@@ -65,7 +65,7 @@ def run(stage: Stage, plan: Plan) -> Floors:
 
 def _round(systems: List[System], callers: int, plan: Plan, results: Floors) -> None:
     def floor() -> float:
-        return ours.bench_floor(places.mesh_home() / "models" / MODEL, min(callers, MAX_BATCH), SEQUENCE, plan.seconds)
+        return ours.bench_floor(places.mesh_home() / "models" / MODEL / "1" / "model.pt", min(callers, MAX_BATCH), SEQUENCE, plan.seconds)
 
     before = floor()
     samples = [(system.name, measure(system, callers, plan.connections, plan.seconds)) for system in systems]
