@@ -2,7 +2,7 @@
 
 use axum::{
     Extension, Json, Router,
-    http::{StatusCode, Uri},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -11,7 +11,10 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     inference::{ServerReadyRequest, ServerReadyResponse},
 };
-use torchmesh_layers::call::CallContext;
+use torchmesh_layers::{
+    call::CallContext,
+    errors::{self, Door},
+};
 use torchmesh_runtime::lifecycle::{Drain, Readiness};
 
 use crate::{mesh::Mesh, openai};
@@ -32,8 +35,23 @@ async fn is_ready(mesh: Mesh, readiness: Readiness, drain: Drain, call: CallCont
 }
 
 /// A path that is not one of ours.
-pub async fn no_such_path(uri: Uri) -> Response {
+pub async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
     let path: String = uri.path().chars().take(100).collect();
+    if Door::of(&headers) == Door::Grpc {
+        return errors::grpc(ApiError::new(
+            ErrorKind::Unimplemented,
+            format!("there is no method {path}; reflection lists those there are"),
+        ));
+    }
     let message = format!("there is nothing at {path}; there are /v1/embeddings, /v1/models, /v2/health/live, /v2/health/ready and gRPC");
     openai::render(&ApiError::new(ErrorKind::NotFound, message), None)
+}
+
+/// A path of ours, asked in another way than it answers.
+pub async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let other = if method == Method::POST { "GET" } else { "POST" };
+    let message = format!("{} does not answer {method}; use {other}", uri.path());
+    let mut response = openai::render(&ApiError::new(ErrorKind::InvalidArgument, message), None);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
 }

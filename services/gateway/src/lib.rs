@@ -56,7 +56,12 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
         let http =
             openai::routes(mesh.clone(), max_message).merge(health::routes(mesh.clone(), context.readiness.clone(), context.drain.clone()));
-        let own = own_grpc.clone().into_axum_router().merge(http).fallback(health::no_such_path);
+        let own = own_grpc
+            .clone()
+            .into_axum_router()
+            .merge(http)
+            .fallback(health::no_such_path)
+            .method_not_allowed_fallback(health::wrong_method);
         let forward = Forward::new(mesh, max_message, own);
         stack::assemble(forward, &keyring, &metrics, &capacity, config.allowance)
     })

@@ -132,7 +132,12 @@ where
             _ = stop.0.recv() => {}
             _ = stop.1.recv() => {}
         }
-        wind_down(&context, drain_settings, serving).await;
+        tokio::select! {
+            () = wind_down(&context, drain_settings, serving) => {}
+            // Whoever asks twice does not want to wait.
+            _ = stop.0.recv() => tracing::warn!("stopped a second time; calls were cut"),
+            _ = stop.1.recv() => tracing::warn!("stopped a second time; calls were cut"),
+        }
         telemetry.flush().await;
     });
     Ok(())
