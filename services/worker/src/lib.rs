@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod batching;
+pub mod bench_floor;
 pub mod config;
 pub mod engine;
 pub mod executor;
@@ -46,7 +47,10 @@ pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) 
     let front = open(config, context, Arc::new(engine::load))?;
     let routes = grpc::standard_routes(context);
     let max_message = config.server.max_message.0;
-    Ok(move |_| Stack::new(&front, routes.clone(), max_message))
+    Ok(move |_| {
+        admission::bell::install();
+        Stack::new(&front, routes.clone(), max_message)
+    })
 }
 
 /// Everything behind the handlers, with any engine.

@@ -4,7 +4,7 @@ use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use torchmesh_runtime::{config::ConfigArgs, process};
-use torchmesh_worker::{config::WorkerConfig, export};
+use torchmesh_worker::{bench_floor, config::WorkerConfig, export};
 
 /// Runs PyTorch models and answers for them over gRPC.
 #[derive(Parser)]
@@ -23,6 +23,7 @@ enum Command {
     Export(export::ExportArgs),
     ExportNoop(export::ExportNoopArgs),
     ExportFixture(export::ExportFixtureArgs),
+    BenchFloor(bench_floor::BenchFloorArgs),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Export(args) => finish(args.run()),
         Command::ExportNoop(args) => finish(args.run()),
         Command::ExportFixture(args) => finish(args.run()),
+        Command::BenchFloor(args) => finish(bench_floor::run(&args)),
     }
 }
 

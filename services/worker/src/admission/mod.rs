@@ -1,5 +1,6 @@
 //! Who gets in and who waits: a bounded queue from which executors take batches.
 
+pub mod bell;
 mod queue;
 mod state;
 mod ticket;

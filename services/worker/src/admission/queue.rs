@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use torchmesh_api::error::{ApiError, ErrorKind};
 
-use super::{Batch, Pending, Piece, Submission, Ticket, state::State};
+use super::{Batch, Pending, Piece, Submission, Ticket, bell, state::State};
 use crate::{
     batching,
     manifest::{Batching, QueueLimits},
@@ -63,14 +63,10 @@ impl Queue {
         self.admits(&state, bytes)?;
         state.push(&ticket, parts);
         self.show_depth(&state);
-        let wake_idle = state.idle > 0;
-        let wake_lingering = !wake_idle && state.lingering > 0 && state.rows >= self.settings.batching.max_batch;
+        let wanted = state.idle > 0 || self.is_filled(&state);
         drop(state);
-        // After the lock is free, so that whoever wakes does not meet it.
-        if wake_idle {
-            self.arrived.notify_one();
-        } else if wake_lingering {
-            self.filled.notify_one();
+        if wanted {
+            bell::note(self);
         }
         Ok(Pending { ticket, queue: Arc::clone(self), done: false })
     }
@@ -172,8 +168,32 @@ impl Queue {
         self.state.lock().requests
     }
 
+    /// Wakes an executor, if one waits for what is in the queue.
+    pub(super) fn ring(&self) {
+        let state = self.state.lock();
+        let (idle, filled) = (state.idle > 0, self.is_filled(&state));
+        // After the lock is free, so that whoever wakes does not meet it.
+        drop(state);
+        if idle {
+            self.arrived.notify_one();
+        } else if filled {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Whether an executor waits for a batch to fill that is full now.
+    fn is_filled(&self, state: &State) -> bool {
+        state.lingering > 0 && state.rows >= self.settings.batching.max_batch
+    }
+
     fn show_depth(&self, state: &State) {
         self.settings.depth.set(i64::try_from(state.requests).unwrap_or(i64::MAX));
+    }
+
+    /// How many executors wait for anything.
+    #[cfg(test)]
+    pub(crate) fn idle_executors(&self) -> usize {
+        self.state.lock().idle
     }
 
     fn refuse(&self, pieces: &[Piece], reason: &ApiError) {
@@ -181,7 +201,7 @@ impl Queue {
             if !piece.ticket.finished() {
                 self.settings.dropped.inc();
                 if let Some(waker) = piece.ticket.fail(reason.clone()) {
-                    waker.wake();
+                    waker.now();
                 }
             }
         }

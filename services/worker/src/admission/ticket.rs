@@ -15,7 +15,10 @@ use parking_lot::Mutex;
 use torchmesh_api::error::ApiError;
 use tracing::Span;
 
-use super::{Answered, Queue};
+use super::{
+    Answered, Queue,
+    bell::{Letters, Wake, letters_here},
+};
 
 /// What a request's pieces have in common.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Ticket {
     pub(super) queued: AtomicUsize,
     /// Whether the caller has gone, so that its rows are worth nothing.
     left: AtomicBool,
+    /// Where the caller lives.
+    letters: Option<Arc<Letters>>,
     progress: Mutex<Progress>,
 }
 
@@ -58,6 +63,7 @@ impl Ticket {
             queue_span: Mutex::new(queue_span),
             queued: AtomicUsize::new(pieces),
             left: AtomicBool::new(false),
+            letters: letters_here(),
             progress: Mutex::new(Progress {
                 rows_left: rows,
                 answered: Vec::with_capacity(1),
@@ -94,7 +100,7 @@ impl Ticket {
     /// Hands in rows; the waker to call when these were the last. The caller is woken by whoever holds the waker, so that a
     /// whole batch can be handed in before anyone runs.
     #[must_use = "the caller sleeps until its waker is called"]
-    pub fn answer(&self, answered: Answered) -> Option<Waker> {
+    pub fn answer(&self, answered: Answered) -> Option<Wake> {
         let mut progress = self.progress.lock();
         if progress.finished {
             return None;
@@ -106,14 +112,21 @@ impl Ticket {
         }
         let mut all = std::mem::take(&mut progress.answered);
         all.sort_unstable_by_key(|piece| (piece.part, piece.first_row));
-        progress.finish(Ok(all))
+        progress.finish(Ok(all)).map(|waker| self.wake(waker))
     }
 
     /// Ends the request with an error, unless it has ended.
     #[must_use = "the caller sleeps until its waker is called"]
-    pub fn fail(&self, error: ApiError) -> Option<Waker> {
+    pub fn fail(&self, error: ApiError) -> Option<Wake> {
         let mut progress = self.progress.lock();
-        if progress.finished { None } else { progress.finish(Err(error)) }
+        if progress.finished {
+            return None;
+        }
+        progress.finish(Err(error)).map(|waker| self.wake(waker))
+    }
+
+    fn wake(&self, waker: Waker) -> Wake {
+        Wake { waker, letters: self.letters.clone() }
     }
 
     /// Whether the last row is in, or the request has failed.

@@ -6,7 +6,6 @@ mod warmup;
 
 use std::{
     sync::Arc,
-    task::Waker,
     time::{Duration, Instant},
 };
 
@@ -15,7 +14,7 @@ use torchmesh_runtime::telemetry::SPAN_TARGET;
 use tracing::Span;
 
 use crate::{
-    admission::{Batch, Piece, Queue, Ticket, deadline_exceeded},
+    admission::{Batch, Piece, Queue, Ticket, bell::Wake, deadline_exceeded},
     engine::{Engine, EngineError, EngineSpec},
     manifest::{Manifest, TensorSpec},
     metrics::ModelMetrics,
@@ -151,19 +150,19 @@ impl Executor {
 
         let now = Instant::now();
         let mut ran = Ran { rows, requests: batch.pieces.len(), times, ..Ran::default() };
-        let mut wakers = Vec::with_capacity(batch.pieces.len());
+        let mut wakes = Vec::with_capacity(batch.pieces.len());
         for (piece, answer) in batch.pieces.iter().zip(answers) {
             ran.queued += piece.ticket.age(batch.taken);
-            let waker = piece.ticket.answer(answer);
-            if waker.is_some() || piece.ticket.finished() {
+            let wake = piece.ticket.answer(answer);
+            if wake.is_some() || piece.ticket.finished() {
                 ran.completed += 1;
                 ran.total += piece.ticket.age(now);
             }
-            wakers.extend(waker);
+            wakes.extend(wake);
         }
         // Counted before anyone is woken, so that a caller who asks for the counters finds its own request in them.
         self.assignment.stats.ran(&ran);
-        wakers.into_iter().for_each(Waker::wake);
+        Wake::all(wakes);
         Ok(())
     }
 
@@ -180,9 +179,9 @@ impl Executor {
     fn fail(&self, ticket: &Arc<Ticket>, error: ApiError) {
         // Its other pieces are worth nothing now.
         self.assignment.queue.forget(ticket);
-        if let Some(waker) = ticket.fail(error) {
+        if let Some(wake) = ticket.fail(error) {
             self.assignment.stats.failed(ticket.age(Instant::now()));
-            waker.wake();
+            wake.now();
         }
     }
 }
