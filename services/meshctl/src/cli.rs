@@ -75,14 +75,14 @@ Examples:
 
 const UP_EXAMPLES: &str = "\
 Examples:
-  meshctl up                                   in the foreground; Ctrl-C drains gateway, router, workers, in this order
-  meshctl up --detach                          return when the mesh is ready; `meshctl down` stops it
-  meshctl up --workers 2                       two workers, so that one may fail
-  meshctl up --set worker.threads=1            one setting of a service
-  TORCHMESH_GATEWAY_ADDR=127.0.0.1:9000 meshctl up   another address for the gateway
+  meshctl up                         in the foreground; Ctrl-C drains gateway, router, workers
+  meshctl up --detach                return when the mesh is ready; `meshctl down` stops it
+  meshctl up --workers 2             two workers, so that one may fail
+  meshctl up --set worker.threads=1  one setting of a service
+  TORCHMESH_GATEWAY_ADDR=127.0.0.1:9000 meshctl up
 
-A mesh.toml says the same and more; each table is a service, and what is in it, apart from `instances`, are that service's
-own settings:
+A mesh.toml says the same and more. Each table is a service; what is in it, apart from `instances`,
+are that service's own settings:
 
   [gateway]
   addr = \"127.0.0.1:9000\"
@@ -135,9 +135,9 @@ pub(crate) struct DownArgs {
 /// Where the mesh is, and who asks.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Where the gateway is: --gateway, else TORCHMESH_GATEWAY_ADDR, else the mesh that runs from the home folder, else 127.0.0.1:8080.
-The key: --key-file, else TORCHMESH_KEY, else dev.key in the home folder. A key is never an argument, since arguments can be
-read by every user of the machine.")]
+The gateway: --gateway, else TORCHMESH_GATEWAY_ADDR, else the mesh that runs from the home folder,
+else 127.0.0.1:8080. The key: --key-file, else TORCHMESH_KEY, else dev.key in the home folder. It is
+never an argument, since every user of the machine can read arguments.")]
 pub(crate) struct ClientArgs {
     /// The gateway, as HOST:PORT or http://HOST:PORT
     #[arg(long, value_name = "ADDR", env = "TORCHMESH_GATEWAY_ADDR")]
@@ -153,9 +153,9 @@ pub(crate) struct ClientArgs {
 const EMBED_EXAMPLES: &str = "\
 Examples:
   meshctl embed \"A man is eating food.\"
-  meshctl embed \"A man is eating food.\" \"A man is eating a piece of bread.\"     and how alike they are
-  meshctl embed - < texts.txt                                                   one text a line
-  meshctl embed \"Hello\" --output json                                           every number";
+  meshctl embed \"A man is eating food.\" \"A man is eating bread.\"   and how alike they are
+  meshctl embed - < texts.txt                                     one text a line
+  meshctl embed \"Hello\" --output json                             every number";
 
 /// `meshctl embed`.
 #[derive(Debug, Clone, Args)]

@@ -3,7 +3,6 @@
 use std::io::BufRead as _;
 
 use serde::Serialize;
-use serde_json::json;
 use torchmesh_api::text::v1::{EmbedRequest, EmbedResponse, Truncation, text_service_client::TextServiceClient};
 
 use crate::{
@@ -13,6 +12,15 @@ use crate::{
     home::Home,
     output::{Screen, short, table},
 };
+
+/// The whole result. (Not made with `json!`, which would write out each number as the longer double.)
+#[derive(Debug, Serialize)]
+struct Answer {
+    model: String,
+    model_version: String,
+    embeddings: Vec<Row>,
+    cosine: Vec<Vec<f64>>,
+}
 
 /// One text and its vector.
 #[derive(Debug, Serialize)]
@@ -37,11 +45,10 @@ pub(crate) async fn embed(args: &EmbedArgs, home: &Home, screen: &Screen) -> Res
     };
     let mut client = TextServiceClient::new(caller.channel.clone()).max_decoding_message_size(MAX_ANSWER);
     let answer = client.embed(caller.request(request)).await.map_err(Failure::from)?.into_inner();
-    let (model, version) = (answer.model.clone(), answer.model_version.clone());
-    let rows = rows(texts, answer)?;
-    let cosines = cosines(&rows);
-    let value = json!({ "model": model, "model_version": version, "embeddings": rows, "cosine": cosines });
-    screen.show(&value, || text(&format!("{model} {version}"), &rows, &cosines, args.values))
+    let (model, model_version) = (answer.model.clone(), answer.model_version.clone());
+    let embeddings = rows(texts, answer)?;
+    let answer = Answer { model, model_version, cosine: cosines(&embeddings), embeddings };
+    screen.show(&answer, || text(&answer, args.values))
 }
 
 /// The texts of the arguments; `-` stands for the lines of standard input.
@@ -79,7 +86,8 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     if length == 0.0 { 0.0 } else { dot(a, b) / length }
 }
 
-fn text(model: &str, rows: &[Row], cosines: &[Vec<f64>], shown: usize) -> String {
+fn text(answer: &Answer, shown: usize) -> String {
+    let Answer { model, model_version, embeddings: rows, cosine: cosines } = answer;
     let line = |(at, row): (usize, &Row)| {
         let values: Vec<_> = row.values.iter().take(shown).map(|value| format!("{value:+.4}")).collect();
         let more = if row.values.len() > shown { " …" } else { "" };
@@ -87,7 +95,7 @@ fn text(model: &str, rows: &[Row], cosines: &[Vec<f64>], shown: usize) -> String
         [(at + 1).to_string(), short(&row.text, 48), tokens, row.values.len().to_string(), values.join(" ") + more]
     };
     let vectors = table(["#", "text", "tokens", "dims", "values"], rows.iter().enumerate().map(line));
-    let mut shown = format!("model {model}\n\n{vectors}");
+    let mut shown = format!("model {model} {model_version}\n\n{vectors}");
     let pairs: Vec<_> = (0..rows.len()).flat_map(|a| (a + 1..rows.len()).map(move |b| (a, b))).collect();
     // Ten texts have 45 pairs; beyond that the table says less than the JSON.
     if (1..=45).contains(&pairs.len()) {
@@ -114,12 +122,15 @@ mod tests {
         assert!(cosine(&[0.0], &[1.0]).abs() < 1e-12);
     }
 
+    fn answer(embeddings: Vec<Row>) -> Answer {
+        Answer { model: "m".to_owned(), model_version: "1".to_owned(), cosine: cosines(&embeddings), embeddings }
+    }
+
     #[test]
     fn two_texts_are_compared_and_one_is_not() {
-        let rows = vec![row("a", &[1.0, 0.0]), row("b", &[1.0, 1.0])];
-        let shown = text("m 1", &rows, &cosines(&rows), 1);
+        let shown = text(&answer(vec![row("a", &[1.0, 0.0]), row("b", &[1.0, 1.0])]), 1);
         assert!(shown.contains("1 and 2  0.7071") && shown.contains("+1.0000 …"), "{shown}");
-        let alone = text("m 1", &rows[..1], &cosines(&rows[..1]), 5);
+        let alone = text(&answer(vec![row("a", &[1.0, 0.0])]), 5);
         assert!(!alone.contains("COSINE") && !alone.contains('…'), "{alone}");
     }
 

@@ -19,8 +19,8 @@ use crate::{
 /// How long after the mesh is ready its models may take to be listed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Shows where everything is.
-pub(super) async fn show(home: &Home, screen: &Screen) -> Result<()> {
+/// Shows where everything is; `stop` says how to end it.
+pub(super) async fn show(home: &Home, screen: &Screen, stop: &str) -> Result<()> {
     let Some(run) = RunFile::read(home)? else { return Err(Failure::new(FAILED, "the mesh went away while it was being looked at")) };
     let gateway = gateway_url(run.gateway().unwrap_or_default())?;
     let models = listed(home, &gateway).await;
@@ -34,10 +34,13 @@ pub(super) async fn show(home: &Home, screen: &Screen) -> Result<()> {
         "models": models,
         "curl": curl,
     });
-    screen.show(&value, || text(&run, &gateway, &models, &curl, home, screen))
+    screen.show(&value, || {
+        let text = text(&run, &gateway, &models, home, screen);
+        format!("{text}\n\nTry it:\n\n  {curl}\n\nStop it: {stop}")
+    })
 }
 
-fn text(run: &RunFile, gateway: &str, models: &[Model], curl: &str, home: &Home, screen: &Screen) -> String {
+fn text(run: &RunFile, gateway: &str, models: &[Model], home: &Home, screen: &Screen) -> String {
     let shown = |name: &str| home.shown().join(name).display().to_string();
     let mut lines = vec![("gateway".to_owned(), format!("{gateway}   HTTP and gRPC"))];
     let others = run.services.iter().filter(|(name, _)| *name != "gateway");
@@ -49,7 +52,7 @@ fn text(run: &RunFile, gateway: &str, models: &[Model], curl: &str, home: &Home,
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let list: Vec<_> = lines.iter().map(|(name, value)| format!("  {name:width$}   {value}")).collect();
     let list = list.join("\n");
-    format!("\n{}\n\n{list}\n\nTry it:\n\n  {curl}\n", screen.paint(Colour::Green, "The mesh is ready."))
+    format!("\n{}\n\n{list}", screen.paint(Colour::Green, "The mesh is ready."))
 }
 
 /// The models, as soon as there are as many as the home has. What there is, when that takes too long or the mesh does not say.

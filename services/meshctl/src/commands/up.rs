@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// How a mesh in the background is stopped.
+const IN_BACKGROUND: &str = "make stop, or meshctl down";
+
 /// Starts the mesh.
 pub(crate) async fn up(args: &UpArgs, home: &Home, screen: &Screen) -> Result<()> {
     if args.in_background {
@@ -43,7 +46,7 @@ pub(crate) async fn up(args: &UpArgs, home: &Home, screen: &Screen) -> Result<()
     let mut progress = Foreground { progress: Progress::new(screen), up: Some(up) };
     let summary = async {
         // Without a word there is nothing to sum up: the mesh did not come up, and `run` says why.
-        if when_up.await.is_ok() { summary::show(home, screen).await } else { Ok(()) }
+        if when_up.await.is_ok() { summary::show(home, screen, "Ctrl-C").await } else { Ok(()) }
     };
     let run = start(args, &mesh, home, &mut progress);
     tokio::pin!(summary, run);
@@ -89,7 +92,7 @@ async fn already_up(home: &Home, screen: &Screen) -> Result<()> {
             run.meshctl.pid
         );
     }
-    summary::show(home, screen).await
+    summary::show(home, screen, IN_BACKGROUND).await
 }
 
 /// The process in the background: tells the one in the foreground how it goes.
@@ -120,7 +123,7 @@ async fn detach(home: &Home, screen: &Screen) -> Result<()> {
         outcome = follow(events, &log, &mut progress) => outcome?,
         _ = ctrl_c() => return Err(interrupted(child).await),
     }
-    summary::show(home, screen).await
+    summary::show(home, screen, IN_BACKGROUND).await
 }
 
 /// The same arguments, for the process in the background.

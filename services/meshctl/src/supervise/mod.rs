@@ -156,8 +156,9 @@ impl<'a> Supervisor<'a> {
         let names = self.known.not_ready();
         let who = if names.is_empty() { "the gateway's front door".to_owned() } else { names.join(", ") };
         let failure = Failure::new(UNAVAILABLE, format!("not ready within {} s: {who}", limit.as_secs()));
-        let Some(first) = names.first() else { return failure };
-        let log = self.home.log(first);
+        // Who is called last waits for nobody, so what is wrong is most likely there.
+        let Some(last) = names.last() else { return failure };
+        let log = self.home.log(last);
         failure.help(format!("--timeout gives it longer; the end of {}:\n{}", log.display(), last_lines(&log)))
     }
 

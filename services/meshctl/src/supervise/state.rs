@@ -74,9 +74,12 @@ impl Known {
         self.run.services.values().all(|service| service.ready)
     }
 
-    /// The instances that do not take calls.
+    /// The instances that do not take calls, in the order in which calls flow.
     pub(super) fn not_ready(&self) -> Vec<&str> {
-        self.run.services.iter().filter(|(_, service)| !service.ready).map(|(name, _)| name.as_str()).collect()
+        let waiting = self.run.services.iter().filter(|(_, service)| !service.ready);
+        let mut names: Vec<_> = waiting.map(|(name, _)| name.as_str()).collect();
+        names.sort_by_key(|name| self.kinds[*name]);
+        names
     }
 
     /// Takes a change in.
