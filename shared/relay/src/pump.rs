@@ -78,7 +78,12 @@ impl Pump {
 
     fn poll_waiting<B>(&mut self, source: &Source<B>, cx: &mut Context<'_>) -> Poll<Result<(), PumpError>> {
         while let Some(mut data) = self.waiting.take() {
-            let window = match self.stream.poll_capacity(cx) {
+            // What is there already is not announced again.
+            let window = match self.stream.capacity() {
+                0 => self.stream.poll_capacity(cx),
+                window => Poll::Ready(Some(Ok(window))),
+            };
+            let window = match window {
                 Poll::Ready(Some(window)) => window.map_err(|_| PumpError::Endpoint)?,
                 // The stream is closed; why is for the response to tell.
                 Poll::Ready(None) => {
@@ -92,11 +97,12 @@ impl Pump {
             };
             let part = data.split_to(window.min(data.len()));
             let all = data.is_empty();
+            self.send(part, all && source.is_exhausted())?;
             if !all {
+                // Only now: `h2` counts what is buffered on top, so that reserving before the send would give away the rest's window.
                 self.stream.reserve_capacity(data.len());
                 self.waiting = Some(data);
             }
-            self.send(part, all && source.is_exhausted())?;
         }
         Poll::Ready(Ok(()))
     }

@@ -123,12 +123,18 @@ where
                 *this.waiting = None;
                 break;
             }
-            let Some(Ok(window)) = ready!(this.stream.poll_capacity(cx)) else { return Poll::Ready(false) };
+            // What is there already is not announced again.
+            let window = match this.stream.capacity() {
+                0 => ready!(this.stream.poll_capacity(cx)),
+                window => Some(Ok(window)),
+            };
+            let Some(Ok(window)) = window else { return Poll::Ready(false) };
             let part = data.split_to(window.min(data.len()));
-            this.stream.reserve_capacity(data.len());
             if this.stream.send_data(part, false).is_err() {
                 return Poll::Ready(false);
             }
+            // Only now: `h2` counts what is buffered on top, so that reserving before the send would give away the rest's window.
+            this.stream.reserve_capacity(data.len());
         }
         Poll::Ready(true)
     }
