@@ -22,6 +22,8 @@ pub mod text;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -44,6 +46,8 @@ use crate::{
 ///
 /// Readiness follows the models (see [`Registry::is_ready`]). The error says which setting to change.
 pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) -> Stack + Send + Sync + use<>, StartError> {
+    let instance = config.instance.as_ref().map_or_else(|| context.addr.to_string(), ToString::to_string);
+    tracing::info!(instance, models_dir = %config.models_dir.display(), "loading the model repository");
     let front = open(config, context, Arc::new(engine::load))?;
     let routes = grpc::standard_routes(context);
     let max_message = config.server.max_message.0;

@@ -3,8 +3,13 @@
 use std::{error::Error, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use torchmesh_runtime::{config::ConfigArgs, process};
 use torchmesh_worker::{bench_floor, config::WorkerConfig, export};
+
+// A call makes a few dozen small allocations and frees them, some of them on another thread. libtorch's tensors are not its concern.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs PyTorch models and answers for them over gRPC.
 #[derive(Parser)]

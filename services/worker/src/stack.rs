@@ -11,12 +11,13 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
-use tonic::{body::Body, service::Routes};
+use tonic::{Status, body::Body, service::Routes};
 use torchmesh_api::{
-    headers::{GRPC_TIMEOUT, TRACEPARENT},
+    error::{ApiError, ErrorKind},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, GRPC_TIMEOUT, TRACEPARENT},
     inference::grpc_inference_service_server::GrpcInferenceServiceServer,
     text::v1::text_service_server::TextServiceServer,
     timeout,
@@ -37,6 +38,7 @@ pub struct Stack {
     inference: GrpcInferenceServiceServer<Inference>,
     text: TextServiceServer<Text>,
     other: Routes,
+    max_message: usize,
 }
 
 impl Stack {
@@ -46,6 +48,7 @@ impl Stack {
             inference: GrpcInferenceServiceServer::new(Inference::new(Arc::clone(front))).max_decoding_message_size(max_message),
             text: TextServiceServer::new(Text::new(Arc::clone(front))).max_decoding_message_size(max_message),
             other: other.prepare(),
+            max_message,
         }
     }
 }
@@ -80,7 +83,7 @@ where
             Some("torchmesh.text.v1.TextService") => Either::Left(self.text.call(request)),
             _ => Either::Right(self.other.call(request)),
         };
-        Call { inner, timer: deadline.map(|deadline| sleep_until(deadline.into())), span }
+        Call { inner, timer: deadline.map(|deadline| sleep_until(deadline.into())), span, max_message: self.max_message }
     }
 }
 
@@ -107,7 +110,32 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
         span: Span,
+        max_message: usize,
     }
+}
+
+const OUT_OF_RANGE: &str = "11";
+const INTERNAL: &str = "13";
+/// How messages begin, percent-encoded, about what cannot be decoded (prost) and what is not there (tonic).
+const UNDECODABLE: [&[u8]; 2] = [b"failed%20to%20decode", b"Missing%20request"];
+
+/// Gives the errors that tonic finds by itself, before any handler, the codes and words of ours.
+fn clarify(answer: Response<Body>, max_message: usize) -> Response<Body> {
+    // Only an answer that is nothing but an error has its status in front.
+    let Some(status) = answer.headers().get(GRPC_STATUS) else { return answer };
+    let message = answer.headers().get(GRPC_MESSAGE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let error = if status == OUT_OF_RANGE {
+        ApiError::new(
+            ErrorKind::TooLarge,
+            format!("the message is longer than the {max_message} bytes that this worker takes; send less at once"),
+        )
+    } else if status == INTERNAL && UNDECODABLE.iter().any(|begin| message.starts_with(begin)) {
+        let advice = "the message is not what this method takes, or a text in it is not UTF-8; encode it with the published proto";
+        ApiError::new(ErrorKind::InvalidArgument, advice)
+    } else {
+        return answer;
+    };
+    Status::from(error).into_http()
 }
 
 impl<F> Future for Call<F>
@@ -120,9 +148,9 @@ where
         let this = self.project();
         let _entered = (!this.span.is_none()).then(|| this.span.enter());
         if let Poll::Ready(answer) = this.inner.poll(cx) {
-            return Poll::Ready(answer);
+            return Poll::Ready(answer.map(|answer| clarify(answer, *this.max_message)));
         }
         let late = this.timer.as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
-        if late { Poll::Ready(Ok(tonic::Status::from(deadline_exceeded()).into_http())) } else { Poll::Pending }
+        if late { Poll::Ready(Ok(Status::from(deadline_exceeded()).into_http())) } else { Poll::Pending }
     }
 }

@@ -83,7 +83,7 @@ impl Gate {
 /// What the fake engines of a test have seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// The inputs of every forward but the warm-up's.
+    /// The first inputs of every forward but each engine's first one, the warm-up's (of which a test wants one).
     pub(crate) batches: Mutex<Vec<Tensor>>,
     /// How often an engine was loaded.
     pub(crate) loads: AtomicUsize,
@@ -94,7 +94,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// A loader of engines that report here: each returns its first input.
+    /// A loader of engines that report here: each returns its only input, or what an encoder makes of token ids and a mask.
     pub(crate) fn loader(self: &Arc<Self>) -> EngineLoader {
         let seen = Arc::clone(self);
         Arc::new(move |_: &EngineSpec| {
@@ -132,12 +132,18 @@ impl Engine for FakeEngine {
         if values.contains(&FAILS) {
             return Err(EngineError::forward("told to fail\nat /secret/path"));
         }
-        Ok(vec![first.clone()])
+        Ok(vec![if inputs.len() == 2 { hidden(first, &values) } else { first.clone() }])
     }
 
     fn platform(&self) -> &'static str {
         "fake"
     }
+}
+
+/// What an encoder might return: for each token its id, and 1.
+fn hidden(ids: &Tensor, values: &[i64]) -> Tensor {
+    let vectors: Vec<f32> = values.iter().flat_map(|&id| [id as f32, 1.0]).collect();
+    Tensor::from_f32s([ids.shape[0], ids.shape[1], 2], &vectors)
 }
 
 /// A queue with one executor thread on a fake engine.

@@ -180,7 +180,6 @@ impl Executor {
         // Its other pieces are worth nothing now.
         self.assignment.queue.forget(ticket);
         if let Some(wake) = ticket.fail(error) {
-            self.assignment.stats.failed(ticket.age(Instant::now()));
             wake.now();
         }
     }

@@ -7,4 +7,6 @@ mod tokeniser;
 pub(crate) mod pooling;
 
 pub use pool::{Job, TokeniserPool};
+#[cfg(test)]
+pub(crate) use tokeniser::tests::TINY as TINY_TOKENIZER;
 pub use tokeniser::{Tokenised, Tokeniser};
