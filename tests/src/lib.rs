@@ -1,0 +1,25 @@
+//! What the tests of the whole mesh stand on: [`MeshSandbox`] starts real services on ports of their own, and beside it are the clients
+//! that call them, the upstreams that stand in for them, and the measures that are taken of them.
+//!
+//! Nothing here sleeps for a guessed time: what is waited for is asked for again and again, with a bound (see [`wait`]).
+
+#![allow(clippy::missing_panics_doc, reason = "everything here speaks by panicking: whatever goes wrong ends the test that it is part of")]
+
+pub mod client;
+pub mod instance;
+pub mod load;
+pub mod memory;
+pub mod metrics;
+pub mod models;
+pub mod places;
+pub mod raw;
+pub mod sandbox;
+pub mod spans;
+pub mod tls;
+pub mod upstream;
+pub mod wait;
+pub mod web;
+
+pub use instance::{Instance, Signal};
+pub use sandbox::{KEY, MeshSandbox};
+pub use wait::{bounded, eventually};

@@ -1,0 +1,138 @@
+//! The models that sandboxes serve: made by the worker itself, once for each build of it.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    time::SystemTime,
+};
+
+use crate::places;
+
+/// What a tensor model's manifest says of one tensor: name, datatype, shape.
+type TensorLine = (&'static str, &'static str, &'static str);
+
+/// A model of a sandbox: the file that is served and the manifest that it is served by.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// What it is called.
+    pub name: String,
+    source: Source,
+    manifest: String,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Fixture(&'static str),
+    MiniLm,
+}
+
+impl Model {
+    /// `noop`: gives `INPUT0` (FP32, 256 wide) back as `OUTPUT0`.
+    pub fn noop() -> Self {
+        Self::fixture("noop", "noop", &[("INPUT0", "FP32", "[-1, 256]")], &[("OUTPUT0", "FP32", "[-1, 256]")])
+    }
+
+    /// `wide`: gives `INPUT0` (FP32, of any width) back as `OUTPUT0`.
+    pub fn wide() -> Self {
+        Self::fixture("wide", "noop", &[("INPUT0", "FP32", "[-1, -1]")], &[("OUTPUT0", "FP32", "[-1, -1]")])
+    }
+
+    /// `slow`: computes for as many milliseconds as `INPUT0` (INT64) says, one request after another.
+    pub fn slow() -> Self {
+        Self::fixture("slow", "slow", &[("INPUT0", "INT64", "[-1, 1]")], &[("OUTPUT0", "INT64", "[-1, 1]")])
+            .with("[batching]\nmax_batch = 1")
+    }
+
+    /// `fails_on_negative`: gives `INPUT0` (FP32) back, and fails inside the model when one of its numbers is negative.
+    pub fn fails_on_negative() -> Self {
+        let name = "fails_on_negative";
+        Self::fixture(name, name, &[("INPUT0", "FP32", "[-1, 2]")], &[("OUTPUT0", "FP32", "[-1, 2]")])
+    }
+
+    /// `minilm`: the demo model, with the manifest that `make setup` gives it.
+    pub fn minilm() -> Self {
+        let manifest = places::repository().join("setup/models/minilm/model.toml");
+        let manifest = fs::read_to_string(&manifest).unwrap_or_else(|error| panic!("{}: {error}", manifest.display()));
+        Self { name: "minilm".to_owned(), source: Source::MiniLm, manifest }
+    }
+
+    fn fixture(name: &str, fixture: &'static str, inputs: &[TensorLine], outputs: &[TensorLine]) -> Self {
+        let tables = |kind: &str, lines: &[TensorLine]| {
+            let table = |(name, datatype, shape): &TensorLine| {
+                format!("[[{kind}]]\nname = \"{name}\"\ndatatype = \"{datatype}\"\nshape = {shape}\n")
+            };
+            lines.iter().map(table).collect::<String>()
+        };
+        let manifest = format!("task = \"tensor\"\n{}{}", tables("inputs", inputs), tables("outputs", outputs));
+        Self { name: name.to_owned(), source: Source::Fixture(fixture), manifest }
+    }
+
+    /// Adds lines to the end of the manifest.
+    #[must_use]
+    pub fn with(mut self, lines: &str) -> Self {
+        self.manifest.push_str(lines);
+        self.manifest.push('\n');
+        self
+    }
+
+    /// The same model under another name.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Puts the model into a model repository.
+    pub(crate) fn install(&self, repository: &Path) {
+        let folder = repository.join(&self.name);
+        fs::create_dir_all(&folder).expect("a folder for the model");
+        fs::write(folder.join("model.toml"), &self.manifest).expect("the manifest");
+        symlink(self.source.version_folder(), folder.join("1")).expect("a link to the model's version");
+    }
+}
+
+impl Source {
+    /// The folder with the model file, made now if this build of the worker has not made it yet.
+    fn version_folder(&self) -> PathBuf {
+        let name = match self {
+            Self::Fixture(name) => name,
+            Self::MiniLm => "minilm",
+        };
+        let all = places::programs().join("test-models");
+        let folder = all.join(name);
+        fs::create_dir_all(&folder).expect("a folder for the tests' models");
+        // Held by one test at a time, whatever process it is in; the others find the model made.
+        let lock = File::create(all.join(format!("{name}.lock"))).expect("a lock file");
+        lock.lock().expect("the lock");
+        let worker = places::program("torchmesh-worker");
+        if !is_newer(&folder.join("made"), places::built_at(&worker)) {
+            self.make(&worker, &folder);
+            fs::write(folder.join("made"), "").expect("a mark that the model is made");
+        }
+        folder
+    }
+
+    fn make(&self, worker: &Path, folder: &Path) {
+        let draft = folder.join("model.pt.draft");
+        let mut command = Command::new(worker);
+        match self {
+            Self::Fixture("noop") => command.arg("export-noop"),
+            Self::Fixture(name) => command.args(["export-fixture", name]),
+            Self::MiniLm => {
+                let fetched = places::cache().join("models/all-MiniLM-L6-v2");
+                assert!(fetched.is_dir(), "{} is not there; run `make setup`, which fetches it", fetched.display());
+                fs::copy(fetched.join("tokenizer.json"), folder.join("tokenizer.json")).expect("the tokenizer");
+                command.arg("export").arg(fetched)
+            }
+        };
+        let made = command.arg("--out").arg(&draft).output().expect("the worker can be run");
+        assert!(made.status.success(), "the worker cannot make the model: {}", String::from_utf8_lossy(&made.stderr));
+        fs::rename(draft, folder.join("model.pt")).expect("the model in its place");
+    }
+}
+
+fn is_newer(file: &Path, than: SystemTime) -> bool {
+    file.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|made| made > than)
+}

@@ -1,0 +1,229 @@
+//! A mesh of real processes, on ports of its own, that ends with the test.
+
+use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
+
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::{Instance, client, models::Model};
+
+/// The API key that a sandbox's gateways know.
+pub const KEY: &str = "tm_test_0123456789";
+/// The tenant that it stands for.
+pub const TENANT: &str = "test-tenant";
+
+/// Gateways, routers and workers, wired together.
+#[derive(Debug)]
+pub struct MeshSandbox {
+    /// The gateways.
+    pub gateways: Vec<Instance>,
+    /// The routers.
+    pub routers: Vec<Instance>,
+    /// The workers.
+    pub workers: Vec<Instance>,
+    stand_ins: Vec<(&'static str, SocketAddr)>,
+    folder: TempDir,
+}
+
+/// What a mesh is to be made of. One of each service unless told otherwise.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    counts: [usize; 3],
+    models: Vec<Model>,
+    settings: Vec<(&'static str, String, String)>,
+    stand_ins: Vec<(&'static str, SocketAddr)>,
+    wait: bool,
+}
+
+impl Builder {
+    /// So many gateways.
+    #[must_use]
+    pub fn gateways(mut self, count: usize) -> Self {
+        self.counts[0] = count;
+        self
+    }
+
+    /// So many routers.
+    #[must_use]
+    pub fn routers(mut self, count: usize) -> Self {
+        self.counts[1] = count;
+        self
+    }
+
+    /// So many workers.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.counts[2] = count;
+        self
+    }
+
+    /// Every worker serves this model too.
+    #[must_use]
+    pub fn model(mut self, model: Model) -> Self {
+        self.models.push(model);
+        self
+    }
+
+    /// A setting of every instance of a service.
+    #[must_use]
+    pub fn set(mut self, service: &'static str, key: &str, value: &str) -> Self {
+        self.settings.push((service, key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// In place of workers, something that the test has started itself.
+    #[must_use]
+    pub fn worker_at(mut self, address: SocketAddr) -> Self {
+        self.stand_ins.push(("worker", address));
+        self.workers(0)
+    }
+
+    /// In place of routers and all that is behind them, something that the test has started itself.
+    #[must_use]
+    pub fn router_at(mut self, address: SocketAddr) -> Self {
+        self.stand_ins.push(("router", address));
+        self.routers(0).workers(0)
+    }
+
+    /// Does not wait until the workers, and with them the mesh, are ready.
+    #[must_use]
+    pub fn without_waiting(mut self) -> Self {
+        self.wait = false;
+        self
+    }
+
+    /// Starts everything and waits until all of it is ready.
+    pub async fn start(self) -> MeshSandbox {
+        let folder = TempDir::new().expect("a folder for the sandbox");
+        let repository = folder.path().join("models");
+        fs::create_dir(&repository).expect("a model repository");
+        self.models.iter().for_each(|model| model.install(&repository));
+        write_keys(folder.path());
+        let none = Vec::new;
+        let mut mesh = MeshSandbox { gateways: none(), routers: none(), workers: none(), stand_ins: self.stand_ins.clone(), folder };
+        mesh.write_discovery();
+        let [gateways, routers, workers] = self.counts;
+        // From the back to the front, so that whoever becomes ready finds all that it needs at its first look.
+        mesh.workers = self.start_all("worker", workers, mesh.folder.path()).await;
+        mesh.write_discovery();
+        mesh.routers = self.start_all("router", routers, mesh.folder.path()).await;
+        mesh.write_discovery();
+        mesh.gateways = self.start_all("gateway", gateways, mesh.folder.path()).await;
+        mesh
+    }
+
+    async fn start_all(&self, service: &'static str, count: usize, folder: &Path) -> Vec<Instance> {
+        let mut instances = Vec::with_capacity(count);
+        for number in 1..=count {
+            let settings = self.settings(service, folder);
+            instances.push(Instance::start(service, &format!("{service}-{number}"), folder, settings).await);
+        }
+        if self.wait {
+            for instance in &mut instances {
+                instance.ready().await;
+            }
+        }
+        instances
+    }
+
+    fn settings(&self, service: &str, folder: &Path) -> Vec<(String, String)> {
+        let file = |key: &str, name: &str| (key.to_owned(), folder.join(name).display().to_string());
+        let mut settings = match service {
+            "gateway" => vec![file("discovery.file", "discovery.toml"), file("keys_file", "keys.toml")],
+            "router" => vec![file("discovery.file", "discovery.toml"), ("probe.interval".to_owned(), "50ms".to_owned())],
+            _ => vec![file("models_dir", "models")],
+        };
+        let own = self.settings.iter().filter(|(whose, ..)| *whose == service);
+        settings.extend(own.map(|(_, key, value)| (key.clone(), value.clone())));
+        settings
+    }
+}
+
+impl MeshSandbox {
+    /// Says what a mesh is to be made of; nothing is started yet.
+    pub fn builder() -> Builder {
+        Builder { counts: [1; 3], models: Vec::new(), settings: Vec::new(), stand_ins: Vec::new(), wait: true }
+    }
+
+    /// Starts one of each service, with these models.
+    pub async fn with(models: impl IntoIterator<Item = Model>) -> Self {
+        models.into_iter().fold(Self::builder(), Builder::model).start().await
+    }
+
+    /// The address of the first gateway.
+    pub fn gateway(&self) -> SocketAddr {
+        self.gateways[0].addr
+    }
+
+    /// The addresses of all gateways.
+    pub fn doors(&self) -> Vec<SocketAddr> {
+        self.gateways.iter().map(|gateway| gateway.addr).collect()
+    }
+
+    /// A client of the Open Inference Protocol at the first gateway, with a key that is let in.
+    pub fn inference(&self) -> client::Inference {
+        client::inference(self.gateway())
+    }
+
+    /// A client of the text API at the first gateway, with a key that is let in.
+    pub fn text(&self) -> client::Text {
+        client::text(self.gateway())
+    }
+
+    /// Every instance, from the front to the back.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.gateways.iter().chain(&self.routers).chain(&self.workers)
+    }
+
+    /// The instances of a service.
+    pub fn of(&mut self, service: &str) -> &mut Vec<Instance> {
+        match service {
+            "gateway" => &mut self.gateways,
+            "router" => &mut self.routers,
+            _ => &mut self.workers,
+        }
+    }
+
+    /// Starts an instance that has ended again, tells the others where it is now, and waits until it is ready.
+    pub async fn start_again(&mut self, service: &str, at: usize) {
+        self.of(service)[at].start_again().await;
+        self.write_discovery();
+        self.of(service)[at].ready().await;
+    }
+
+    /// A path in the sandbox's own folder, which goes with it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write_discovery(&self) {
+        let mut text = String::new();
+        let mut list = |service: &str, id: &str, address: SocketAddr| {
+            let _ = writeln!(text, "[[instance]]\nservice = \"{service}\"\nid = \"{id}\"\naddress = \"{address}\"\n");
+        };
+        self.routers.iter().chain(&self.workers).for_each(|instance| list(instance.service(), &instance.name, instance.addr));
+        self.stand_ins.iter().enumerate().for_each(|(at, (service, address))| list(service, &format!("stand-in-{at}"), *address));
+        replace(&self.folder.path().join("discovery.toml"), &text);
+    }
+}
+
+impl Drop for MeshSandbox {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for instance in self.instances() {
+                eprintln!("--- the end of the log of {} (process {})\n{}", instance.name, instance.pid(), instance.log_tail());
+            }
+        }
+    }
+}
+
+fn write_keys(folder: &Path) {
+    let hash = Sha256::digest(KEY).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    replace(&folder.join("keys.toml"), &format!("[[key]]\nname = \"test\"\ntenant = \"{TENANT}\"\nsha256 = \"{hash}\"\n"));
+}
+
+/// Whole or not at all: a service that reads meanwhile never sees half a file.
+fn replace(path: &Path, text: &str) {
+    let draft = path.with_extension("draft");
+    fs::write(&draft, text).and_then(|()| fs::rename(&draft, path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
