@@ -112,7 +112,7 @@ where
             Step::Refused { error } => Poll::Ready(Err(error.take().unwrap_or_else(expired))),
             Step::Running { inner, timer } => {
                 if let Poll::Ready(done) = inner.poll(cx) {
-                    return Poll::Ready(done.map(|response| response.map(|body| Timed { body, timer: timer.take() })));
+                    return Poll::Ready(done.map(|response| response.map(|body| Timed { body, timer: timer.take(), over: false })));
                 }
                 match timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
                     Some(Poll::Ready(())) => Poll::Ready(Err(expired())),
@@ -129,18 +129,20 @@ pin_project_lite::pin_project! {
         #[pin]
         body: B,
         timer: Option<Pin<Box<Sleep>>>,
+        // The trailers that say so were sent; nothing of the inner body may follow them.
+        over: bool,
     }
 }
 
 impl<B> From<B> for Timed<B> {
     fn from(body: B) -> Self {
-        Self { body, timer: None }
+        Self { body, timer: None, over: false }
     }
 }
 
 impl<B: Default> Default for Timed<B> {
     fn default() -> Self {
-        Self { body: B::default(), timer: None }
+        Self { body: B::default(), timer: None, over: false }
     }
 }
 
@@ -150,12 +152,15 @@ impl<B: Body<Data = Bytes>> Body for Timed<B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = self.project();
+        if *this.over {
+            return Poll::Ready(None);
+        }
         if let Poll::Ready(frame) = this.body.poll_frame(cx) {
             return Poll::Ready(frame);
         }
         match this.timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => {
-                *this.timer = None;
+                (*this.timer, *this.over) = (None, true);
                 Poll::Ready(Some(Ok(Frame::trailers(time_is_up()))))
             }
             _ => Poll::Pending,
@@ -163,7 +168,7 @@ impl<B: Body<Data = Bytes>> Body for Timed<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.over || self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
