@@ -7,6 +7,7 @@ use std::{
     ffi::OsString,
     io,
     os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -18,8 +19,11 @@ use crate::error::{FAILED, Failure};
 /// The hidden command's name.
 pub(crate) const COMMAND: &str = "__child";
 
-/// This very program, even after a build has replaced its file.
-const SELF: &str = "/proc/self/exe";
+/// This very program.
+fn this_program() -> PathBuf {
+    // Its file, by which `ps` shows it well; where a build has replaced that meanwhile, what the kernel still holds.
+    std::env::current_exe().ok().filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
+}
 
 /// `meshctl __child`.
 #[derive(Debug, Args)]
@@ -34,8 +38,8 @@ pub(crate) struct ChildArgs {
 
 /// A command that runs `program` as a child of this process: it gets SIGTERM when this process dies, its own process group (so that
 /// Ctrl-C reaches only `meshctl`, which stops the services in order), and no standard input.
-pub(crate) fn command(program: &std::path::Path, arguments: &[OsString]) -> Command {
-    let mut command = Command::new(SELF);
+pub(crate) fn command(program: &Path, arguments: &[OsString]) -> Command {
+    let mut command = Command::new(this_program());
     command.arg0("meshctl").args([COMMAND, "--parent", &std::process::id().to_string(), "--"]).arg(program).args(arguments);
     command.stdin(Stdio::null()).process_group(0);
     command
@@ -43,7 +47,7 @@ pub(crate) fn command(program: &std::path::Path, arguments: &[OsString]) -> Comm
 
 /// A command that runs `meshctl` again with `arguments`, for the background.
 pub(crate) fn again(arguments: &[OsString]) -> Command {
-    let mut command = Command::new(SELF);
+    let mut command = Command::new(this_program());
     command.arg0("meshctl").args(arguments).stdin(Stdio::null());
     command
 }
