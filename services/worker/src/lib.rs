@@ -61,7 +61,8 @@ pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) 
 fn open(config: &WorkerConfig, context: &Context, load: EngineLoader) -> Result<Arc<Front>, StartError> {
     let metrics = context.metrics.register(WorkerMetrics::register);
     let dir = &config.models_dir;
-    let found = scan(dir).map_err(|error| format!("the model repository {} cannot be read: {error}; make it, or set models_dir", dir.display()))?;
+    let found =
+        scan(dir).map_err(|error| format!("the model repository {} cannot be read: {error}; make it, or set models_dir", dir.display()))?;
     if found.is_empty() {
         tracing::warn!(models_dir = %dir.display(), "the model repository is empty, so the worker will not become ready");
     }
