@@ -71,7 +71,12 @@ impl State {
     }
 
     fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
-        self.pieces.iter().map(|Piece { content, .. }| Candidate { rows: content.rows, length: content.length, shape: &content.shape })
+        self.pieces.iter().map(|Piece { ticket, content, .. }| Candidate {
+            owner: Arc::as_ptr(ticket).addr(),
+            rows: content.rows,
+            length: content.length,
+            shape: &content.shape,
+        })
     }
 
     fn take(&mut self, picks: &[Pick]) -> Vec<Piece> {

@@ -7,7 +7,7 @@ fn rules(max_batch: usize, max_padded_tokens: usize, length_ratio: f64) -> Batch
 }
 
 fn rows(lengths: &[usize]) -> Vec<Candidate<'static>> {
-    lengths.iter().map(|&length| Candidate { rows: 1, length, shape: &[] }).collect()
+    lengths.iter().enumerate().map(|(owner, &length)| Candidate { owner, rows: 1, length, shape: &[] }).collect()
 }
 
 fn chosen(candidates: &[Candidate<'static>], rules: &Batching) -> Vec<usize> {
@@ -43,8 +43,19 @@ fn the_nearest_lengths_go_first_when_not_all_fit() {
 
 #[test]
 fn a_request_of_more_rows_than_a_batch_is_split() {
-    let big = [Candidate { rows: 100, length: 1, shape: &[] }];
+    let big = [Candidate { owner: 0, rows: 100, length: 1, shape: &[] }];
     assert_eq!(select(big.into_iter(), 32, &rules(32, 16_384, 1.5)), [Pick { index: 0, rows: 32 }]);
+}
+
+#[test]
+fn a_request_of_a_thousand_texts_does_not_hold_up_one_of_one() {
+    let mut waiting: Vec<_> = (0..1000).map(|_| Candidate { owner: 7, rows: 1, length: 10, shape: &[][..] }).collect();
+    waiting.push(Candidate { owner: 8, rows: 1, length: 10, shape: &[] });
+    waiting.push(Candidate { owner: 9, rows: 500, length: 10, shape: &[] });
+    let picks = select(waiting.into_iter(), 32, &rules(32, 16_384, 1.5));
+    let rows_of =
+        |range: std::ops::Range<usize>| picks.iter().filter(|pick| range.contains(&pick.index)).map(|pick| pick.rows).sum::<usize>();
+    assert_eq!((rows_of(0..1000), rows_of(1000..1001), rows_of(1001..1002)), (21, 1, 10), "an even share each, and the rest by age");
 }
 
 #[test]
@@ -54,7 +65,7 @@ fn a_row_over_the_token_budget_still_runs_alone() {
 
 #[test]
 fn rows_of_another_shape_stay_out() {
-    let candidates = [&[3, 4][..], &[3, 5], &[3, 4]].map(|shape| Candidate { rows: 1, length: 1, shape });
+    let candidates = [(0, &[3, 4][..]), (1, &[3, 5]), (2, &[3, 4])].map(|(owner, shape)| Candidate { owner, rows: 1, length: 1, shape });
     assert_eq!(chosen(&candidates, &rules(8, 16_384, 1.5)), [0, 2]);
 }
 
@@ -87,13 +98,15 @@ fn the_retry_hint_grows_with_the_queue_and_has_bounds() {
 proptest! {
     #[test]
     fn every_batch_keeps_the_rules(
-        waiting in prop::collection::vec((1_usize..40, 1_usize..600), 1..80),
+        mut waiting in prop::collection::vec((0_usize..20, 1_usize..40, 1_usize..600), 1..80),
         max_batch in 1_usize..64,
         budget in 1_usize..20_000,
         ratio in 1.0_f64..4.0,
     ) {
+        // A request's rows are neighbours in the queue.
+        waiting.sort_by_key(|(owner, _, _)| *owner);
         let rules = rules(max_batch, budget, ratio);
-        let candidates: Vec<_> = waiting.iter().map(|&(rows, length)| Candidate { rows, length, shape: &[] }).collect();
+        let candidates: Vec<_> = waiting.iter().map(|&(owner, rows, length)| Candidate { owner, rows, length, shape: &[] }).collect();
         let picks = select(candidates.iter().copied(), max_batch, &rules);
 
         prop_assert_eq!(picks[0].index, 0, "the oldest is in the batch");
@@ -126,7 +139,7 @@ proptest! {
         let mut queue = waiting;
         while !queue.is_empty() {
             let before: usize = queue.iter().map(|(rows, _)| rows).sum();
-            let picks = select(queue.iter().map(|&(rows, length)| Candidate { rows, length, shape: &[] }), 8, &rules);
+            let picks = select(queue.iter().enumerate().map(|(owner, &(rows, length))| Candidate { owner, rows, length, shape: &[] }), 8, &rules);
             for pick in &picks {
                 queue[pick.index].0 -= pick.rows;
             }

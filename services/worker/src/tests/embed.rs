@@ -48,7 +48,7 @@ async fn every_mistake_has_its_code_and_says_what_to_change() {
         (EmbedRequest { tokens: vec![TokenIds::default()], ..texts(&["a"]) }, Code::InvalidArgument, "both set"),
         (EmbedRequest { truncation: 9, ..texts(&["a"]) }, Code::InvalidArgument, "truncation is 9"),
         (EmbedRequest { id: "x".repeat(129), ..texts(&["a"]) }, Code::InvalidArgument, "id has 129 bytes"),
-        (texts(&["a"; 2049]), Code::InvalidArgument, "texts has 2049 entries, and this model takes 2048"),
+        (texts(&vec!["a"; 2049]), Code::InvalidArgument, "texts has 2049 entries, and this model takes 2048"),
         (reject("a b c d e f g"), Code::InvalidArgument, "texts[1] has more than the 8 tokens"),
         (reject(&"a".repeat(200)), Code::InvalidArgument, "texts[1] has 200 bytes"),
         (ids(&[]), Code::InvalidArgument, "tokens[0] is empty"),
