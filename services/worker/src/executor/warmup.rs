@@ -1,5 +1,7 @@
 //! Runs a model on made-up input until it is warm: the first calls of a model are slow, and no caller should be one of them.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::{Assignment, Facts, runner::Runner};
@@ -15,7 +17,10 @@ pub(super) fn run(runner: &mut Runner, assignment: &Assignment) -> Result<Facts,
     for (rows, length) in shapes(manifest) {
         let inputs: Vec<Tensor> = manifest.inputs.iter().map(|input| made_up(input, rows, length)).collect();
         let failed = |reason: String| format!("the warm-up with {rows} rows of length {length} failed: {reason}");
+        let began = Instant::now();
         let made = runner.forward(&inputs).map_err(|failure| failed(failure.fatal.unwrap_or(failure.error.message)))?;
+        // A queue that is full before the first call knows by this how long it takes.
+        assignment.queue.learn(rows, began.elapsed().as_secs_f64());
         let made = runner.finish(made, &inputs, rows).map_err(|failure| failed(failure.error.message))?;
         outputs.get_or_insert_with(|| runner.learned(&made));
     }
