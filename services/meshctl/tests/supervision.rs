@@ -29,6 +29,22 @@ fn a_detached_mesh_is_ready_when_up_returns_and_gone_when_down_returns() {
 }
 
 #[test]
+fn a_home_that_cannot_be_written_does_not_end_a_mesh_that_works() {
+    let stage = Stage::new();
+    stage.up();
+    let worker = stage.run_file()["services"]["worker"]["pid"].as_u64().unwrap();
+    // Root writes whatever the permissions say, but nobody can write a file over a folder.
+    fs::create_dir(stage.home().join("run.draft")).unwrap();
+    stage::kill("-KILL", worker);
+    let log = || fs::read_to_string(stage.home().join("logs/meshctl.log")).unwrap();
+    eventually("the trouble is reported", || log().contains("\"event\":\"trouble\""));
+    fs::remove_dir(stage.home().join("run.draft")).unwrap();
+    eventually("the file is written after all", || stage.run_file()["services"]["worker"]["restarts"] == 1);
+    eventually("the worker is ready again", || stage.run_file()["services"]["worker"]["ready"] == true);
+    assert_eq!(log().matches("\"event\":\"trouble\"").count(), 1);
+}
+
+#[test]
 fn services_stop_in_the_order_in_which_calls_flow() {
     let stage = Stage::new().with("FAKE_GATEWAY", "slow").with("FAKE_ROUTER", "slow");
     stage.up();

@@ -85,6 +85,7 @@ impl Listener for Progress<'_> {
                 let wait = Duration::from_millis(*retry_ms).as_secs_f64();
                 self.warn(&format!("{instance}: ended unexpectedly ({how}); starting it again in {wait:.1} s; its log: {log}"));
             }
+            Event::Trouble { problem } => self.warn(problem),
             Event::Stopping { service } => {
                 self.settle();
                 self.line(&format!("stopping the {service}"));

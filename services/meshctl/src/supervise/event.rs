@@ -41,6 +41,11 @@ pub(crate) enum Event {
         /// Where its output is.
         log: String,
     },
+    /// Something went wrong that the mesh lives with; it is tried again.
+    Trouble {
+        /// What is wrong.
+        problem: String,
+    },
     /// Everything is ready: the mesh can be used.
     Up,
     /// The mesh could not be started; nothing of it is left.

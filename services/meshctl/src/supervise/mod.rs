@@ -27,6 +27,8 @@ use crate::{
     run_file::State,
 };
 
+/// How long to wait before the files are tried again.
+const PUBLISH_AGAIN: Duration = Duration::from_secs(1);
 /// How long past its own grace period a service may take to end before it is killed.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -74,6 +76,8 @@ struct Supervisor<'a> {
     signals: Signals,
     known: Known,
     changes: mpsc::Receiver<Message>,
+    /// The files could not be written, and are to be tried again.
+    unpublished: bool,
     services: BTreeMap<Kind, Service>,
     /// The gateway's settings say that it speaks TLS, which the last check before "ready" does not.
     tls: bool,
@@ -111,7 +115,7 @@ impl<'a> Supervisor<'a> {
             services.insert(plan.kind, Service { wish, keepers });
         }
         let tls = mesh.services.iter().any(|plan| plan.kind == Kind::Gateway && plan.setting("tls.cert", environment).is_some());
-        Ok(Self { home, listener, signals, known, changes, services, tls })
+        Ok(Self { home, listener, signals, known, changes, unpublished: false, services, tls })
     }
 
     /// Handles what happens until a signal comes (which tells how to stop) or the mesh proves hopeless.
@@ -120,15 +124,14 @@ impl<'a> Supervisor<'a> {
         let mut up = false;
         loop {
             tokio::select! {
-                Some(message) = self.changes.recv() => {
-                    self.take(message)?;
-                }
+                Some(message) = self.changes.recv() => self.take(message)?,
+                () = sleep(PUBLISH_AGAIN), if self.unpublished => self.publish(),
                 wish = self.signals.next() => return Ok(wish),
                 () = sleep_until(deadline), if !up => return Err(self.late(limit)),
                 () = answers(&self.known, self.tls), if !up && self.known.all_ready() => {
                     up = true;
                     self.known.set_state(State::Ready);
-                    self.known.publish(self.home)?;
+                    self.publish();
                     self.listener.hear(&Event::Up);
                 }
             }
@@ -137,13 +140,22 @@ impl<'a> Supervisor<'a> {
 
     fn take(&mut self, Message { instance, change }: Message) -> Result<()> {
         let consequence = self.known.apply(&instance, change);
-        self.known.publish(self.home)?;
+        self.publish();
         match consequence {
             Consequence::Silence => {}
             Consequence::Say(event) => self.listener.hear(&event),
             Consequence::Hopeless(how) => return Err(self.hopeless(&instance, &how)),
         }
         Ok(())
+    }
+
+    /// Writes the files. A full disk is no reason to stop a mesh that works: it is said once, and the files are tried again.
+    fn publish(&mut self) {
+        let failure = self.known.publish(self.home).err();
+        if let (Some(failure), false) = (&failure, self.unpublished) {
+            self.listener.hear(&Event::Trouble { problem: format!("{}; trying again", failure.problem) });
+        }
+        self.unpublished = failure.is_some();
     }
 
     fn hopeless(&self, instance: &str, how: &str) -> Failure {
