@@ -15,7 +15,9 @@ CLIENTS := $(CACHE)/clients-venv
 MINILM_SOURCE := $(CACHE)/models/all-MiniLM-L6-v2
 MINILM := $(STATE)/models/minilm
 
-SERVICES := -p torchmesh-gateway -p torchmesh-router -p torchmesh-worker -p torchmesh-meshctl
+# All programs of the workspace, as the tests need them: with some packages left out, cargo would choose other features for what they share, and
+# the tests would build it a second time.
+SERVICES := --workspace --bins
 
 .PHONY: help
 help: ## Show this list
