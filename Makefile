@@ -36,6 +36,7 @@ stop: ## Stop the mesh that runs in the background
 .PHONY: test
 test: setup clients ## Run every test (ARGS: arguments for cargo test instead of --workspace)
 	@$(PYTHON) -m unittest discover -s setup/tests
+	@$(PYTHON) -m unittest discover -s benches/measure/tests -t benches
 	cargo build --release --workspace --bins
 	TORCHMESH_CLIENTS=$(CLIENTS) cargo test --release $(if $(ARGS),$(ARGS),--workspace)
 	@echo "make test: every test passed"
