@@ -133,18 +133,19 @@ where
             _ = stop.1.recv() => {}
         }
         tokio::select! {
-            () = wind_down(&context, drain_settings, serving) => {}
+            () = wind_down(&context, drain_settings, &serving) => {}
             // Whoever asks twice does not want to wait.
             _ = stop.0.recv() => tracing::warn!("stopped a second time; calls were cut"),
             _ = stop.1.recv() => tracing::warn!("stopped a second time; calls were cut"),
         }
+        serving.cut();
         telemetry.flush().await;
     });
     Ok(())
 }
 
 /// Not ready, then no new connections and GOAWAY on the open ones, then the wait for what is in flight.
-async fn wind_down(context: &Context, settings: DrainSettings, serving: server::Serving) {
+async fn wind_down(context: &Context, settings: DrainSettings, serving: &server::Serving) {
     tracing::info!(grace_s = settings.grace.as_secs_f64(), "draining");
     context.readiness.set(false);
     tokio::time::sleep(settings.delay).await;

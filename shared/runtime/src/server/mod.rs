@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -24,7 +25,7 @@ use bytes::Bytes;
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
 };
 use tower::Service;
 
@@ -56,6 +57,8 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Serving {
     open: Arc<OpenConnections>,
+    cut: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -103,21 +106,29 @@ impl Server {
         B::Error: Into<BoxError>,
     {
         let open = Arc::new(OpenConnections::default());
-        let mut lanes = Vec::with_capacity(self.threads);
+        let (cut, _) = watch::channel(false);
+        let (mut lanes, mut threads) = (Vec::with_capacity(self.threads), Vec::with_capacity(self.threads));
         for index in 0..self.threads {
             #[expect(clippy::disallowed_methods, reason = "limits.max_connections bounds what is in it")]
             let (lane, arrivals) = mpsc::unbounded_channel();
             let (make, drain, limits, tls) = (Arc::clone(make), drain.clone(), self.limits, self.tls.clone());
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            std::thread::Builder::new().name(format!("data-{index}")).spawn(move || {
-                runtime.block_on(data_thread(arrivals, move || make(index), drain, limits, tls));
+            let mut until = cut.subscribe();
+            let thread = std::thread::Builder::new().name(format!("data-{index}")).spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = data_thread(arrivals, move || make(index), drain, limits, tls) => {}
+                        _ = until.wait_for(|cut| *cut) => {}
+                    }
+                });
             })?;
             lanes.push(lane);
+            threads.push(thread);
         }
         open.accepting.store(1, Ordering::Release);
         let listener = TcpListener::from_std(self.listener)?;
         control.spawn(accept(listener, lanes, Arc::clone(&open), drain, self.limits.max_connections));
-        Ok(Serving { open })
+        Ok(Serving { open, cut, threads })
     }
 }
 
@@ -135,6 +146,15 @@ impl Serving {
                 return;
             }
             changed.await;
+        }
+    }
+
+    /// Closes every connection that is still open, and ends the data threads: callers learn of it before anything else of the process goes.
+    pub fn cut(self) {
+        self.cut.send_replace(true);
+        for thread in self.threads {
+            // One that has panicked serves nobody either.
+            let _ = thread.join();
         }
     }
 }
@@ -198,6 +218,6 @@ async fn data_thread<S, B>(
             drop(open);
         });
     }
-    // The lanes close with the drain; the connections still open are served until the process ends.
+    // The lanes close with the drain; the connections still open are served until they are cut.
     std::future::pending::<()>().await;
 }
