@@ -32,6 +32,8 @@ pub struct Source<B> {
 pub enum PeekError {
     /// The bytes are no message of ours; the text says why.
     Malformed(&'static str),
+    /// The message is compressed, which its routing fields would have to be undone for.
+    Compressed,
     /// The message announces more bytes than the limit.
     TooLarge {
         /// The announced length in bytes.
@@ -47,6 +49,8 @@ impl From<PeekError> for ApiError {
     fn from(error: PeekError) -> Self {
         match error {
             PeekError::Malformed(why) => Self::new(ErrorKind::InvalidArgument, why),
+            // As gRPC has it for an encoding that the server does not have.
+            PeekError::Compressed => Self::new(ErrorKind::Unimplemented, "the message is compressed; send it with grpc-encoding: identity"),
             PeekError::TooLarge { announced, limit } => {
                 let message = format!("the message has {announced} bytes and the limit is {limit}; send it in smaller parts");
                 Self::new(ErrorKind::TooLarge, message)
@@ -153,10 +157,10 @@ where
         loop {
             // In nearly every call the first frame holds the routing fields: then it is read where it lies.
             let seen: &[u8] = if joined.is_empty() { self.frames.front().map_or(&[], |frame| frame) } else { &joined };
-            if let Some((_, announced)) = peek::prefix(seen)
-                && announced > max_message
-            {
-                return Err(PeekError::TooLarge { announced, limit: max_message });
+            match peek::prefix(seen) {
+                Some((true, _)) => return Err(PeekError::Compressed),
+                Some((false, announced)) if announced > max_message => return Err(PeekError::TooLarge { announced, limit: max_message }),
+                _ => {}
             }
             match peek::routing(seen, self.is_complete()) {
                 Peek::Found(routing) => return Ok(found(routing)),
