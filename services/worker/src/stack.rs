@@ -116,8 +116,8 @@ pin_project! {
 
 const OUT_OF_RANGE: &str = "11";
 const INTERNAL: &str = "13";
-/// How messages begin, percent-encoded, about what cannot be decoded (prost) and what is not there (tonic).
-const UNDECODABLE: [&[u8]; 2] = [b"failed%20to%20decode", b"Missing%20request"];
+/// How messages begin, percent-encoded, about what cannot be decoded (prost), and what is not there or ends too soon (tonic).
+const UNDECODABLE: [&[u8]; 3] = [b"failed%20to%20decode", b"Missing%20request", b"Unexpected%20EOF"];
 
 /// Gives the errors that tonic finds by itself, before any handler, the codes and words of ours.
 fn clarify(answer: Response<Body>, max_message: usize) -> Response<Body> {
