@@ -62,7 +62,7 @@ mod tests {
             let left = Duration::from_nanos(nanos);
             let back = parse(format(left).as_bytes()).unwrap();
             prop_assert!(back <= left);
-            prop_assert!(left.saturating_sub(back) <= Duration::from_micros(1).max(left / 90_000));
+            prop_assert!(left.saturating_sub(back) <= Duration::from_micros(1).max(left / 20_000));
         }
     }
 }
