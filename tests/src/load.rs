@@ -5,21 +5,21 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use tokio::{
-    sync::{Mutex, watch},
+    sync::watch,
     task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
     eventually,
-    raw::{self, Call, Connection},
+    raw::{Call, Connection},
 };
 
 /// A call that has not ended so long after its deadline hangs.
@@ -59,16 +59,28 @@ impl Report {
 /// A load under way.
 #[derive(Debug)]
 pub struct Load {
-    report: Arc<std::sync::Mutex<Report>>,
+    client: Arc<Client>,
+    report: Arc<Mutex<Report>>,
     stop: watch::Sender<bool>,
     running: JoinHandle<()>,
 }
 
+#[derive(Debug)]
 struct Client {
-    addresses: Vec<SocketAddr>,
-    connections: Vec<Mutex<Option<Arc<Connection>>>>,
+    doors: Mutex<Vec<Arc<Door>>>,
     turn: AtomicUsize,
     call: Call,
+}
+
+/// One address, and the connection that its calls share.
+#[derive(Debug)]
+struct Door {
+    address: SocketAddr,
+    open: tokio::sync::Mutex<Option<Arc<Connection>>>,
+}
+
+fn doors(addresses: &[SocketAddr]) -> Vec<Arc<Door>> {
+    addresses.iter().map(|&address| Arc::new(Door { address, open: tokio::sync::Mutex::default() })).collect()
 }
 
 impl Load {
@@ -76,13 +88,20 @@ impl Load {
     pub fn start(plan: Plan) -> Self {
         let report = Arc::default();
         let (stop, stopped) = watch::channel(false);
-        let running = tokio::spawn(run(plan, Arc::clone(&report), stopped));
-        Self { report, stop, running }
+        let call = plan.call.clone().within(plan.deadline);
+        let client = Arc::new(Client { doors: Mutex::new(doors(&plan.addresses)), turn: AtomicUsize::new(0), call });
+        let running = tokio::spawn(run(plan, Arc::clone(&client), Arc::clone(&report), stopped));
+        Self { client, report, stop, running }
+    }
+
+    /// The addresses are others from now on.
+    pub fn go_to(&self, addresses: &[SocketAddr]) {
+        *lock(&self.client.doors) = doors(addresses);
     }
 
     /// What has come of it so far.
     pub fn report(&self) -> Report {
-        self.report.lock().expect("no call panicked").clone()
+        lock(&self.report).clone()
     }
 
     /// Waits until so many more calls have been answered: the load has gone on.
@@ -97,18 +116,14 @@ impl Load {
     }
 
     /// Stops, waits for the last answers, and reports.
-    pub async fn stop(self) -> Report {
+    pub async fn stop(mut self) -> Report {
         self.stop.send_replace(true);
-        self.running.await.expect("no call panicked");
-        let report = self.report.lock().expect("no call panicked");
-        report.clone()
+        (&mut self.running).await.expect("no call panicked");
+        self.report()
     }
 }
 
-async fn run(plan: Plan, report: Arc<std::sync::Mutex<Report>>, stopped: watch::Receiver<bool>) {
-    let connections = plan.addresses.iter().map(|_| Mutex::default()).collect();
-    let call = plan.call.within(plan.deadline);
-    let client = Arc::new(Client { addresses: plan.addresses, connections, turn: AtomicUsize::new(0), call });
+async fn run(plan: Plan, client: Arc<Client>, report: Arc<Mutex<Report>>, stopped: watch::Receiver<bool>) {
     let mut ticks = interval(Duration::from_secs_f64(1.0 / plan.rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut calls = JoinSet::new();
@@ -118,7 +133,7 @@ async fn run(plan: Plan, report: Arc<std::sync::Mutex<Report>>, stopped: watch::
         calls.spawn(async move {
             let began = Instant::now();
             let outcome = timeout(patience, client.call_once()).await.unwrap_or_else(|_| Err("hangs beyond its deadline".to_owned()));
-            let mut report = report.lock().expect("no call panicked");
+            let mut report = lock(&report);
             report.longest = report.longest.max(began.elapsed());
             match outcome {
                 Ok(()) => report.ok += 1,
@@ -132,11 +147,12 @@ async fn run(plan: Plan, report: Arc<std::sync::Mutex<Report>>, stopped: watch::
 
 impl Client {
     async fn call_once(&self) -> Result<(), String> {
+        let doors = lock(&self.doors).clone();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let mut refused = String::from("no address");
         // Twice around: one connection may have been open and leaving, and the next address may be gone.
-        for at in (first..first + 2 * self.addresses.len()).map(|at| at % self.addresses.len()) {
-            let connection = match self.connection(at).await {
+        for door in doors.iter().cycle().skip(first % doors.len()).take(2 * doors.len()) {
+            let connection = match door.connection().await {
                 Ok(connection) => connection,
                 Err(error) => {
                     refused = format!("unreachable: {error}");
@@ -147,7 +163,7 @@ impl Client {
                 Ok(answer) if answer.status().code() == tonic::Code::Ok => return Ok(()),
                 Ok(answer) => return Err(format!("{:?}: {}", answer.status().code(), answer.status().message())),
                 Err(error) => {
-                    self.forget(at, &connection).await;
+                    door.forget(&connection).await;
                     if !untouched(&error) {
                         return Err(format!("broken: {error}"));
                     }
@@ -157,24 +173,30 @@ impl Client {
         }
         Err(refused)
     }
+}
 
-    async fn connection(&self, at: usize) -> std::io::Result<Arc<Connection>> {
-        let mut held = self.connections[at].lock().await;
+impl Door {
+    async fn connection(&self) -> std::io::Result<Arc<Connection>> {
+        let mut held = self.open.lock().await;
         if let Some(connection) = &*held {
             return Ok(Arc::clone(connection));
         }
-        let fresh = Arc::new(raw::Connection::open(self.addresses[at]).await?);
+        let fresh = Arc::new(Connection::open(self.address).await?);
         *held = Some(Arc::clone(&fresh));
         Ok(fresh)
     }
 
     /// Whoever still waits for an answer on it keeps it alive.
-    async fn forget(&self, at: usize, broken: &Arc<Connection>) {
-        let mut held = self.connections[at].lock().await;
+    async fn forget(&self, broken: &Arc<Connection>) {
+        let mut held = self.open.lock().await;
         if held.as_ref().is_some_and(|now| Arc::ptr_eq(now, broken)) {
             *held = None;
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no call panicked")
 }
 
 /// Whether the server has certainly not begun the call: it said so, or it had said before that it takes no more.

@@ -77,6 +77,13 @@ impl Model {
         self
     }
 
+    /// The same model with another manifest.
+    #[must_use]
+    pub fn described_as(mut self, manifest: &str) -> Self {
+        manifest.clone_into(&mut self.manifest);
+        self
+    }
+
     /// The same model under another name.
     #[must_use]
     pub fn called(mut self, name: &str) -> Self {

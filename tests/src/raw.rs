@@ -23,6 +23,8 @@ pub const MODEL_STREAM_INFER: &str = "/inference.GRPCInferenceService/ModelStrea
 pub const EMBED: &str = "/torchmesh.text.v1.TextService/Embed";
 
 const WINDOW: u32 = 1 << 20;
+/// How long an answer may take that is not waited for otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One HTTP/2 connection in clear text. Dropping it closes the socket under whatever calls are open.
 #[derive(Debug)]
@@ -182,10 +184,11 @@ impl Open {
     }
 }
 
-/// Opens a connection for one call and makes it. Panics when the connection breaks.
+/// Opens a connection for one call and makes it. Panics when the connection breaks, or when no answer comes within 20 seconds.
 pub async fn call(address: SocketAddr, call: &Call) -> Answer {
     let connection = Connection::open(address).await.expect("the service takes a connection");
-    connection.call(call).await.expect("the service answers")
+    let answered = tokio::time::timeout(PATIENCE, connection.call(call)).await;
+    answered.unwrap_or_else(|_| panic!("no answer from {address}{}", call.path)).expect("the service answers")
 }
 
 async fn read(response: ResponseFuture) -> Result<Answer, h2::Error> {
@@ -207,6 +210,9 @@ pub(crate) async fn read_data(stream: &mut RecvStream) -> Result<Bytes, h2::Erro
 
 /// Sends as the other side's windows allow.
 pub async fn send_all(stream: &mut SendStream<Bytes>, mut data: Bytes, last: bool) -> Result<(), h2::Error> {
+    if data.is_empty() && last {
+        return stream.send_data(data, last);
+    }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         // What is there already is not announced again.
