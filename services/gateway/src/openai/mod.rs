@@ -6,14 +6,12 @@ mod models;
 
 use axum::{
     Router,
-    body::{Body, Bytes},
     extract::{DefaultBodyLimit, Request},
     http::header::CONTENT_LENGTH,
     middleware::{Next, from_fn},
     response::Response,
     routing::{get, post},
 };
-use http_body_util::BodyExt as _;
 use http_body_util::BodyExt as _;
 use torchmesh_api::error::{ApiError, ErrorKind};
 
@@ -35,20 +33,6 @@ pub fn routes(mesh: Mesh, max_body: usize) -> Router {
 /// A body up to so many times the limit is read to its end and thrown away, since most clients hear nothing before they have said all;
 /// with a larger one the answer comes at once, and the connection closes.
 const READ_OUT: usize = 4;
-
-/// The most of a refused body that is read before its connection is closed on it.
-const MAX_DISCARDED: usize = 512 << 20;
-
-/// Reads a refused body and keeps nothing of it: an HTTP/1.1 client that is still sending when its connection closes never sees why.
-async fn discard(mut body: Body) {
-    let mut discarded = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        discarded += frame.data_ref().map_or(0, Bytes::len);
-        if discarded > MAX_DISCARDED {
-            return;
-        }
-    }
-}
 
 /// Refuses a body that announces more than it may have, before any of it takes memory.
 async fn refuse_too_large(max_body: usize, request: Request, next: Next) -> Response {
