@@ -188,12 +188,14 @@ fn over_http_a_call_that_takes_too_long_is_a_504() {
 }
 
 #[test]
-fn a_deadline_that_has_passed_already_is_told_so_at_once() {
+fn a_call_without_any_time_left_reaches_nobody() {
     bounded(async {
         let upstream = Upstream::start(&["noop"], ok()).await;
         let mesh = MeshSandbox::builder().worker_at(upstream.addr).start().await;
         let call = Call::new(raw::MODEL_INFER, &client::noop()).with_key().header("grpc-timeout", "0m");
         assert_eq!(raw::call(mesh.gateway(), &call).await.status().code(), Code::DeadlineExceeded);
+        assert_eq!(raw::call(mesh.routers[0].addr, &call).await.status().code(), Code::DeadlineExceeded);
+        assert!(upstream.seen().is_empty());
         let fine = Request::new(client::noop());
         assert!(mesh.inference().model_infer(fine).await.is_ok(), "the next call is none the worse");
     });

@@ -69,6 +69,8 @@ where
 
     fn call(&mut self, mut request: Request<R>) -> Self::Future {
         let allowed = match self.allowed(request.headers()) {
+            // A timer would let a quick answer pass, or the work begin.
+            Ok(Duration::ZERO) => return Timing::Refused { error: Some(ApiError::new(ErrorKind::DeadlineExceeded, TIME_IS_UP)) },
             Ok(allowed) => allowed,
             Err(error) => return Timing::Refused { error: Some(error) },
         };
@@ -93,7 +95,7 @@ pin_project_lite::pin_project! {
             // Its end.
             timer: Option<Pin<Box<Sleep>>>,
         },
-        /// A timeout that could not be read.
+        /// A timeout that could not be read, or none left.
         Refused {
             error: Option<ApiError>,
         },
@@ -232,5 +234,12 @@ mod tests {
         let error = layer.call(request("soon")).await.err().unwrap();
         assert_eq!(error.kind, ErrorKind::InvalidArgument);
         assert_eq!(layer.allowed(request("99H").headers()).unwrap(), HOUR.max);
+    }
+
+    #[tokio::test]
+    async fn a_call_without_any_time_left_is_not_begun() {
+        let inner = service_fn(|_: Request<()>| async { Ok::<_, ApiError>(Response::new(Empty::<Bytes>::new())) });
+        let error = Deadline::new(inner, HOUR).call(request("0m")).await.err().unwrap();
+        assert_eq!(error.kind, ErrorKind::DeadlineExceeded);
     }
 }
