@@ -66,8 +66,9 @@ fn a_caller_who_sends_slowly_has_used_that_time_too() {
         let mesh = MeshSandbox::builder().worker_at(upstream.addr).start().await;
         let connection = raw::Connection::open(mesh.gateway()).await.unwrap();
         let call = Call::new(raw::MODEL_INFER, &client::noop()).with_key().within(Duration::from_secs(5));
-        let began = Instant::now();
         let mut open = connection.begin(&call).await.unwrap();
+        mesh.gateways[0].metric_until("torchmesh_gateway_in_flight_requests", &[], PATIENCE, |calls| calls == 1).await;
+        let began = Instant::now();
         // The other calls take as long as the caller is slow.
         let quick = raw::Connection::open(mesh.gateway()).await.unwrap();
         while began.elapsed() < Duration::from_millis(50) {
