@@ -29,9 +29,10 @@ fn load(addresses: Vec<SocketAddr>) -> Load {
     })
 }
 
-/// A mesh with two of each service.
+/// A mesh with two of each service, in which calls take so long that at 200 a second some are always in flight.
 async fn doubled() -> MeshSandbox {
-    MeshSandbox::builder().gateways(2).routers(2).workers(2).model(Model::noop()).start().await
+    let model = Model::noop().with("[batching]\nmax_queue_delay = \"20ms\"");
+    MeshSandbox::builder().gateways(2).routers(2).workers(2).model(model).start().await
 }
 
 /// Begins a call of `slow`, and returns once the worker runs it.
