@@ -1,6 +1,7 @@
 //! What runs a model. Everything outside this folder sees the [`Engine`] trait and never libtorch itself.
 
 mod cuda;
+mod decoder;
 mod device;
 mod error;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod torchscript;
 use std::path::PathBuf;
 
 pub use cuda::cuda_available;
+pub use decoder::{Decoder, DecoderFacts, Logits, Span, Wants};
 pub use device::{Device, UnknownDevice};
 pub use error::EngineError;
 
