@@ -20,6 +20,7 @@ use tokio::{
     net::TcpStream,
     time::{MissedTickBehavior, interval, timeout},
 };
+use torchmesh_wire::{Gathering, gather};
 
 /// How much of one answer may be on its way to us before somebody reads it.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -76,6 +77,7 @@ impl Lane {
         let handshake = async {
             let stream = TcpStream::connect(addr).await?;
             stream.set_nodelay(true)?;
+            let (stream, flusher) = gather(stream);
             client::Builder::new()
                 .initial_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
@@ -84,16 +86,18 @@ impl Lane {
                 .enable_push(false)
                 .handshake::<_, Bytes>(stream)
                 .await
+                .map(|(send, connection)| (send, connection, flusher))
                 .map_err(io::Error::other)
         };
-        let (send, connection) = timeout(CONNECT_TIMEOUT, handshake).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        tokio::spawn(drive(connection, Arc::downgrade(self), generation));
+        let (send, connection, flusher) =
+            timeout(CONNECT_TIMEOUT, handshake).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        tokio::spawn(flusher.flushing(drive(connection, Arc::downgrade(self), generation)));
         Ok(Opened { send, generation })
     }
 }
 
 /// Moves the connection's bytes until it closes or its peer is found to be gone.
-async fn drive(mut connection: client::Connection<TcpStream, Bytes>, lane: std::sync::Weak<Lane>, generation: u64) {
+async fn drive(mut connection: client::Connection<Gathering<TcpStream>, Bytes>, lane: std::sync::Weak<Lane>, generation: u64) {
     let pings = connection.ping_pong();
     let ended = tokio::select! {
         biased;

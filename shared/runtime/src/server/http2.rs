@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
+use torchmesh_wire::gather;
 use tower::Service;
 
 use super::{BoxError, Incoming, Limits, respond};
@@ -29,6 +30,19 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn serve<I, S, B>(io: I, service: S, drain: Drain, limits: Limits) -> Result<(), BoxError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let (io, flusher) = gather(io);
+    flusher.flushing(calls(io, service, drain, limits)).await
+}
+
+/// Takes calls until the connection ends.
+async fn calls<I, S, B>(io: I, service: S, drain: Drain, limits: Limits) -> Result<(), BoxError>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send,
     S: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
