@@ -21,6 +21,8 @@ pub mod tensor;
 pub mod text;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,10 @@
 mod cuda;
 mod decoder;
 mod device;
+pub(crate) mod encoder;
 mod error;
+pub(crate) mod kernels;
+mod tensors;
 #[cfg(test)]
 mod tests;
 mod torchscript;
@@ -15,7 +18,7 @@ pub use decoder::{Decoder, DecoderFacts, Logits, Span, Wants};
 pub use device::{Device, UnknownDevice};
 pub use error::EngineError;
 
-use self::torchscript::TorchScript;
+use self::{encoder::Encoder, torchscript::TorchScript};
 use crate::tensor::Tensor;
 
 /// One loaded model instance. It lives on one executor thread, which loads it, calls it and drops it: libtorch keeps large
@@ -34,7 +37,8 @@ pub trait Engine: Send {
 /// What to load and how.
 #[derive(Clone, Debug)]
 pub struct EngineSpec {
-    /// The model file: a `TorchScript` archive (`.pt`).
+    /// The model file: the weights of a Hugging Face directory (`.safetensors`, with `config.json` beside it), or else a `TorchScript` archive
+    /// (`.pt`).
     pub artefact: PathBuf,
     /// Where the model runs. Default: [`Device::Auto`].
     pub device: Device,
@@ -55,5 +59,8 @@ impl EngineSpec {
 
 /// Loads a model: seconds, so never on the async runtime.
 pub fn load(spec: &EngineSpec) -> Result<Box<dyn Engine>, EngineError> {
+    if spec.artefact.extension().is_some_and(|extension| extension == "safetensors") {
+        return Ok(Box::new(Encoder::load(spec)?));
+    }
     Ok(Box::new(TorchScript::load(spec)?))
 }

@@ -1,12 +1,14 @@
 //! Models saved as `TorchScript`, run by libtorch.
 
-use std::cell::Cell;
 use std::path::Path;
 
-use tch::{CModule, IValue, Kind, TchError};
+use tch::{CModule, IValue, Kind};
 
-use super::{Engine, EngineError, EngineSpec, cuda};
-use crate::tensor::{Datatype, Tensor};
+use super::{
+    Engine, EngineError, EngineSpec, cuda,
+    tensors::{from_torch, kind_of, text, use_threads},
+};
+use crate::tensor::Tensor;
 
 /// A loaded module, with weights of its own: a module may keep state in itself, which two threads must not share.
 pub(super) struct TorchScript {
@@ -63,15 +65,6 @@ impl TorchScript {
     }
 }
 
-/// Sets how many threads an operation that this thread starts may use. The setting belongs to the calling thread, so it is made
-/// where the work is done, once.
-fn use_threads(count: i32) {
-    thread_local!(static CURRENT: Cell<i32> = const { Cell::new(0) });
-    if CURRENT.replace(count) != count {
-        tch::set_num_threads(count);
-    }
-}
-
 /// Reads a module, with errors that name the file and not the folder it lies in.
 fn load_module(artefact: &Path, device: tch::Device) -> Result<CModule, EngineError> {
     let file = artefact.file_name().unwrap_or(artefact.as_os_str()).to_string_lossy();
@@ -121,43 +114,4 @@ fn tensor(value: IValue) -> Result<tch::Tensor, EngineError> {
         _ => "a list or tuple inside another value",
     };
     Err(EngineError::UnsupportedOutput { what: what.to_owned() })
-}
-
-/// Copies a tensor out of libtorch.
-fn from_torch(tensor: &tch::Tensor) -> Result<Tensor, EngineError> {
-    let kind = tensor.f_kind().map_err(|error| EngineError::forward(text(error)))?;
-    let datatype = datatype_of(kind).ok_or_else(|| EngineError::UnsupportedOutput { what: format!("a {kind:?} tensor") })?;
-    let mut data = vec![0; tensor.numel() * kind.elt_size_in_bytes()];
-    tensor.f_copy_data_u8(&mut data, tensor.numel()).map_err(|error| EngineError::forward(text(error)))?;
-    Ok(Tensor { datatype, shape: tensor.size(), data: data.into() })
-}
-
-/// The same datatypes in libtorch's words and ours; what is missing has no counterpart on the other side.
-const KINDS: [(Datatype, Kind); 10] = [
-    (Datatype::Bool, Kind::Bool),
-    (Datatype::Uint8, Kind::Uint8),
-    (Datatype::Int8, Kind::Int8),
-    (Datatype::Int16, Kind::Int16),
-    (Datatype::Int32, Kind::Int),
-    (Datatype::Int64, Kind::Int64),
-    (Datatype::Fp16, Kind::Half),
-    (Datatype::Bf16, Kind::BFloat16),
-    (Datatype::Fp32, Kind::Float),
-    (Datatype::Fp64, Kind::Double),
-];
-
-fn kind_of(datatype: Datatype) -> Option<Kind> {
-    KINDS.iter().find(|(ours, _)| *ours == datatype).map(|(_, theirs)| *theirs)
-}
-
-fn datatype_of(kind: Kind) -> Option<Datatype> {
-    KINDS.iter().find(|(_, theirs)| *theirs == kind).map(|(ours, _)| *ours)
-}
-
-/// All that libtorch said, without the binding's own preface.
-fn text(error: TchError) -> String {
-    match error {
-        TchError::Torch(text) => text,
-        other => other.to_string(),
-    }
 }

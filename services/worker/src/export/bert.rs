@@ -2,9 +2,8 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::ExportError;
-use super::config::BertConfig;
-use super::weights::Weights;
+use crate::engine::encoder::{NetworkError, config::EncoderConfig, weights::Weights};
+use crate::engine::kernels::Activation;
 
 /// The network with its weights.
 pub(super) struct Bert {
@@ -25,7 +24,7 @@ struct Layer {
     narrow_norm: Norm,
     heads: i64,
     head_size: i64,
-    activation: &'static str,
+    activation: Activation,
 }
 
 struct Linear {
@@ -42,7 +41,7 @@ struct Norm {
 
 impl Bert {
     /// Collects the weights that `config` calls for.
-    pub(super) fn new(config: &BertConfig, weights: &Weights) -> Result<Self, ExportError> {
+    pub(super) fn new(config: &EncoderConfig, weights: &Weights) -> Result<Self, NetworkError> {
         let table = |name: &str, rows: i64| weights.get(&format!("embeddings.{name}.weight"), &[rows, config.hidden_size]);
         let first_type = table("token_type_embeddings", config.type_vocab_size)?.f_narrow(0, 0, 1)?;
         Ok(Self {
@@ -68,7 +67,7 @@ impl Bert {
 }
 
 impl Layer {
-    fn new(config: &BertConfig, weights: &Weights, index: usize) -> Result<Self, ExportError> {
+    fn new(config: &EncoderConfig, weights: &Weights, index: usize) -> Result<Self, NetworkError> {
         let (hidden, wide) = (config.hidden_size, config.intermediate_size);
         let name = |part: &str| format!("encoder.layer.{index}.{part}");
         let linear = |part: &str, from: i64, to: i64| Linear::new(weights, &name(part), from, to);
@@ -82,7 +81,7 @@ impl Layer {
             narrow_norm: Norm::new(config, weights, &name("output.LayerNorm"))?,
             heads: config.num_attention_heads,
             head_size: hidden / config.num_attention_heads,
-            activation: config.activation().map_err(ExportError::Weights)?,
+            activation: config.activation().map_err(NetworkError::Weights)?,
         })
     }
 
@@ -93,13 +92,13 @@ impl Layer {
         let mixed = Tensor::f_scaled_dot_product_attention(&query?, &key?, &value?, Some(mask), 0.0, false, None, false)?;
         let attended = self.attended.forward(&mixed.f_transpose(1, 2)?.f_flatten(2, 3)?)?;
         let hidden = self.attended_norm.forward(&attended.f_add(hidden)?)?;
-        let narrowed = self.narrow.forward(&self.widen.forward(&hidden)?.f_gelu(self.activation)?)?;
+        let narrowed = self.narrow.forward(&self.activation.apply(self.widen.forward(&hidden)?)?)?;
         self.narrow_norm.forward(&narrowed.f_add(&hidden)?)
     }
 }
 
 impl Linear {
-    fn new(weights: &Weights, name: &str, from: i64, to: i64) -> Result<Self, ExportError> {
+    fn new(weights: &Weights, name: &str, from: i64, to: i64) -> Result<Self, NetworkError> {
         Ok(Self { weight: weights.get(&format!("{name}.weight"), &[to, from])?, bias: weights.get(&format!("{name}.bias"), &[to])? })
     }
 
@@ -115,7 +114,7 @@ impl Linear {
 }
 
 impl Norm {
-    fn new(config: &BertConfig, weights: &Weights, name: &str) -> Result<Self, ExportError> {
+    fn new(config: &EncoderConfig, weights: &Weights, name: &str) -> Result<Self, NetworkError> {
         let size = config.hidden_size;
         let get = |part: &str| weights.get(&format!("{name}.{part}"), &[size]);
         Ok(Self { weight: get("weight")?, bias: get("bias")?, size, epsilon: config.layer_norm_eps })

@@ -3,12 +3,10 @@
 mod archive;
 mod bert;
 mod command;
-mod config;
 mod fixtures;
 #[cfg(test)]
 mod tests;
 mod trace;
-mod weights;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,9 +17,12 @@ pub use command::{ExportArgs, ExportFixtureArgs, ExportNoopArgs};
 pub use fixtures::Fixture;
 
 use self::bert::Bert;
-use self::config::BertConfig;
 use self::trace::save_trace;
-use self::weights::Weights;
+use crate::engine::encoder::{
+    NetworkError,
+    config::{EncoderConfig, Family},
+    weights::Weights,
+};
 
 /// Why a model could not be exported. The messages are for the person at the command line, so they name files in full.
 #[derive(Debug, thiserror::Error)]
@@ -34,17 +35,12 @@ pub enum ExportError {
         /// What the system said.
         source: io::Error,
     },
-    /// `config.json` describes a model that this exporter does not build.
-    #[error("{}: {problem}", path.display())]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with the field's name.
-        problem: String,
-    },
-    /// The weights lack a tensor, or have it in another shape.
-    #[error("the weights do not fit config.json: {0}")]
-    Weights(String),
+    /// The model's directory does not hold an encoder.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The encoder is one that can be served as it is, and only so.
+    #[error("model_type is another than \"bert\": it is served from its directory, without an export")]
+    NotBert,
     /// libtorch failed.
     #[error("libtorch failed: {0}")]
     Torch(#[from] tch::TchError),
@@ -55,8 +51,11 @@ pub enum ExportError {
 /// The module takes `input_ids` and `attention_mask`, both `INT64` of any [batch, sequence] up to the model's longest sequence, and
 /// returns the last hidden state, `FP32` [batch, sequence, hidden]. Pooling is left to the worker.
 pub fn encoder(model: &Path, out: &Path) -> Result<(), ExportError> {
-    let config = BertConfig::read(&model.join("config.json"))?;
-    let weights = Weights::read(&model.join("model.safetensors"))?;
+    let config = EncoderConfig::read(&model.join("config.json"))?;
+    if config.family() != Ok(Family::Bert) {
+        return Err(ExportError::NotBert);
+    }
+    let weights = Weights::read(&model.join("model.safetensors"), tch::Device::Cpu)?;
     let bert = Bert::new(&config, &weights)?;
     // Sizes above 1, and different: a dimension of 1 could be mistaken for one that broadcasts.
     let example = [(); 2].map(|()| tch::Tensor::ones([2, 3], (tch::Kind::Int64, tch::Device::Cpu)));

@@ -1,0 +1,35 @@
+//! The weights of a Hugging Face directory.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use super::NetworkError;
+
+/// What stands before an encoder's names in the checkpoint of a whole task model.
+const PREFIXES: [&str; 4] = ["", "bert.", "roberta.", "distilbert."];
+
+/// Weights by name, in single precision.
+pub(crate) struct Weights {
+    tensors: HashMap<String, Tensor>,
+    device: Device,
+}
+
+impl Weights {
+    /// Reads a safetensors file; its weights go to `device` when they are asked for.
+    pub(crate) fn read(path: &Path, device: Device) -> Result<Self, NetworkError> {
+        std::fs::File::open(path).map_err(|source| NetworkError::File { path: path.to_owned(), source })?;
+        Ok(Self { tensors: Tensor::read_safetensors(path)?.into_iter().collect(), device })
+    }
+
+    /// One weight of the given shape.
+    pub(crate) fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, NetworkError> {
+        let found = PREFIXES.iter().find_map(|prefix| self.tensors.get(&format!("{prefix}{name}")));
+        let tensor = found.ok_or_else(|| NetworkError::Weights(format!("there is no tensor named {name}")))?;
+        if tensor.size() != shape {
+            return Err(NetworkError::Weights(format!("{name} has the shape {:?}, not {shape:?}", tensor.size())));
+        }
+        Ok(tensor.f_to_kind(Kind::Float)?.f_to(self.device)?)
+    }
+}
