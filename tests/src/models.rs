@@ -91,12 +91,18 @@ impl Model {
         self
     }
 
-    /// Puts the model into a model repository.
+    /// Puts the model into a model repository, as version 1.
     pub(crate) fn install(&self, repository: &Path) {
         let folder = repository.join(&self.name);
         fs::create_dir_all(&folder).expect("a folder for the model");
         fs::write(folder.join("model.toml"), &self.manifest).expect("the manifest");
-        symlink(self.source.version_folder(), folder.join("1")).expect("a link to the model's version");
+        self.add_version(repository, 1);
+    }
+
+    /// Puts another version of the model, with the same file, into a model repository that has it.
+    pub fn add_version(&self, repository: &Path, version: u64) {
+        symlink(self.source.version_folder(), repository.join(&self.name).join(version.to_string()))
+            .expect("a link to the model's version");
     }
 }
 

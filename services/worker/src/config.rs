@@ -1,6 +1,6 @@
 //! The worker's settings.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use torchmesh_api::ids::InstanceId;
 use torchmesh_runtime::{
@@ -24,6 +24,10 @@ pub struct WorkerConfig {
     pub telemetry: TelemetrySettings,
     /// `models_dir`: the model repository. Default `.torchmesh/models`; it must exist when the worker starts.
     pub models_dir: PathBuf,
+    /// `models_poll`: how often the model repository is looked at for what is new, changed or gone. Default 2s, 50ms to 1h; 0s: never.
+    pub models_poll: Duration,
+    /// `models_linger`: how long a version that is gone from the repository still answers those who name it. Default 5s, at most 10m.
+    pub models_linger: Duration,
     /// `instance`: the name of this process among the workers. Default: the address that calls arrive at.
     pub instance: Option<InstanceId>,
     /// `tokenizer_threads`: threads that tokenise, for all models together. Default 1, 1 to 64.
@@ -47,11 +51,18 @@ impl WorkerConfig {
         });
         let tokenizer_threads = s.or("tokenizer_threads", 1);
         s.check((1..=64).contains(&tokenizer_threads), "tokenizer_threads", "must be from 1 to 64");
+        let models_poll: Duration = s.or("models_poll", Duration::from_secs(2));
+        let sensible = models_poll.is_zero() || (Duration::from_millis(50)..=Duration::from_secs(3600)).contains(&models_poll);
+        s.check(sensible, "models_poll", "must be from 50ms to 1h, or 0s for never");
+        let models_linger: Duration = s.or("models_linger", Duration::from_secs(5));
+        s.check(models_linger <= Duration::from_secs(600), "models_linger", "must be at most 10m");
         Self {
             server,
             drain: DrainSettings::read(s),
             telemetry: TelemetrySettings::read(s),
             models_dir: s.or("models_dir", PathBuf::from(".torchmesh/models")),
+            models_poll,
+            models_linger,
             instance,
             tokenizer_threads,
         }

@@ -39,7 +39,7 @@ use crate::{
     executor::EngineLoader,
     handlers::Front,
     metrics::WorkerMetrics,
-    models::{LoadContext, Registry, scan},
+    models::{LoadContext, Registry},
     stack::Stack,
     text::TokeniserPool,
 };
@@ -63,11 +63,6 @@ pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) 
 fn open(config: &WorkerConfig, context: &Context, load: EngineLoader) -> Result<Arc<Front>, StartError> {
     let metrics = context.metrics.register(WorkerMetrics::register);
     let dir = &config.models_dir;
-    let found =
-        scan(dir).map_err(|error| format!("the model repository {} cannot be read: {error}; make it, or set models_dir", dir.display()))?;
-    if found.is_empty() {
-        tracing::warn!(models_dir = %dir.display(), "the model repository is empty, so the worker will not become ready");
-    }
     let registry: Arc<OnceLock<Weak<Registry>>> = Arc::default();
     let settled = {
         let (registry, context) = (Arc::clone(&registry), context.clone());
@@ -78,9 +73,16 @@ fn open(config: &WorkerConfig, context: &Context, load: EngineLoader) -> Result<
     };
     let settled = Arc::new(settled);
     let load = LoadContext { load, settled: settled.clone() };
-    let loaded = Arc::new(Registry::load(found, &metrics, &load)?);
+    let loaded = Registry::open(dir, config.models_linger, metrics, load)
+        .map_err(|error| format!("the model repository {} cannot be read: {error}; make it, or set models_dir", dir.display()))?;
+    if loaded.index().is_empty() {
+        tracing::warn!(models_dir = %dir.display(), "the model repository is empty; the worker is ready once there is a model");
+    }
     // A model that settled before this line found no registry, so the question is asked once more.
     let _ = registry.set(Arc::downgrade(&loaded));
     settled();
+    if !config.models_poll.is_zero() {
+        models::watch(&loaded, config.models_poll, &context.control);
+    }
     Ok(Arc::new(Front { registry: loaded, tokenisers: TokeniserPool::start(config.tokenizer_threads)? }))
 }

@@ -15,7 +15,7 @@ use crate::{
     admission::{Part, Queue, QueueSettings, Submission},
     engine::{Engine, EngineError, EngineSpec},
     executor::{Assignment, EngineLoader, Executor},
-    manifest::Manifest,
+    manifest::{Manifest, Published},
     metrics::{ModelMetrics, WorkerMetrics},
     stats::Stats,
     tensor::Tensor,
@@ -158,7 +158,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// Starts the executor with [`ECHO`] and `settings` behind it.
     pub(crate) fn start(settings: &str) -> Self {
-        let manifest = Arc::new(Manifest::parse(&format!("{ECHO}{settings}")).unwrap());
+        let manifest = Arc::new(Manifest::parse(&format!("{ECHO}{settings}"), &Published::default()).unwrap());
         let metrics = WorkerMetrics::register(&mut Registry::default()).model("m", "1");
         let seen = Arc::new(Seen::default());
         let queue = queue(&manifest, &metrics);

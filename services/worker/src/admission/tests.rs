@@ -8,13 +8,13 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 
 use super::Queue;
 use crate::{
-    manifest::Manifest,
+    manifest::{Manifest, Published},
     metrics::{ModelMetrics, WorkerMetrics},
     testing::{self, ECHO, part, request, until, wait},
 };
 
 fn queue(settings: &str) -> (Arc<Queue>, ModelMetrics) {
-    let manifest = Manifest::parse(&format!("{ECHO}{settings}")).unwrap();
+    let manifest = Manifest::parse(&format!("{ECHO}{settings}"), &Published::default()).unwrap();
     let metrics = WorkerMetrics::register(&mut Registry::default()).model("m", "1");
     (testing::queue(&manifest, &metrics), metrics)
 }

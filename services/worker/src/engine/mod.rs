@@ -6,6 +6,7 @@ mod device;
 pub(crate) mod encoder;
 mod error;
 pub(crate) mod kernels;
+mod memory;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use cuda::cuda_available;
 pub use decoder::{Decoder, DecoderFacts, Logits, Span, Wants};
 pub use device::{Device, UnknownDevice};
 pub use error::EngineError;
+pub use memory::give_memory_back;
 
 use self::{encoder::Encoder, torchscript::TorchScript};
 use crate::tensor::Tensor;

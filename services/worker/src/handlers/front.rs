@@ -26,16 +26,16 @@ pub struct Front {
 
 impl Front {
     /// The model that a message and its headers agree on.
-    pub(super) fn find(&self, routed: &Routed, name: &str, version: &str) -> Result<&Model, ApiError> {
+    pub(super) fn find(&self, routed: &Routed, name: &str, version: &str) -> Result<Arc<Model>, ApiError> {
         let version = routed.version(name, version)?;
-        self.registry.find(name, version).map(AsRef::as_ref)
+        self.registry.find(name, version)
     }
 
     /// Runs a tensor request.
     pub(super) async fn infer(&self, routed: &Routed, request: ModelInferRequest, call: CallInfo) -> Result<ModelInferResponse, ApiError> {
         let model = self.find(routed, &request.model_name, &request.model_version)?;
-        let outcome = Outcome::begin(model, call.deadline);
-        outcome.end(run(model, request, call).await)
+        let outcome = Outcome::begin(&model, call.deadline);
+        outcome.end(run(&model, request, call).await)
     }
 }
 

@@ -9,9 +9,10 @@ use torchmesh_api::{
     inference::{
         self as pb, ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse, ModelMetadataRequest,
         ModelMetadataResponse, ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest, ModelStatisticsResponse,
-        ModelStreamInferResponse, RepositoryIndexRequest, RepositoryIndexResponse, ServerLiveRequest, ServerLiveResponse,
-        ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
-        grpc_inference_service_server::GrpcInferenceService, repository_index_response::ModelIndex,
+        ModelStreamInferResponse, RepositoryIndexRequest, RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse,
+        RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
+        ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse, grpc_inference_service_server::GrpcInferenceService,
+        repository_index_response::ModelIndex,
     },
 };
 
@@ -43,7 +44,6 @@ fn answer<T>(result: Result<T, ApiError>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(Status::from)
 }
 
-const LOADING: &str = "models are loaded when the worker starts; change the repository and restart it";
 const SHARED_MEMORY: &str = "shared memory is not supported; send tensors in the message";
 const TRACE: &str = "trace settings cannot be changed by call; set telemetry in the configuration";
 const LOG: &str = "log settings cannot be changed by call; set telemetry.log in the configuration";
@@ -85,8 +85,7 @@ impl GrpcInferenceService for Inference {
         answer(Ok(ServerMetadataResponse {
             name: "torchmesh-worker".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            // `model_repository` would promise load and unload.
-            extensions: ["statistics", "model_configuration"].map(str::to_owned).into(),
+            extensions: ["statistics", "model_configuration", "model_repository"].map(str::to_owned).into(),
         }))
     }
 
@@ -94,7 +93,7 @@ impl GrpcInferenceService for Inference {
         let (routed, message) = (routed(&request), request.get_ref());
         let model = self.front.find(&routed, &message.name, &message.version)?;
         let versions = self.front.registry.versions(&message.name);
-        answer(model.serving().map(|serving| describe::metadata(model, serving, versions)))
+        answer(model.serving().map(|serving| describe::metadata(&model, serving, versions)))
     }
 
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Result<Response<ModelInferResponse>, Status> {
@@ -115,7 +114,7 @@ impl GrpcInferenceService for Inference {
     async fn model_config(&self, request: Request<ModelConfigRequest>) -> Result<Response<ModelConfigResponse>, Status> {
         let (routed, message) = (routed(&request), request.get_ref());
         let model = self.front.find(&routed, &message.name, &message.version)?;
-        answer(model.serving().map(|serving| ModelConfigResponse { config: Some(describe::config(model, serving)) }))
+        answer(model.serving().map(|serving| ModelConfigResponse { config: Some(describe::config(&model, serving)) }))
     }
 
     async fn model_statistics(&self, request: Request<ModelStatisticsRequest>) -> Result<Response<ModelStatisticsResponse>, Status> {
@@ -146,9 +145,27 @@ impl GrpcInferenceService for Inference {
         answer(Ok(RepositoryIndexResponse { models: lines.map(wire).collect() }))
     }
 
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        let message = request.get_ref();
+        if let Some(parameter) = message.parameters.keys().next() {
+            let advice = format!("parameters[{parameter}]: a model is loaded as the repository has it; change its model.toml there");
+            return Err(Status::invalid_argument(advice));
+        }
+        answer(self.front.registry.load(&message.model_name).await.map(|()| RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        // Its parameter `unload_dependents` asks about ensembles, of which there are none here.
+        answer(self.front.registry.unload(&request.get_ref().model_name).map(|()| RepositoryModelUnloadResponse {}))
+    }
+
     unimplemented_calls! {
-        repository_model_load(RepositoryModelLoadRequest) -> RepositoryModelLoadResponse: LOADING;
-        repository_model_unload(RepositoryModelUnloadRequest) -> RepositoryModelUnloadResponse: LOADING;
         system_shared_memory_status(SystemSharedMemoryStatusRequest) -> SystemSharedMemoryStatusResponse: SHARED_MEMORY;
         system_shared_memory_register(SystemSharedMemoryRegisterRequest) -> SystemSharedMemoryRegisterResponse: SHARED_MEMORY;
         system_shared_memory_unregister(SystemSharedMemoryUnregisterRequest) -> SystemSharedMemoryUnregisterResponse: SHARED_MEMORY;

@@ -67,8 +67,8 @@ impl TextService for Text {
         let (routed, call) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
         let request = request.into_inner();
         let model = self.front.find(&routed, &request.model, &request.model_version)?;
-        let outcome = Outcome::begin(model, call.deadline);
-        outcome.end(self.run(model, request, call).await).map(Response::new).map_err(Status::from)
+        let outcome = Outcome::begin(&model, call.deadline);
+        outcome.end(self.run(&model, request, call).await).map(Response::new).map_err(Status::from)
     }
 }
 

@@ -1,22 +1,28 @@
 //! What a model's folder says about it: `model.toml`.
 //!
-//! An embedding model needs three lines, since everything else has a default:
+//! An embedding model in `TorchScript` needs three lines, since everything else has a default:
 //!
 //! ```toml
 //! task = "embed"
 //! max_tokens = 256
 //! pooling = "mean"
 //! ```
+//!
+//! A sentence encoder as it was published needs none: what its own files say stands in for what the manifest does not ([`Published`]).
 
+mod published;
 mod read;
 mod tensors;
+mod versions;
 mod words;
 
 use std::{fmt, time::Duration};
 
 use crate::{engine::Device, tensor::Datatype};
 
+pub use published::Published;
 pub use torchmesh_runtime::config::Problems;
+pub use versions::Versions;
 pub use words::{Pooling, Truncation};
 
 /// The name of the manifest in a model's folder.
@@ -32,7 +38,10 @@ pub const TOKEN_TYPE_IDS: &str = "token_type_ids";
 /// A model's manifest, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
-    /// `artefact`: the model file in each version's folder. Default `model.pt`.
+    /// `versions`: which version folders are loaded. Default `all`.
+    pub versions: Versions,
+    /// `artefact`: the model file in each version's folder. Default: `model.safetensors` where that lies beside a `config.json` and `engine` does
+    /// not say otherwise, `model.pt` where not.
     pub artefact: String,
     /// `device`: `auto`, `cpu` or `cuda:N`. Default `auto`.
     pub device: Device,
@@ -117,9 +126,9 @@ pub struct Warmup {
 }
 
 impl Manifest {
-    /// Reads a manifest, or tells every mistake in it.
-    pub fn parse(text: &str) -> Result<Self, Problems> {
-        read::parse(text)
+    /// Reads a manifest for a version whose own files say `published`, or tells every mistake in it.
+    pub fn parse(text: &str, published: &Published) -> Result<Self, Problems> {
+        read::parse(text, published)
     }
 
     /// Whether requests of different sequence lengths may share a batch.

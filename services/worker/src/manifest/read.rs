@@ -5,43 +5,53 @@ use std::time::Duration;
 use torchmesh_runtime::config::{ByteSize, Problem, Problems, Section};
 
 use super::{
-    Batching, Manifest, Pooling, QueueLimits, TextSettings, Truncation, Warmup, tensors,
-    words::{Task, TorchScript},
+    Batching, Manifest, Pooling, Published, QueueLimits, TextSettings, Truncation, Versions, Warmup,
+    published::WEIGHTS,
+    tensors,
+    words::{EngineChoice, Task},
 };
 use crate::engine::Device;
 
-pub(super) fn parse(text: &str) -> Result<Manifest, Problems> {
+pub(super) fn parse(text: &str, published: &Published) -> Result<Manifest, Problems> {
     let table = text.parse::<toml::Table>().map_err(|error| {
         let place = error.span().map_or(0, |span| text.get(..span.start).map_or(0, |before| before.matches('\n').count() + 1));
         Problems(vec![Problem { field: format!("line {place}"), message: error.message().to_owned() }])
     })?;
-    Section::read_all(table, manifest)
+    Section::read_all(table, |s| manifest(s, published))
 }
 
-fn manifest(s: &mut Section) -> Manifest {
-    let task = s.required("task").unwrap_or(Task::Embed);
-    let _: Option<TorchScript> = s.optional("engine");
-    let artefact = file_name(s, "artefact", "model.pt");
+fn manifest(s: &mut Section, published: &Published) -> Manifest {
+    let task = match published.task {
+        Some(task) => s.or("task", task),
+        None => s.required("task").unwrap_or(Task::Embed),
+    };
+    let versions = s.or("versions", Versions::All);
+    let native = match s.or("engine", EngineChoice::Auto) {
+        EngineChoice::Auto => published.weights,
+        EngineChoice::TorchScript => false,
+        EngineChoice::Native => true,
+    };
+    let artefact = file_name(s, "artefact", if native { WEIGHTS } else { "model.pt" });
     let device = s.or("device", Device::Auto);
     let instances = within(s, "instances", 1, 1..=64);
     let intra_op_threads = within(s, "intra_op_threads", 1, 1..=256);
-    let text = (task == Task::Embed).then(|| text_settings(s));
+    let text = (task == Task::Embed).then(|| text_settings(s, published));
     let inputs = tensors::inputs(s, task);
     let outputs = tensors::outputs(s, task);
     let batching = s.section("batching", batching);
     let queue = s.section("queue", queue);
     let longest = text.as_ref().map_or(usize::MAX, |text| text.max_tokens);
     let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest));
-    Manifest { artefact, device, instances, intra_op_threads, text, inputs, outputs, batching, queue, warmup }
+    Manifest { versions, artefact, device, instances, intra_op_threads, text, inputs, outputs, batching, queue, warmup }
 }
 
-fn text_settings(s: &mut Section) -> TextSettings {
+fn text_settings(s: &mut Section, published: &Published) -> TextSettings {
     TextSettings {
         tokenizer: file_name(s, "tokenizer", "tokenizer.json"),
-        max_tokens: within(s, "max_tokens", 512, 8..=131_072),
+        max_tokens: within(s, "max_tokens", published.max_tokens.unwrap_or(512), 8..=131_072),
         truncation: s.or("truncation", Truncation::End),
-        pooling: s.or("pooling", Pooling::Mean),
-        normalize: s.or("normalize", true),
+        pooling: s.or("pooling", published.pooling.unwrap_or(Pooling::Mean)),
+        normalize: s.or("normalize", published.normalize.unwrap_or(true)),
     }
 }
 
@@ -94,8 +104,12 @@ fn file_name(s: &mut Section, key: &str, default: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Manifest, Pooling};
+    use super::super::{Manifest, Pooling, Problems, Published};
     use crate::tensor::Datatype;
+
+    fn parse(text: &str) -> Result<Manifest, Problems> {
+        Manifest::parse(text, &Published::default())
+    }
 
     fn names(specs: &[super::super::TensorSpec]) -> Vec<&str> {
         specs.iter().map(|spec| spec.name.as_str()).collect()
@@ -103,7 +117,7 @@ mod tests {
 
     #[test]
     fn three_lines_are_enough_for_an_embedding_model() {
-        let manifest = Manifest::parse("task = 'embed'\nmax_tokens = 256\npooling = 'mean'").unwrap();
+        let manifest = parse("task = 'embed'\nmax_tokens = 256\npooling = 'mean'").unwrap();
         let text = manifest.text.as_ref().unwrap();
         assert_eq!((text.max_tokens, text.pooling, text.normalize), (256, Pooling::Mean, true));
         assert_eq!((names(&manifest.inputs), names(&manifest.outputs)), (vec!["input_ids", "attention_mask"], vec!["embedding"]));
@@ -114,7 +128,7 @@ mod tests {
 
     #[test]
     fn every_mistake_in_a_manifest_is_in_one_report() {
-        let report = Manifest::parse(
+        let report = parse(
             "task = 'tensor'\ndevise = 'cpu'\ninstances = 0\nartefact = '../secret.pt'\n\
              [[inputs]]\nname = 'x'\ndatatype = 'FLOAT'\nshape = [1, 0]\n[batching]\nlength_ratio = 0.5\n[warmup]\nbatch_sizes = [64]",
         )
@@ -137,19 +151,19 @@ mod tests {
 
     #[test]
     fn text_that_is_not_toml_is_said_with_its_line() {
-        let report = Manifest::parse("task = 'embed'\nmax_tokens = = 2").unwrap_err().to_string();
+        let report = parse("task = 'embed'\nmax_tokens = = 2").unwrap_err().to_string();
         assert!(report.contains("line 2"), "{report}");
     }
 
     #[test]
     fn an_embedding_model_with_inputs_that_text_cannot_fill_is_refused() {
-        let report = Manifest::parse("task = 'embed'\n[[inputs]]\nname = 'pixels'\ndatatype = 'FP32'\nshape = [-1, 3]").unwrap_err();
+        let report = parse("task = 'embed'\n[[inputs]]\nname = 'pixels'\ndatatype = 'FP32'\nshape = [-1, 3]").unwrap_err();
         assert!(report.to_string().contains("must be input_ids, attention_mask"), "{report}");
     }
 
     #[test]
     fn settings_of_text_are_unknown_to_a_tensor_model() {
-        let report = Manifest::parse("task = 'tensor'\npooling = 'mean'").unwrap_err().to_string();
+        let report = parse("task = 'tensor'\npooling = 'mean'").unwrap_err().to_string();
         assert!(report.contains("pooling: is not a setting here"), "{report}");
     }
 }

@@ -52,9 +52,18 @@ words!(Task, "\"embed\" or \"tensor\"", "tensor" => Self::Tensor, "embed" => Sel
 words!(Truncation, "\"end\" or \"reject\"", "end" => Self::End, "reject" => Self::Reject);
 words!(Pooling, "\"mean\", \"cls\" or \"none\"", "mean" => Self::Mean, "cls" => Self::Cls, "none" => Self::None);
 
-/// The runtime that loads the artefact. One so far; the word keeps a manifest readable when there are more.
-pub(super) struct TorchScript;
-words!(TorchScript, "\"torchscript\"", "torchscript" => Self);
+/// The runtime that loads the artefact.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum EngineChoice {
+    /// Whichever reads what is in the version's folder.
+    Auto,
+    /// A `TorchScript` archive.
+    TorchScript,
+    /// The weights of a Hugging Face directory, run by the worker's own encoder.
+    Native,
+}
+
+words!(EngineChoice, "\"auto\", \"torchscript\" or \"native\"", "auto" => Self::Auto, "torchscript" => Self::TorchScript, "native" => Self::Native);
 
 impl FromSetting for Device {
     const EXPECTED: &'static str = "\"auto\", \"cpu\" or \"cuda:N\"";

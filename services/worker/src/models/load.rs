@@ -1,7 +1,7 @@
 //! Loading one model version: tokeniser, executors, warm-up, ready.
 
 use std::{
-    io,
+    fmt, io,
     path::Path,
     sync::{Arc, mpsc},
     thread,
@@ -12,7 +12,7 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 use super::model::{Model, Serving, TextModel};
 use crate::{
     admission::{Queue, QueueSettings},
-    engine::EngineSpec,
+    engine::{self, EngineSpec},
     executor::{Assignment, EngineLoader, Executor, Facts},
     manifest::Manifest,
     text::Tokeniser,
@@ -23,12 +23,26 @@ use crate::{
 pub struct LoadContext {
     /// How an engine is loaded.
     pub load: EngineLoader,
-    /// Called when a model version has become ready or unavailable, and again should a ready one break.
+    /// Called when a model version has become ready or unavailable or is gone, and should a ready one break.
     pub settled: Arc<dyn Fn() + Send + Sync>,
 }
 
+impl fmt::Debug for LoadContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadContext").finish_non_exhaustive()
+    }
+}
+
 /// Loads the version in `folder` on threads of its own and returns at once.
-pub(super) fn start(model: Arc<Model>, manifest: Arc<Manifest>, folder: &Path, context: LoadContext) -> io::Result<Arc<Queue>> {
+///
+/// `done` is called once, when the version has become ready or has failed.
+pub(super) fn start(
+    model: Arc<Model>,
+    manifest: Arc<Manifest>,
+    folder: &Path,
+    context: LoadContext,
+    done: impl FnOnce(&Arc<Model>) + Send + 'static,
+) -> io::Result<()> {
     let queue = Queue::new(QueueSettings {
         limits: manifest.queue.clone(),
         batching: manifest.batching.clone(),
@@ -58,9 +72,9 @@ pub(super) fn start(model: Arc<Model>, manifest: Arc<Manifest>, folder: &Path, c
             }
             Err(reason) => break_down(&model, &assignment.queue, reason),
         }
-        (context.settled)();
+        done(&model);
     })?;
-    Ok(queue)
+    Ok(())
 }
 
 fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
@@ -82,7 +96,8 @@ fn load_text(manifest: &Manifest, folder: &Path) -> Result<Option<TextModel>, St
 fn start_executors(model: &Arc<Model>, assignment: &Assignment, context: &LoadContext) -> Result<Facts, String> {
     let (ready, outcomes) = mpsc::channel();
     for index in 0..assignment.manifest.instances {
-        let (model, assignment, settled, ready) = (Arc::clone(model), assignment.clone(), Arc::clone(&context.settled), ready.clone());
+        // A model that is let go ends its executors, so they must not hold it.
+        let (served, assignment, settled, ready) = (Arc::downgrade(model), assignment.clone(), Arc::clone(&context.settled), ready.clone());
         let spawned = thread::Builder::new().name(format!("{}-{index}", model.name)).spawn(move || {
             let queue = Arc::clone(&assignment.queue);
             let executor = match Executor::prepare(assignment) {
@@ -97,10 +112,11 @@ fn start_executors(model: &Arc<Model>, assignment: &Assignment, context: &LoadCo
                 }
             };
             drop(ready);
-            if let Err(reason) = executor.run() {
+            if let (Err(reason), Some(model)) = (executor.run(), served.upgrade()) {
                 break_down(&model, &queue, reason);
                 settled();
             }
+            engine::give_memory_back();
         });
         spawned.map_err(|error| format!("no thread for an executor: {error}"))?;
     }

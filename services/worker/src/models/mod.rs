@@ -1,12 +1,17 @@
-//! The models of this worker: found in the repository, loaded, and looked up by name and version.
+//! The models of this worker: found in the repository, loaded, kept up with it, and looked up by name and version.
 
+mod keeper;
 mod load;
 mod model;
+mod plan;
 mod registry;
 mod repository;
+mod table;
+mod watch;
 
 pub use load::LoadContext;
 pub use model::{Model, Serving, State, TextModel};
-pub(crate) use registry::shown;
-pub use registry::{IndexEntry, Registry};
-pub use repository::{Found, FoundVersion, scan};
+pub use registry::Registry;
+pub use table::IndexEntry;
+pub(crate) use table::shown;
+pub use watch::watch;

@@ -1,13 +1,18 @@
 //! One model version and what has become of it.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     ids::{ModelName, ModelVersion},
 };
 
+use super::plan::Key;
 use crate::{
     admission::Queue,
     manifest::{Manifest, TensorSpec, TextSettings},
@@ -29,6 +34,8 @@ pub struct Model {
     pub metrics: ModelMetrics,
     serving: OnceLock<Serving>,
     failure: OnceLock<String>,
+    note: Mutex<Option<String>>,
+    left: OnceLock<Instant>,
 }
 
 /// What has become of a model version.
@@ -72,6 +79,13 @@ pub struct TextModel {
     pub zeros: Bytes,
 }
 
+impl Drop for Serving {
+    /// The last call has ended and no new one can come: the executors go home, and take the engines with them.
+    fn drop(&mut self) {
+        self.queue.close(&ApiError::new(ErrorKind::Unavailable, "the model is not served any more; try again"));
+    }
+}
+
 impl TextModel {
     /// Joins the settings with the tokeniser.
     pub fn new(settings: TextSettings, tokeniser: Tokeniser) -> Self {
@@ -84,7 +98,52 @@ impl TextModel {
 impl Model {
     /// A version that is about to be loaded.
     pub fn new(name: ModelName, version: ModelVersion, metrics: ModelMetrics) -> Self {
-        Self { name, version, version_text: version.to_string(), metrics, serving: OnceLock::new(), failure: OnceLock::new() }
+        Self {
+            name,
+            version,
+            version_text: version.to_string(),
+            metrics,
+            serving: OnceLock::new(),
+            failure: OnceLock::new(),
+            note: Mutex::default(),
+            left: OnceLock::new(),
+        }
+    }
+
+    /// What takes the place of a version that a call unloaded.
+    pub(super) fn unloaded(of: &Self) -> Self {
+        let model = Self::new(of.name.clone(), of.version, of.metrics.clone());
+        let _ = model.failure.set("unloaded by a call; RepositoryModelLoad loads it again".to_owned());
+        model
+    }
+
+    pub(super) fn key(&self) -> Key {
+        (self.name.clone(), self.version)
+    }
+
+    /// Gone from the repository: not listed any more, and let go when whoever still calls it has had time to learn of it.
+    pub(super) fn leave(&self) {
+        self.left.get_or_init(Instant::now);
+    }
+
+    /// When it left the repository.
+    pub(super) fn left(&self) -> Option<Instant> {
+        self.left.get().copied()
+    }
+
+    /// Whether it answers, and is to be found by those who do not name it.
+    pub(super) fn is_offered(&self) -> bool {
+        self.left.get().is_none() && matches!(self.state(), State::Ready(_))
+    }
+
+    /// What is to be said of a version that answers all the same.
+    pub(super) fn note(&self) -> Option<String> {
+        self.note.lock().clone()
+    }
+
+    pub(super) fn set_note(&self, note: String) {
+        tracing::error!(model = %self.name, version = %self.version, note, "a model version goes on as it was");
+        *self.note.lock() = Some(note);
     }
 
     /// What has become of it. A failure after it was ready wins.

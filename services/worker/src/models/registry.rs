@@ -1,152 +1,261 @@
-//! The models by name and version.
+//! The models by name and version, kept up with the repository.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     io,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    ids::{ModelName, ModelVersion},
+    ids::ModelName,
 };
 
 use super::{
-    Found, LoadContext,
-    load::start,
+    LoadContext,
+    keeper::Keeper,
+    load,
     model::{Model, State},
+    plan::Step,
+    repository::{Found, FoundVersion, scan},
+    table::{IndexEntry, Table, shown},
 };
-use crate::{admission::Queue, metrics::WorkerMetrics};
+use crate::metrics::WorkerMetrics;
 
-/// The longest name that an error message repeats, in characters.
-const SHOWN: usize = 64;
-
-/// Every model of the repository, whatever its state. What is in it does not change while the worker runs.
-#[derive(Debug, Default)]
+/// Every model of the repository, whatever its state.
+#[derive(Debug)]
 pub struct Registry {
-    models: HashMap<ModelName, Entry>,
-    queues: Vec<Arc<Queue>>,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    versions: BTreeMap<ModelVersion, Arc<Model>>,
-    /// Why there is no version to load.
-    broken: Option<String>,
-}
-
-/// A line of the repository index.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct IndexEntry {
-    /// The model's name.
-    pub name: String,
-    /// The version; empty when the model has none.
-    pub version: String,
-    /// `READY`, `LOADING` or `UNAVAILABLE`.
-    pub state: &'static str,
-    /// Why it is unavailable.
-    pub reason: String,
+    models_dir: PathBuf,
+    linger: Duration,
+    metrics: WorkerMetrics,
+    context: LoadContext,
+    table: ArcSwap<Table>,
+    keeper: Mutex<Keeper>,
+    /// Changes when a version has settled.
+    settled: watch::Sender<u64>,
+    /// Whether everything that was there at the start has settled.
+    begun: AtomicBool,
 }
 
 impl Registry {
-    /// Begins to load everything that was found, and returns at once. A model that cannot be loaded does not stop the others.
-    pub fn load(found: Vec<Found>, metrics: &WorkerMetrics, context: &LoadContext) -> io::Result<Self> {
-        let mut registry = Self::default();
-        let mut begun = Vec::new();
-        for Found { name, manifest, versions } in found {
-            let mut entry = Entry::default();
-            if versions.is_empty() {
-                entry.broken = Some(format!("{name} has no version folder; make one that is named by a whole number, such as {name}/1"));
-            }
-            for version in versions {
-                let series = metrics.model(name.as_str(), &version.version.to_string());
-                let model = Arc::new(Model::new(name.clone(), version.version, series));
-                match &manifest {
-                    Ok(manifest) => begun.push((Arc::clone(&model), Arc::clone(manifest), version.folder)),
-                    Err(reason) => model.set_failed(reason.clone()),
-                }
-                entry.versions.insert(version.version, model);
-            }
-            registry.models.insert(name, entry);
-        }
-        for (model, manifest, folder) in begun {
-            registry.queues.push(start(model, manifest, &folder, context.clone())?);
-        }
+    /// Begins to load everything in the repository, and returns at once. A model that cannot be loaded does not stop the others.
+    ///
+    /// A version that is gone from the repository is answered for `linger` more to those who name it, as a router does that has not yet asked again.
+    pub fn open(models_dir: &Path, linger: Duration, metrics: WorkerMetrics, context: LoadContext) -> io::Result<Arc<Self>> {
+        let found = scan(models_dir)?;
+        let registry = Arc::new(Self {
+            models_dir: models_dir.to_owned(),
+            linger,
+            metrics,
+            context,
+            table: ArcSwap::default(),
+            keeper: Mutex::default(),
+            settled: watch::Sender::new(0),
+            begun: AtomicBool::new(false),
+        });
+        // What is there at the start is taken as it is: nobody wants to wait for a second look.
+        registry.keeper.lock().look(&found);
+        registry.act(&found);
         Ok(registry)
     }
 
-    /// The version asked for; the highest that is ready when `version` is empty (the highest of all when none is).
-    pub fn find(&self, name: &str, version: &str) -> Result<&Arc<Model>, ApiError> {
-        let missing = |message: String| ApiError::new(ErrorKind::NotFound, message);
-        let entry = self.models.get(name).ok_or_else(|| missing(format!("model \"{}\" does not exist here", shown(name))))?;
-        if !version.is_empty() {
-            let found = ModelVersion::parse(version).and_then(|version| entry.versions.get(&version));
-            return found.ok_or_else(|| {
-                let known: Vec<_> = entry.versions.keys().map(ToString::to_string).collect();
-                missing(format!("model \"{name}\" has no version \"{}\"; it has: {}", shown(version), known.join(", ")))
-            });
+    /// Looks at the repository once more, and begins what has to be done about it. An unreadable repository changes nothing.
+    pub fn look(self: &Arc<Self>) {
+        match scan(&self.models_dir) {
+            Ok(found) => self.act(&found),
+            Err(error) => tracing::warn!(%error, "the model repository cannot be read; what is loaded stays"),
         }
-        let mut falling = entry.versions.values().rev();
-        let ready = falling.clone().find(|model| matches!(model.state(), State::Ready(_)));
-        ready.or_else(|| falling.next()).ok_or_else(|| missing(format!("model \"{name}\" has no version")))
+    }
+
+    fn act(self: &Arc<Self>, found: &[Found]) {
+        let mut keeper = self.keeper.lock();
+        let empty = found.iter().filter(|model| model.versions.is_empty()).map(|model| model.name.clone()).collect();
+        self.table.rcu(|table| table.with_empty(Vec::clone(&empty)));
+        self.let_go();
+        let steps = keeper.look(found);
+        for step in steps {
+            match step {
+                Step::Forget(key) => {
+                    tracing::info!(model = %key.0, version = %key.1, "a model version is gone from the repository");
+                    keeper.forget(&key);
+                    if let Some(model) = self.table.load().get(&key) {
+                        model.leave();
+                    }
+                }
+                Step::Load((name, version)) => {
+                    let versions = found.iter().find(|model| model.name == name).map(|model| model.versions.as_slice());
+                    if let Some(found) = versions.unwrap_or_default().iter().find(|found| found.version == version) {
+                        self.begin(&mut keeper, &name, found);
+                    }
+                }
+            }
+        }
+        drop(keeper);
+        self.settled();
+    }
+
+    /// Drops what has lingered long enough.
+    fn let_go(&self) {
+        for model in self.all() {
+            if model.left().is_some_and(|left| left.elapsed() >= self.linger) {
+                tracing::info!(model = %model.name, version = %model.version, "a model version is unloaded");
+                self.table.rcu(|table| table.without(&model.key()));
+            }
+        }
+    }
+
+    /// Begins to load a version. It takes its place when it has become ready; until then what served goes on serving.
+    fn begin(self: &Arc<Self>, keeper: &mut Keeper, name: &ModelName, found: &FoundVersion) -> Arc<Model> {
+        let series = self.metrics.model(name.as_str(), &found.version.to_string());
+        let model = Arc::new(Model::new(name.clone(), found.version, series));
+        let key = model.key();
+        keeper.began(found.stamp, &model);
+        let serves = self.table.load().get(&key).is_some_and(|model| model.is_offered());
+        if !serves {
+            self.put(&model);
+        }
+        let started = found.manifest.clone().and_then(|manifest| {
+            let registry = Arc::downgrade(self);
+            let done = move |model: &Arc<Model>| {
+                if let Some(registry) = registry.upgrade() {
+                    registry.settle(&registry.keeper.lock(), model);
+                    registry.settled();
+                }
+            };
+            let context = self.context.clone();
+            load::start(Arc::clone(&model), manifest, &found.folder, context, done)
+                .map_err(|error| format!("no thread to load it: {error}"))
+        });
+        if let Err(reason) = started {
+            model.set_failed(reason);
+            self.settle(keeper, &model);
+        }
+        model
+    }
+
+    /// A version has become ready or failed: the table learns of it, unless something newer has begun meanwhile.
+    fn settle(&self, keeper: &Keeper, model: &Arc<Model>) {
+        if !keeper.is_newest(model) {
+            return;
+        }
+        let table = self.table.load();
+        match (model.state(), table.get(&model.key()).filter(|serving| !Arc::ptr_eq(serving, model))) {
+            (State::Unavailable(reason), Some(serving)) if serving.is_offered() => {
+                serving.set_note(format!("its newest files are not served: {reason}"));
+            }
+            _ => self.put(model),
+        }
+    }
+
+    fn put(&self, model: &Arc<Model>) {
+        self.table.rcu(|table| table.with(Arc::clone(model)));
+    }
+
+    fn settled(&self) {
+        self.settled.send_modify(|times| *times += 1);
+        (self.context.settled)();
+    }
+
+    /// Loads a model's versions that are not loaded as they are in the repository now, and waits for them. What was unloaded by a call is loaded
+    /// again.
+    ///
+    /// Errors: `NotFound` (the repository has no such model), `Unavailable` with every reason (a version could not be loaded; what served before
+    /// goes on).
+    pub async fn load(self: &Arc<Self>, name: &str) -> Result<(), ApiError> {
+        let (registry, wanted) = (Arc::clone(self), name.to_owned());
+        let begun = tokio::task::spawn_blocking(move || registry.load_now(&wanted)).await;
+        let models = begun.map_err(|_| ApiError::new(ErrorKind::Internal, "the model repository could not be searched"))??;
+        let all_settled = |_: &u64| models.iter().all(|model| !matches!(model.state(), State::Loading));
+        // The sender lives as long as this registry.
+        let _ = self.settled.subscribe().wait_for(all_settled).await;
+        let failed = |model: &Arc<Model>| match model.state() {
+            State::Unavailable(reason) => Some(format!("version {}: {reason}", model.version)),
+            State::Loading | State::Ready(_) => None,
+        };
+        let failed: Vec<_> = models.iter().filter_map(failed).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorKind::Unavailable, format!("model \"{name}\" could not be loaded: {}", failed.join("; "))))
+    }
+
+    fn load_now(self: &Arc<Self>, name: &str) -> Result<Vec<Arc<Model>>, ApiError> {
+        let found = scan(&self.models_dir).map_err(|error| {
+            tracing::warn!(%error, "the model repository cannot be read");
+            ApiError::new(ErrorKind::Internal, "the model repository cannot be read")
+        })?;
+        let Some(found) = found.into_iter().find(|found| found.name.as_str() == name && !found.versions.is_empty()) else {
+            let message = format!("the model repository has no model \"{}\" with a version to load", shown(name));
+            return Err(ApiError::new(ErrorKind::NotFound, message));
+        };
+        let mut keeper = self.keeper.lock();
+        let models = found.versions.iter().map(|version| match keeper.take_up(&(found.name.clone(), version.version), version.stamp) {
+            Some(same) if !matches!(same.state(), State::Unavailable(_)) => same,
+            _ => self.begin(&mut keeper, &found.name, version),
+        });
+        Ok(models.collect())
+    }
+
+    /// Takes a model out of service until [`Registry::load`] is called for it. Calls that have begun are finished; then its memory is given back.
+    ///
+    /// Errors: `NotFound`.
+    pub fn unload(&self, name: &str) -> Result<(), ApiError> {
+        let mut keeper = self.keeper.lock();
+        let versions = self.table.load().versions(name);
+        if versions.is_empty() {
+            return Err(ApiError::new(ErrorKind::NotFound, format!("model \"{}\" does not exist here", shown(name))));
+        }
+        for model in versions {
+            keeper.hold(model.key());
+            self.put(&Arc::new(Model::unloaded(&model)));
+            tracing::info!(model = %model.name, version = %model.version, "a model version is unloaded by a call");
+        }
+        drop(keeper);
+        self.settled();
+        Ok(())
+    }
+
+    /// The version asked for; the highest that is ready when `version` is empty (the highest of all when none is).
+    ///
+    /// Whoever holds the answer keeps the model in service, so it is held for one call and no longer.
+    pub fn find(&self, name: &str, version: &str) -> Result<Arc<Model>, ApiError> {
+        self.table.load().find(name, version).cloned()
     }
 
     /// The versions of a model, in rising order.
     pub fn versions(&self, name: &str) -> Vec<String> {
-        self.models.get(name).into_iter().flat_map(|entry| entry.versions.keys().map(ToString::to_string)).collect()
+        self.table.load().versions(name).iter().map(|model| model.version_text.clone()).collect()
     }
 
     /// Every model version, by name and version.
-    pub fn all(&self) -> Vec<&Arc<Model>> {
-        let mut models: Vec<_> = self.models.values().flat_map(|entry| entry.versions.values()).collect();
-        models.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
-        models
+    pub fn all(&self) -> Vec<Arc<Model>> {
+        self.table.load().all()
     }
 
     /// The repository index.
     pub fn index(&self) -> Vec<IndexEntry> {
-        let line = |model: &Arc<Model>| {
-            let (state, reason) = match model.state() {
-                State::Loading => ("LOADING", ""),
-                State::Ready(_) => ("READY", ""),
-                State::Unavailable(reason) => ("UNAVAILABLE", reason),
-            };
-            IndexEntry { name: model.name.to_string(), version: model.version_text.clone(), state, reason: reason.to_owned() }
-        };
-        let broken = self.models.iter().filter_map(|(name, entry)| {
-            let reason = entry.broken.clone()?;
-            Some(IndexEntry { name: name.to_string(), version: String::new(), state: "UNAVAILABLE", reason })
-        });
-        let mut lines: Vec<_> = self.all().into_iter().map(line).chain(broken).collect();
-        lines.sort_by(|a, b| a.name.cmp(&b.name));
-        lines
+        self.table.load().index()
     }
 
-    /// Whether the worker wants calls: no version is still loading, and at least one answers.
+    /// Whether the worker wants calls: what was there at its start has settled, and at least one model answers.
     ///
-    /// A broken model does not keep the others from being served, and a worker that would still have to say "loading" for some
-    /// of its models is not sent calls for them.
+    /// A broken model does not keep the others from being served, and neither does one that is loaded later. A worker that would still have to say
+    /// "loading" for the models it starts with is not sent calls for them.
     pub fn is_ready(&self) -> bool {
-        let mut one = false;
-        for model in self.models.values().flat_map(|entry| entry.versions.values()) {
-            match model.state() {
-                State::Loading => return false,
-                State::Ready(_) => one = true,
-                State::Unavailable(_) => {}
+        let all = self.all();
+        if !self.begun.load(Ordering::Acquire) {
+            if all.iter().any(|model| matches!(model.state(), State::Loading)) {
+                return false;
             }
+            self.begun.store(true, Ordering::Release);
         }
-        one
+        all.iter().any(|model| model.is_offered())
     }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let reason = ApiError::new(ErrorKind::Unavailable, "the worker is shutting down");
-        self.queues.iter().for_each(|queue| queue.close(&reason));
-    }
-}
-
-/// As much of a caller's own word as a message repeats.
-pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(SHOWN).collect()
 }

@@ -39,7 +39,8 @@ struct Worker {
     context: Context,
     front: Arc<Front>,
     stack: Stack,
-    _dir: TempDir,
+    /// The repository. It is looked at when the test says so.
+    dir: TempDir,
 }
 
 impl Worker {
@@ -50,7 +51,7 @@ impl Worker {
         add(dir.path(), "embed", "task = 'embed'\nmax_tokens = 8\nnormalize = false\n[warmup]\nbatch_sizes = [1]\nlengths = [8]\n");
         std::fs::write(dir.path().join("embed/tokenizer.json"), TINY_TOKENIZER).unwrap();
         change(dir.path());
-        let table = format!("models_dir = '{}'", dir.path().display()).parse().unwrap();
+        let table = format!("models_dir = '{}'\nmodels_poll = '0s'\nmodels_linger = '50ms'", dir.path().display()).parse().unwrap();
         let config = Section::read_all(table, WorkerConfig::read).unwrap();
         let context = Context {
             metrics: Default::default(),
@@ -61,9 +62,25 @@ impl Worker {
         };
         let seen = Arc::new(Seen::default());
         let front = open(&config, &context, seen.loader()).unwrap();
-        let worker = Self { stack: Stack::new(&front, Routes::default(), MAX_MESSAGE), seen, context, front, _dir: dir };
-        worker.until("every model is settled", |worker| worker.front.registry.index().iter().all(|line| line.state != "LOADING")).await;
+        let worker = Self { stack: Stack::new(&front, Routes::default(), MAX_MESSAGE), seen, context, front, dir };
+        worker.until_settled().await;
         worker
+    }
+
+    async fn until_settled(&self) {
+        self.until("every model is settled", |worker| worker.front.registry.index().iter().all(|line| line.state != "LOADING")).await;
+    }
+
+    /// Looks at the repository twice, so that what has changed has settled.
+    fn look(&self) {
+        self.front.registry.look();
+        self.front.registry.look();
+    }
+
+    /// The index's line for a model: state and reason.
+    fn line(&self, name: &str, version: &str) -> Option<(&'static str, String)> {
+        let found = self.front.registry.index().into_iter().find(|line| line.name == name && line.version == version);
+        found.map(|line| (line.state, line.reason))
     }
 
     fn oip(&self) -> GrpcInferenceServiceClient<Stack> {

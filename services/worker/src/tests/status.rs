@@ -72,9 +72,11 @@ async fn statistics_count_what_was_run() {
 #[tokio::test]
 async fn what_this_worker_does_not_do_is_said_with_what_to_do_instead() {
     let worker = Worker::start(|_| ()).await;
-    let load = worker.oip().repository_model_load(RepositoryModelLoadRequest::default()).await.unwrap_err();
-    assert_eq!(load.code(), Code::Unimplemented);
-    assert!(load.message().contains("restart"), "{load:?}");
+    let parameters = [("config".to_owned(), Default::default())].into();
+    let request = RepositoryModelLoadRequest { model_name: "echo".into(), parameters, ..Default::default() };
+    let load = worker.oip().repository_model_load(request).await.unwrap_err();
+    assert_eq!(load.code(), Code::InvalidArgument);
+    assert!(load.message().contains("parameters[config]") && load.message().contains("model.toml"), "{load:?}");
     let memory = worker.oip().system_shared_memory_status(SystemSharedMemoryStatusRequest::default()).await.unwrap_err();
     assert!(memory.message().contains("send tensors in the message"), "{memory:?}");
 }

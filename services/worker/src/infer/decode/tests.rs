@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn serving(manifest: &str) -> Serving {
-    let manifest = Arc::new(Manifest::parse(manifest).unwrap());
+    let manifest = Arc::new(Manifest::parse(manifest, &crate::manifest::Published::default()).unwrap());
     let metrics = WorkerMetrics::register(&mut Registry::default()).model("m", "1");
     let queue = testing::queue(&manifest, &metrics);
     Serving { outputs: manifest.outputs.clone(), manifest, platform: "fake", queue, stats: Arc::default(), text: None }
