@@ -3,20 +3,23 @@
 use std::{fs, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
 use tonic::Code;
-use torchmesh_api::inference::{ModelInferRequest, RepositoryModelLoadRequest, RepositoryModelUnloadRequest};
+use torchmesh_api::inference::{
+    ModelConfigRequest, ModelInferRequest, RepositoryModelLoadRequest, RepositoryModelUnloadRequest, model_config::SchedulingChoice,
+};
 use torchmesh_tests::{
     MeshSandbox, bounded, client, eventually,
     load::{Load, Plan},
     models::Model,
     places,
     raw::{self, Call},
+    sandbox::Builder,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn mesh(models: impl IntoIterator<Item = Model>) -> MeshSandbox {
     let builder = MeshSandbox::builder().set("worker", "models_poll", "50ms");
-    models.into_iter().fold(builder, |builder, model| builder.model(model)).start().await
+    models.into_iter().fold(builder, Builder::model).start().await
 }
 
 fn repository(mesh: &MeshSandbox) -> PathBuf {
@@ -70,12 +73,9 @@ fn a_changed_manifest_reloads_the_model_under_load_and_no_call_fails() {
             fs::write(&manifest, format!("{text}[batching]\nmax_queue_delay = \"{delay}\"\n")).unwrap();
             let micros = delay.trim_end_matches("ms").parse::<u64>().unwrap() * 1000;
             eventually("the new manifest is in force", PATIENCE, async || {
-                let request = torchmesh_api::inference::ModelConfigRequest { name: "noop".into(), version: String::new() };
+                let request = ModelConfigRequest { name: "noop".into(), version: String::new() };
                 let config = client::inference(mesh.workers[0].addr).model_config(request).await.ok()?.into_inner().config?;
-                let batching = match config.scheduling_choice? {
-                    torchmesh_api::inference::model_config::SchedulingChoice::DynamicBatching(batching) => batching,
-                    _ => return None,
-                };
+                let SchedulingChoice::DynamicBatching(batching) = config.scheduling_choice? else { return None };
                 (batching.max_queue_delay_microseconds == micros).then_some(())
             })
             .await;
