@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use crate::{
     admission::{Part, Queue, QueueSettings, Submission},
     engine::{Engine, EngineError, EngineSpec},
-    executor::{Assignment, EngineLoader, Executor},
+    executor::{Assignment, EngineLoader, Executor, Finish},
     manifest::{Manifest, Published},
     metrics::{ModelMetrics, WorkerMetrics},
     stats::Stats,
@@ -167,6 +167,7 @@ impl Bench {
             spec: EngineSpec::new("model.pt"),
             manifest,
             load: seen.loader(),
+            finish: Finish::default(),
             queue: Arc::clone(&queue),
             metrics: metrics.clone(),
             stats: Arc::default(),

@@ -23,7 +23,7 @@ pub fn find(path: &str) -> Option<Method> {
         };
     }
     match path.strip_prefix("/torchmesh.text.v1.TextService/")? {
-        "Embed" => Some(MODEL),
+        "Embed" | "Classify" | "ClassifyTokens" | "Fill" | "Rerank" | "Explain" => Some(MODEL),
         _ => Some(SERVER),
     }
 }
@@ -37,7 +37,9 @@ mod tests {
         assert!(find("/inference.GRPCInferenceService/ModelInfer").unwrap().names_a_model);
         assert!(find("/inference.GRPCInferenceService/ModelStreamInfer").unwrap().streaming);
         assert!(!find("/inference.GRPCInferenceService/ServerLive").unwrap().names_a_model);
-        assert!(find("/torchmesh.text.v1.TextService/Embed").unwrap().names_a_model);
+        for method in ["Embed", "Classify", "ClassifyTokens", "Fill", "Rerank", "Explain"] {
+            assert!(find(&format!("/torchmesh.text.v1.TextService/{method}")).unwrap().names_a_model, "{method}");
+        }
         assert_eq!(find("/v1/embeddings"), None);
     }
 }

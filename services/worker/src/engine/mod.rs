@@ -50,12 +50,14 @@ pub struct EngineSpec {
     /// The names of the outputs, in the order wanted. Needed only when the model returns a dictionary; empty means "as the model
     /// gives them".
     pub outputs: Vec<String>,
+    /// Whether the last hidden state is wanted even where `config.json` names a head for the native encoder. Default false.
+    pub hidden: bool,
 }
 
 impl EngineSpec {
     /// A spec with the defaults.
     pub fn new(artefact: impl Into<PathBuf>) -> Self {
-        Self { artefact: artefact.into(), device: Device::Auto, intra_op_threads: 1, outputs: Vec::new() }
+        Self { artefact: artefact.into(), device: Device::Auto, intra_op_threads: 1, outputs: Vec::new(), hidden: false }
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     admission::{Answered, Batch, Piece},
-    manifest::TensorSpec,
+    manifest::{Manifest, TensorSpec},
     tensor::Tensor,
 };
 
@@ -81,7 +81,7 @@ pub(super) fn check(outputs: &[Tensor], rows: usize, specs: &[TensorSpec]) -> Re
 }
 
 /// Gives each piece its rows of the outputs; rows share the batch's memory unless padding has to be cut off.
-pub(super) fn part(batch: &Batch, outputs: Vec<Tensor>, specs: &[TensorSpec]) -> Vec<Answered> {
+pub(super) fn part(batch: &Batch, outputs: Vec<Tensor>, manifest: &Manifest) -> Vec<Answered> {
     let longest = batch.longest();
     let mut rest = outputs;
     let last = batch.pieces.len() - 1;
@@ -94,15 +94,15 @@ pub(super) fn part(batch: &Batch, outputs: Vec<Tensor>, specs: &[TensorSpec]) ->
             rest = others;
             mine
         };
-        parts.push(answered(piece, mine, longest, specs));
+        parts.push(answered(piece, mine, longest, manifest));
     }
     parts
 }
 
-fn answered(piece: &Piece, mut outputs: Vec<Tensor>, longest: usize, specs: &[TensorSpec]) -> Answered {
+fn answered(piece: &Piece, mut outputs: Vec<Tensor>, longest: usize, manifest: &Manifest) -> Answered {
     if piece.content.length < longest {
-        for (output, spec) in outputs.iter_mut().zip(specs) {
-            if spec.shape.get(1) == Some(&-1) && output.shape.get(1) == Some(&signed(longest)) {
+        for (output, spec) in outputs.iter_mut().zip(&manifest.outputs) {
+            if manifest.follows_sequence(spec) && output.shape.get(1) == Some(&signed(longest)) {
                 shorten(output, piece.content.length);
             }
         }
@@ -138,8 +138,14 @@ mod tests {
     use super::*;
     use crate::{
         admission::{Part, Ticket},
+        manifest::Published,
         tensor::Datatype,
+        testing::ECHO,
     };
+
+    fn manifest(text: &str) -> Manifest {
+        Manifest::parse(text, &Published::default()).unwrap()
+    }
 
     fn spec(shape: &[i64], pad: Option<i64>) -> TensorSpec {
         TensorSpec { name: "x".into(), datatype: Datatype::Int64, shape: shape.into(), pad: pad.map(|pad| pad.to_le_bytes().into()) }
@@ -184,9 +190,22 @@ mod tests {
         let batch = batch(&[(&[1, 1], &[1]), (&[2, 2], &[2, 3, 4, 5])]);
         let specs = [spec(&[-1, -1], Some(0))];
         let outputs = join(&batch, &specs);
-        let parts = part(&batch, outputs, &specs);
+        let parts = part(&batch, outputs, &manifest(ECHO));
         assert_eq!(parts[0].outputs, [Tensor::from_i64s([1, 1], &[1])]);
         assert_eq!(parts[1].outputs, [Tensor::from_i64s([2, 2], &[2, 3, 4, 5])]);
+    }
+
+    #[test]
+    fn scores_of_a_text_are_whole_even_when_there_are_as_many_as_tokens() {
+        let batch = batch(&[(&[1, 1], &[1]), (&[1, 2], &[2, 3])]);
+        let two_rows = || vec![Tensor::from_f32s([2, 2], &[0.1, 0.2, 0.3, 0.4])];
+        for task in ["task = 'classify'", "task = 'embed'"] {
+            let parts = part(&batch, two_rows(), &manifest(task));
+            assert_eq!(parts[0].outputs, [Tensor::from_f32s([1, 2], &[0.1, 0.2])], "{task}");
+        }
+        let by_token = vec![Tensor::from_f32s([2, 2, 1], &[0.1, 0.2, 0.3, 0.4])];
+        let parts = part(&batch, by_token, &manifest("task = 'token-classify'"));
+        assert_eq!(parts[0].outputs, [Tensor::from_f32s([1, 1, 1], &[0.1])]);
     }
 
     #[test]

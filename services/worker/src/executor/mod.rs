@@ -1,6 +1,7 @@
 //! Executors: one OS thread an instance, which owns its engine and runs batch after batch.
 
 mod assemble;
+mod finish;
 mod runner;
 mod warmup;
 
@@ -20,6 +21,7 @@ use crate::{
     metrics::ModelMetrics,
     stats::{BatchTimes, Ran, Stats},
 };
+pub use finish::Finish;
 use runner::{Failure, Runner};
 
 /// How an engine is loaded; tests put a fake in the place of libtorch.
@@ -36,6 +38,8 @@ pub struct Assignment {
     pub spec: EngineSpec,
     /// How to load it.
     pub load: EngineLoader,
+    /// What is made of its outputs.
+    pub finish: Finish,
     /// Where batches come from.
     pub queue: Arc<Queue>,
     /// Where forwards are counted.
@@ -144,7 +148,7 @@ impl Executor {
         let forward_done = Instant::now();
         drop(spans);
         let outputs = self.runner.finish(ran?, &inputs, rows)?;
-        let answers = assemble::part(batch, outputs, &self.assignment.manifest.outputs);
+        let answers = assemble::part(batch, outputs, &self.assignment.manifest);
         let times = BatchTimes { input: joined - started, forward: forward_done - joined, output: forward_done.elapsed() };
         self.count(batch, rows, times.forward);
 

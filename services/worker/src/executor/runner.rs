@@ -12,7 +12,6 @@ use crate::{
     engine::{Engine, EngineError},
     manifest::{ATTENTION_MASK, TensorSpec},
     tensor::Tensor,
-    text::pooling,
 };
 
 /// Why a batch has no outputs.
@@ -60,36 +59,27 @@ impl Runner {
         }
     }
 
-    /// Makes what callers get of what the engine returned: pooled for an embedding model, and checked.
+    /// Makes what callers get of what the engine returned, and checks it.
     pub(super) fn finish(&self, outputs: Vec<Tensor>, inputs: &[Tensor], rows: usize) -> Result<Vec<Tensor>, Failure> {
-        self.pooled(outputs, inputs)
-            .and_then(|outputs| assemble::check(&outputs, rows, &self.assignment.manifest.outputs).map(|()| outputs))
-            .map_err(|reason| {
+        let mask = self.mask.and_then(|at| inputs.get(at));
+        let finished = self.assignment.finish.apply(outputs, mask);
+        finished.and_then(|outputs| assemble::check(&outputs, rows, &self.assignment.manifest.outputs).map(|()| outputs)).map_err(
+            |reason| {
                 tracing::error!(model = %self.assignment.model, reason, "the model does not keep to its manifest");
                 Failure { error: ApiError::new(ErrorKind::Internal, reason), fatal: None }
-            })
+            },
+        )
     }
 
-    fn pooled(&self, mut outputs: Vec<Tensor>, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
-        let (Some(text), Some(mask)) = (&self.assignment.manifest.text, self.mask.and_then(|at| inputs.get(at))) else {
-            return Ok(outputs);
-        };
-        if outputs.is_empty() {
-            return Err("the model returned nothing".to_owned());
-        }
-        // Encoders return their token vectors first; what follows (a pooler's output, hidden states) is not used.
-        outputs.truncate(1);
-        outputs[0] = pooling::pool(&outputs[0], mask, text.pooling, text.normalize)?;
-        Ok(outputs)
-    }
-
-    /// The manifest's outputs with the dimensions that `outputs` show.
+    /// The manifest's outputs with the dimensions that `outputs` show: those of a text model that no caller chooses.
     pub(super) fn learned(&self, outputs: &[Tensor]) -> Vec<TensorSpec> {
-        let mut specs = self.assignment.manifest.outputs.clone();
-        if self.assignment.manifest.text.is_some() {
+        let manifest = &self.assignment.manifest;
+        let mut specs = manifest.outputs.clone();
+        if manifest.task.text().is_some() {
+            let chosen = if manifest.task.is_by_token() { 2 } else { 1 };
             for (spec, output) in specs.iter_mut().zip(outputs) {
-                spec.shape.truncate(1);
-                spec.shape.extend(output.shape.iter().skip(1));
+                spec.shape.truncate(chosen);
+                spec.shape.extend(output.shape.iter().skip(chosen));
             }
         }
         specs

@@ -25,7 +25,7 @@ pub(super) fn metadata(model: &Model, serving: &Serving, versions: Vec<String>) 
         platform: serving.platform.to_owned(),
         inputs: serving.manifest.inputs.iter().map(tensor).collect(),
         outputs: serving.outputs.iter().map(tensor).collect(),
-        properties: [("task".to_owned(), if serving.text.is_some() { "embed" } else { "tensor" }.to_owned())].into(),
+        properties: [("task".to_owned(), serving.manifest.task.word().to_owned())].into(),
     }
 }
 

@@ -46,7 +46,7 @@ fn checked(mut request: ModelInferRequest, serving: &Serving) -> Result<Decoded,
         inputs.push(tensor);
     }
     let rows = rows(&inputs, manifest)?;
-    let length = length(&inputs, manifest, serving.text.as_ref())?;
+    let length = length(&inputs, manifest, serving.text())?;
     let wanted = wanted(&request, serving)?;
     Ok(Decoded { part: Part { rows, length, shape: open_dims(&inputs, manifest), inputs }, wanted, id: request.id })
 }

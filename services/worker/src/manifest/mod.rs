@@ -12,6 +12,8 @@
 
 mod published;
 mod read;
+mod read_task;
+mod task;
 mod tensors;
 mod versions;
 mod words;
@@ -21,18 +23,19 @@ use std::{fmt, time::Duration};
 use crate::{engine::Device, tensor::Datatype};
 
 pub use published::Published;
+pub use task::{ClassifySettings, EmbedSettings, HeadSettings, PoolSettings, RerankSettings, Task, TextSettings, TokenClassifySettings};
 pub use torchmesh_runtime::config::Problems;
 pub use versions::Versions;
-pub use words::{Pooling, Truncation};
+pub use words::{Aggregation, Pooling, ScoreFunction, Truncation};
 
 /// The name of the manifest in a model's folder.
 pub const FILE_NAME: &str = "model.toml";
 
-/// The input that holds token ids in an embedding model.
+/// The input that holds token ids in a model of text.
 pub const INPUT_IDS: &str = "input_ids";
 /// The input that is 1 for a token and 0 for padding.
 pub const ATTENTION_MASK: &str = "attention_mask";
-/// The input that tells the first text of a pair from the second; all zero here.
+/// The input that tells the first text of a pair (0) from the second (1).
 pub const TOKEN_TYPE_IDS: &str = "token_type_ids";
 
 /// A model's manifest, checked.
@@ -49,8 +52,8 @@ pub struct Manifest {
     pub instances: usize,
     /// `intra_op_threads`: threads that one forward may use. Default 1, 1 to 256.
     pub intra_op_threads: usize,
-    /// Set when `task = "embed"`; absent for `task = "tensor"`.
-    pub text: Option<TextSettings>,
+    /// `task`, with its settings.
+    pub task: Task,
     /// `[[inputs]]`, in the order in which the model takes them.
     pub inputs: Vec<TensorSpec>,
     /// `[[outputs]]`, in the order in which the model returns them.
@@ -61,21 +64,6 @@ pub struct Manifest {
     pub queue: QueueLimits,
     /// `[warmup]`.
     pub warmup: Warmup,
-}
-
-/// What an embedding model does with text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TextSettings {
-    /// `tokenizer`: a Hugging Face `tokenizer.json`, in the version's folder or else the model's. Default `tokenizer.json`.
-    pub tokenizer: String,
-    /// `max_tokens`: the longest sequence the model reads, special tokens included. Default 512, 8 to 131072.
-    pub max_tokens: usize,
-    /// `truncation`: what becomes of a longer text when the caller does not say. Default `end`.
-    pub truncation: Truncation,
-    /// `pooling`: how token vectors become one. Default `mean`.
-    pub pooling: Pooling,
-    /// `normalize`: whether vectors are scaled to length 1. Default true.
-    pub normalize: bool,
 }
 
 /// One input or output.
@@ -129,6 +117,13 @@ impl Manifest {
     /// Reads a manifest for a version whose own files say `published`, or tells every mistake in it.
     pub fn parse(text: &str, published: &Published) -> Result<Self, Problems> {
         read::parse(text, published)
+    }
+
+    /// Whether the second dimension of an output is the sequence, so that it is cut to a request's own length.
+    pub fn follows_sequence(&self, output: &TensorSpec) -> bool {
+        let open = output.shape.get(1) == Some(&-1);
+        // The second dimension of a text's scores or vector is the model's, though the manifest leaves it open.
+        open && (self.task.text().is_none() || output.shape.len() > 2)
     }
 
     /// Whether requests of different sequence lengths may share a batch.

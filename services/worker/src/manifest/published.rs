@@ -4,12 +4,15 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::{Pooling, words::Task};
+use super::{Pooling, ScoreFunction, words::TaskWord};
+use crate::text::LinearHead;
 
 /// The weights of a Hugging Face directory.
 pub(super) const WEIGHTS: &str = "model.safetensors";
 /// What describes them.
 const CONFIG: &str = "config.json";
+/// A linear layer on top of a sentence encoder; `torchmesh-worker train-head` writes it.
+const HEAD: &str = "head.safetensors";
 
 /// Facts that stand in for settings that the manifest leaves out.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,13 +20,21 @@ pub struct Published {
     /// Whether there are weights that need no export.
     pub(super) weights: bool,
     /// What the model is for.
-    pub(super) task: Option<Task>,
+    pub(super) task: Option<TaskWord>,
     /// The longest text, in tokens.
     pub(super) max_tokens: Option<usize>,
     /// How token vectors become one.
     pub(super) pooling: Option<Pooling>,
     /// Whether vectors are scaled to length 1.
     pub(super) normalize: Option<bool>,
+    /// The names of the scores.
+    pub(super) labels: Vec<String>,
+    /// What the scores are.
+    pub(super) function: Option<ScoreFunction>,
+    /// Whether the texts of a pair are told apart.
+    pub(super) token_types: bool,
+    /// The file of a head beside an encoder.
+    pub(super) head: Option<String>,
 }
 
 impl Published {
@@ -31,14 +42,22 @@ impl Published {
     pub fn read(folder: &Path) -> Self {
         let Some(config) = json(&folder.join(CONFIG)) else { return Self::default() };
         let weights = folder.join(WEIGHTS).is_file();
+        let head = LinearHead::labels_in(&folder.join(HEAD));
+        let labels = head.clone().unwrap_or_else(|| labels(&config));
+        let of_sentences = folder.join("modules.json").is_file();
+        let task = if head.is_some() { Some(TaskWord::Classify) } else { task(&config, of_sentences) };
         Self {
             weights,
-            task: (weights && is_encoder(&config)).then_some(Task::Embed),
+            task: task.filter(|_| weights),
             max_tokens: json(&folder.join("sentence_bert_config.json"))
                 .and_then(|sentence| whole(&sentence, "max_seq_length"))
-                .or_else(|| positions(&config)),
+                .or_else(|| longest(folder, &config)),
             pooling: json(&folder.join("1_Pooling/config.json")).and_then(|pooling| pooling_mode(&pooling)),
             normalize: json(&folder.join("modules.json")).and_then(|modules| normalizes(&modules)),
+            function: if head.is_some() { None } else { function(&config, labels.len()) },
+            labels,
+            token_types: whole(&config, "type_vocab_size").is_some_and(|types| types > 1),
+            head: head.map(|_| HEAD.to_owned()),
         }
     }
 
@@ -56,10 +75,54 @@ fn whole(value: &Value, key: &str) -> Option<usize> {
     usize::try_from(value.get(key)?.as_u64()?).ok()
 }
 
-/// A model that gives a vector for each token, and not one with a task's head.
-fn is_encoder(config: &Value) -> bool {
+/// What the first of `architectures` is made for; an encoder is there for its vectors, and so is whatever lies in a sentence encoder's directory.
+fn task(config: &Value, of_sentences: bool) -> Option<TaskWord> {
     let architecture = config.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str).unwrap_or_default();
-    !architecture.contains("For") || architecture.ends_with("ForMaskedLM")
+    match architecture.split_once("For").map(|(_, head)| head) {
+        None => Some(TaskWord::Embed),
+        Some("MaskedLM") if of_sentences => Some(TaskWord::Embed),
+        Some("MaskedLM") => Some(TaskWord::Fill),
+        Some("SequenceClassification") => Some(if is_cross_encoder(config) { TaskWord::Rerank } else { TaskWord::Classify }),
+        Some("TokenClassification") => Some(TaskWord::TokenClassify),
+        Some(_) => None,
+    }
+}
+
+/// One score for a pair of texts is a reranker's, unless the file calls it a regression.
+fn is_cross_encoder(config: &Value) -> bool {
+    labels(config).len() == 1 && problem_type(config) != Some("regression")
+}
+
+fn problem_type(config: &Value) -> Option<&str> {
+    config.get("problem_type").and_then(Value::as_str)
+}
+
+/// As transformers' pipeline chooses it.
+fn function(config: &Value, labels: usize) -> Option<ScoreFunction> {
+    match problem_type(config) {
+        Some("regression") => Some(ScoreFunction::None),
+        Some("multi_label_classification") => Some(ScoreFunction::Sigmoid),
+        Some("single_label_classification") => Some(ScoreFunction::Softmax),
+        _ if labels == 1 => Some(ScoreFunction::Sigmoid),
+        _ => None,
+    }
+}
+
+/// `id2label`, in the order of the ids.
+fn labels(config: &Value) -> Vec<String> {
+    let named = config.get("id2label").and_then(Value::as_object).into_iter().flatten();
+    let mut named: Vec<(usize, String)> = named.filter_map(|(id, label)| Some((id.parse().ok()?, label.as_str()?.to_owned()))).collect();
+    named.sort();
+    named.into_iter().map(|(_, label)| label).collect()
+}
+
+/// What the tokenizer is said to be cut to, or the places that there are, whichever is less.
+fn longest(folder: &Path, config: &Value) -> Option<usize> {
+    let said = json(&folder.join("tokenizer_config.json")).and_then(|tokenizer| whole(&tokenizer, "model_max_length"));
+    match (said, positions(config)) {
+        (Some(said), Some(places)) => Some(said.min(places)),
+        (said, places) => said.or(places),
+    }
 }
 
 /// Positions of RoBERTa's kind begin behind the padding token's.
@@ -87,7 +150,7 @@ fn normalizes(modules: &Value) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Manifest;
+    use crate::manifest::{Manifest, Task};
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -110,8 +173,8 @@ mod tests {
         let published = Published::read(folder.path());
         assert!(published.says_all());
         let manifest = Manifest::parse("", &published).unwrap();
-        let text = manifest.text.unwrap();
-        assert_eq!((text.max_tokens, text.pooling, text.normalize), (256, Pooling::Cls, false));
+        let Task::Embed(embed) = manifest.task else { panic!("{:?}", manifest.task) };
+        assert_eq!((embed.text.max_tokens, embed.pool.pooling, embed.pool.normalize), (256, Pooling::Cls, false));
         assert_eq!(manifest.artefact, WEIGHTS);
     }
 
@@ -122,18 +185,42 @@ mod tests {
             ("model.safetensors", ""),
         ]);
         let published = Published::read(folder.path());
-        assert_eq!(Manifest::parse("", &published).unwrap().text.unwrap().max_tokens, 512);
+        assert_eq!(Manifest::parse("", &published).unwrap().task.text().unwrap().max_tokens, 512);
         let manifest = Manifest::parse("engine = 'torchscript'\nmax_tokens = 64\npooling = 'cls'", &published).unwrap();
         assert_eq!(manifest.artefact, "model.pt");
-        let text = manifest.text.unwrap();
-        assert_eq!((text.max_tokens, text.pooling), (64, Pooling::Cls));
+        let Task::Embed(embed) = manifest.task else { panic!("{:?}", manifest.task) };
+        assert_eq!((embed.text.max_tokens, embed.pool.pooling), (64, Pooling::Cls));
     }
 
     #[test]
     fn files_that_make_no_sense_say_nothing() {
         let folder = folder(&[("config.json", "["), ("model.safetensors", "")]);
         assert_eq!(Published::read(folder.path()), Published::default());
-        let folder = self::folder(&[("config.json", r#"{"architectures": ["BertForSequenceClassification"]}"#), ("model.safetensors", "")]);
+        let folder = self::folder(&[("config.json", r#"{"architectures": ["BertForQuestionAnswering"]}"#), ("model.safetensors", "")]);
         assert!(!Published::read(folder.path()).says_all());
+    }
+
+    fn of_config(config: &str) -> Manifest {
+        let folder =
+            folder(&[("config.json", config), ("model.safetensors", ""), ("tokenizer_config.json", r#"{"model_max_length": 128}"#)]);
+        Manifest::parse("", &Published::read(folder.path())).unwrap()
+    }
+
+    #[test]
+    fn the_architecture_says_what_a_published_model_is_for() {
+        let manifest = of_config(
+            r#"{"architectures": ["BertForSequenceClassification"], "problem_type": "multi_label_classification",
+                "id2label": {"10": "k", "2": "c", "0": "a"}, "max_position_embeddings": 512}"#,
+        );
+        let Task::Classify(classify) = &manifest.task else { panic!("{:?}", manifest.task) };
+        assert_eq!((classify.labels.join(""), classify.function), ("ack".to_owned(), ScoreFunction::Sigmoid));
+        assert_eq!(classify.text.max_tokens, 128, "the tokenizer's limit");
+        let one = of_config(r#"{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}, "type_vocab_size": 2}"#);
+        assert_eq!((one.task.word(), one.inputs.len()), ("rerank", 3));
+        let regression = r#"{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "x"}, "problem_type": "regression"}"#;
+        let Task::Classify(classify) = of_config(regression).task else { panic!() };
+        assert_eq!(classify.function, ScoreFunction::None);
+        assert_eq!(of_config(r#"{"architectures": ["BertForTokenClassification"]}"#).task.word(), "token-classify");
+        assert_eq!(of_config(r#"{"architectures": ["RobertaForMaskedLM"]}"#).task.word(), "fill");
     }
 }

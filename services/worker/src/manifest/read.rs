@@ -5,10 +5,10 @@ use std::time::Duration;
 use torchmesh_runtime::config::{ByteSize, Problem, Problems, Section};
 
 use super::{
-    Batching, Manifest, Pooling, Published, QueueLimits, TextSettings, Truncation, Versions, Warmup,
+    Batching, Manifest, Published, QueueLimits, Versions, Warmup,
     published::WEIGHTS,
-    tensors,
-    words::{EngineChoice, Task},
+    read_task, tensors,
+    words::{EngineChoice, TaskWord},
 };
 use crate::engine::Device;
 
@@ -21,9 +21,9 @@ pub(super) fn parse(text: &str, published: &Published) -> Result<Manifest, Probl
 }
 
 fn manifest(s: &mut Section, published: &Published) -> Manifest {
-    let task = match published.task {
-        Some(task) => s.or("task", task),
-        None => s.required("task").unwrap_or(Task::Embed),
+    let word = match published.task {
+        Some(word) => s.or("task", word),
+        None => s.required("task").unwrap_or(TaskWord::Embed),
     };
     let versions = s.or("versions", Versions::All);
     let native = match s.or("engine", EngineChoice::Auto) {
@@ -35,31 +35,23 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
     let device = s.or("device", Device::Auto);
     let instances = within(s, "instances", 1, 1..=64);
     let intra_op_threads = within(s, "intra_op_threads", 1, 1..=256);
-    let text = (task == Task::Embed).then(|| text_settings(s, published));
-    let inputs = tensors::inputs(s, task);
-    let outputs = tensors::outputs(s, task);
-    let batching = s.section("batching", batching);
+    let task = read_task::task(s, word, published);
+    let inputs = tensors::inputs(s, word, published.token_types);
+    let outputs = tensors::outputs(s, word);
+    let batching = s.section("batching", |s| batching(s, word));
     let queue = s.section("queue", queue);
-    let longest = text.as_ref().map_or(usize::MAX, |text| text.max_tokens);
+    let longest = task.text().map_or(usize::MAX, |text| text.max_tokens);
     let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest));
-    Manifest { versions, artefact, device, instances, intra_op_threads, text, inputs, outputs, batching, queue, warmup }
+    Manifest { versions, artefact, device, instances, intra_op_threads, task, inputs, outputs, batching, queue, warmup }
 }
 
-fn text_settings(s: &mut Section, published: &Published) -> TextSettings {
-    TextSettings {
-        tokenizer: file_name(s, "tokenizer", "tokenizer.json"),
-        max_tokens: within(s, "max_tokens", published.max_tokens.unwrap_or(512), 8..=131_072),
-        truncation: s.or("truncation", Truncation::End),
-        pooling: s.or("pooling", published.pooling.unwrap_or(Pooling::Mean)),
-        normalize: s.or("normalize", published.normalize.unwrap_or(true)),
-    }
-}
-
-fn batching(s: &mut Section) -> Batching {
+fn batching(s: &mut Section, word: TaskWord) -> Batching {
+    // A masked language model answers a score for every token and word: 1024 tokens of 30,000 words are 125 MB.
+    let tokens = if word == TaskWord::Fill { 1024 } else { 16_384 };
     let read = Batching {
         max_batch: within(s, "max_batch", 32, 1..=4096),
         max_queue_delay: s.or("max_queue_delay", Duration::ZERO),
-        max_padded_tokens: within(s, "max_padded_tokens", 16_384, 1..=1 << 30),
+        max_padded_tokens: within(s, "max_padded_tokens", tokens, 1..=1 << 30),
         length_ratio: s.or("length_ratio", 1.5),
     };
     s.check(read.max_queue_delay <= Duration::from_secs(1), "max_queue_delay", "must be at most 1s");
@@ -88,14 +80,14 @@ fn warmup(s: &mut Section, max_batch: usize, longest: usize) -> Warmup {
     Warmup { batch_sizes, lengths }
 }
 
-fn within(s: &mut Section, key: &str, default: usize, range: std::ops::RangeInclusive<usize>) -> usize {
+pub(super) fn within(s: &mut Section, key: &str, default: usize, range: std::ops::RangeInclusive<usize>) -> usize {
     let value = s.or(key, default);
     s.check(range.contains(&value), key, format!("must be from {} to {}", range.start(), range.end()));
     value
 }
 
 /// A name without a path: a manifest reaches nothing outside its model's folder.
-fn file_name(s: &mut Section, key: &str, default: &str) -> String {
+pub(super) fn file_name(s: &mut Section, key: &str, default: &str) -> String {
     let name = s.or(key, default.to_owned());
     let plain = !name.is_empty() && name != ".." && name != "." && !name.contains(['/', '\\']);
     s.check(plain, key, "must be the name of a file in the model's folder, without a path");
@@ -104,7 +96,7 @@ fn file_name(s: &mut Section, key: &str, default: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Manifest, Pooling, Problems, Published};
+    use super::super::{Manifest, Pooling, Problems, Published, Task};
     use crate::tensor::Datatype;
 
     fn parse(text: &str) -> Result<Manifest, Problems> {
@@ -118,8 +110,8 @@ mod tests {
     #[test]
     fn three_lines_are_enough_for_an_embedding_model() {
         let manifest = parse("task = 'embed'\nmax_tokens = 256\npooling = 'mean'").unwrap();
-        let text = manifest.text.as_ref().unwrap();
-        assert_eq!((text.max_tokens, text.pooling, text.normalize), (256, Pooling::Mean, true));
+        let Task::Embed(embed) = &manifest.task else { panic!("{:?}", manifest.task) };
+        assert_eq!((embed.text.max_tokens, embed.pool.pooling, embed.pool.normalize), (256, Pooling::Mean, true));
         assert_eq!((names(&manifest.inputs), names(&manifest.outputs)), (vec!["input_ids", "attention_mask"], vec!["embedding"]));
         assert_eq!(manifest.inputs[0].datatype, Datatype::Int64);
         assert!(manifest.pads());

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use torchmesh_runtime::config::Section;
 
-use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, TensorSpec, words::Task};
+use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, TensorSpec, words::TaskWord};
 use crate::tensor::Datatype;
 
 /// The longest name of a tensor, in bytes.
@@ -12,41 +12,51 @@ const MAX_NAME: usize = 256;
 /// The most dimensions of a tensor.
 const MAX_RANK: usize = 8;
 
-pub(super) fn inputs(s: &mut Section, task: Task) -> Vec<TensorSpec> {
+/// The inputs; `token_types` says whether a model that was published tells the texts of a pair apart.
+pub(super) fn inputs(s: &mut Section, task: TaskWord, token_types: bool) -> Vec<TensorSpec> {
     let mut given = s.list("inputs", |s| one(s, true));
     unique(s, "inputs", &given);
-    if task == Task::Embed {
-        if given.is_empty() {
-            given = [INPUT_IDS, ATTENTION_MASK].map(token_input).into();
-        }
-        embed_inputs(s, &mut given);
-    } else {
+    if task == TaskWord::Tensor {
         s.check(
             !given.is_empty(),
             "inputs",
             "is required for task = \"tensor\": one [[inputs]] table for each input, in the model's order",
         );
+        return given;
     }
+    if given.is_empty() {
+        given = [INPUT_IDS, ATTENTION_MASK].map(token_input).into();
+        if token_types && task == TaskWord::Rerank {
+            given.push(token_input(TOKEN_TYPE_IDS));
+        }
+    }
+    text_inputs(s, &mut given);
     given
 }
 
-pub(super) fn outputs(s: &mut Section, task: Task) -> Vec<TensorSpec> {
+pub(super) fn outputs(s: &mut Section, task: TaskWord) -> Vec<TensorSpec> {
     let given = s.list("outputs", |s| one(s, false));
     unique(s, "outputs", &given);
-    if task == Task::Tensor {
-        s.check(
-            !given.is_empty(),
-            "outputs",
-            "is required for task = \"tensor\": one [[outputs]] table for each output, in the model's order",
-        );
-        return given;
-    }
+    let (name, rank) = match task {
+        TaskWord::Tensor => {
+            s.check(
+                !given.is_empty(),
+                "outputs",
+                "is required for task = \"tensor\": one [[outputs]] table for each output, in the model's order",
+            );
+            return given;
+        }
+        TaskWord::Embed => ("embedding", 2),
+        TaskWord::Classify | TaskWord::Rerank => ("logits", 2),
+        TaskWord::TokenClassify | TaskWord::Fill => ("logits", 3),
+    };
     let fits = match given.as_slice() {
-        [] => return vec![TensorSpec { name: "embedding".to_owned(), datatype: Datatype::Fp32, shape: vec![-1, -1], pad: None }],
-        [only] => only.datatype == Datatype::Fp32 && only.shape.len() == 2,
+        [] => return vec![TensorSpec { name: name.to_owned(), datatype: Datatype::Fp32, shape: vec![-1; rank], pad: None }],
+        [only] => only.datatype == Datatype::Fp32 && only.shape.len() == rank,
         _ => false,
     };
-    s.check(fits, "outputs", "must be one FP32 output of shape [-1, DIM] for task = \"embed\", or left out");
+    let advice = format!("must be one FP32 output of {rank} dimensions for this task, or left out");
+    s.check(fits, "outputs", advice);
     given
 }
 
@@ -111,8 +121,8 @@ fn token_input(name: &str) -> TensorSpec {
     TensorSpec { name: name.to_owned(), datatype: Datatype::Int64, shape: vec![-1, -1], pad: Some(vec![0; 8]) }
 }
 
-/// An embedding model's inputs are known by name, so that the worker can fill them from text.
-fn embed_inputs(s: &Section, inputs: &mut [TensorSpec]) {
+/// The inputs of a model of text are known by name, so that the worker can fill them.
+fn text_inputs(s: &Section, inputs: &mut [TensorSpec]) {
     let known = |input: &TensorSpec| {
         [INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS].contains(&input.name.as_str())
             && input.datatype == Datatype::Int64
@@ -123,7 +133,7 @@ fn embed_inputs(s: &Section, inputs: &mut [TensorSpec]) {
     s.check(
         good,
         "inputs",
-        "for task = \"embed\" must be input_ids, attention_mask and optionally token_type_ids, all INT64 of shape [-1, -1], or left out",
+        "for a task of text must be input_ids, attention_mask and optionally token_type_ids, all INT64 of shape [-1, -1], or left out",
     );
     for input in inputs {
         // Padding is what the mask is for, so tokens can always be padded.

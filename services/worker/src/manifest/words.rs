@@ -5,13 +5,15 @@ use torchmesh_runtime::config::FromSetting;
 
 use crate::{engine::Device, tensor::Datatype};
 
-/// What the model is for.
+/// The word of a task, before its settings are read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Task {
-    /// Tensors in, tensors out.
+pub(super) enum TaskWord {
     Tensor,
-    /// Text (or token ids) in, one vector out.
     Embed,
+    Classify,
+    TokenClassify,
+    Fill,
+    Rerank,
 }
 
 /// What becomes of a text that has more tokens than the model reads.
@@ -21,6 +23,34 @@ pub enum Truncation {
     End,
     /// The request is refused.
     Reject,
+    /// The text is read in windows that overlap.
+    Split,
+}
+
+/// What turns logits into scores.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ScoreFunction {
+    /// One label is right.
+    Softmax,
+    /// Any number of labels is right.
+    Sigmoid,
+    /// The logits as they are.
+    None,
+}
+
+/// How the labels of tokens become entities, as transformers' pipeline has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Aggregation {
+    /// Every token by itself.
+    None,
+    /// Neighbouring tokens of one label.
+    Simple,
+    /// A word has its first token's label.
+    First,
+    /// A word has the label with the best mean over its tokens.
+    Average,
+    /// A word has the label of its surest token.
+    Max,
 }
 
 /// How the vectors of a text's tokens become one vector.
@@ -48,8 +78,20 @@ macro_rules! words {
     };
 }
 
-words!(Task, "\"embed\" or \"tensor\"", "tensor" => Self::Tensor, "embed" => Self::Embed);
-words!(Truncation, "\"end\" or \"reject\"", "end" => Self::End, "reject" => Self::Reject);
+words!(
+    TaskWord, "\"embed\", \"classify\", \"token-classify\", \"fill\", \"rerank\" or \"tensor\"",
+    "tensor" => Self::Tensor, "embed" => Self::Embed, "classify" => Self::Classify, "token-classify" => Self::TokenClassify,
+    "fill" => Self::Fill, "rerank" => Self::Rerank
+);
+words!(Truncation, "\"end\", \"reject\" or \"split\"", "end" => Self::End, "reject" => Self::Reject, "split" => Self::Split);
+words!(
+    ScoreFunction, "\"softmax\", \"sigmoid\" or \"none\"",
+    "softmax" => Self::Softmax, "sigmoid" => Self::Sigmoid, "none" => Self::None
+);
+words!(
+    Aggregation, "\"none\", \"simple\", \"first\", \"average\" or \"max\"",
+    "none" => Self::None, "simple" => Self::Simple, "first" => Self::First, "average" => Self::Average, "max" => Self::Max
+);
 words!(Pooling, "\"mean\", \"cls\" or \"none\"", "mean" => Self::Mean, "cls" => Self::Cls, "none" => Self::None);
 
 /// The runtime that loads the artefact.

@@ -9,12 +9,12 @@ use std::{
 
 use torchmesh_api::error::{ApiError, ErrorKind};
 
-use super::model::{Model, Serving, TextModel};
+use super::model::{Intake, Model, Serving, TextModel};
 use crate::{
     admission::{Queue, QueueSettings},
     engine::{self, EngineSpec},
-    executor::{Assignment, EngineLoader, Executor, Facts},
-    manifest::Manifest,
+    executor::{Assignment, EngineLoader, Executor, Facts, Finish},
+    manifest::{Manifest, Task},
     text::Tokeniser,
 };
 
@@ -50,25 +50,29 @@ pub(super) fn start(
         depth: model.metrics.depth.clone(),
         dropped: model.metrics.dropped.clone(),
     });
-    let assignment = Assignment {
+    let mut assignment = Assignment {
         model: model.name.as_str().into(),
         spec: engine_spec(&manifest, folder),
         manifest,
         load: Arc::clone(&context.load),
+        finish: Finish::default(),
         queue: Arc::clone(&queue),
         metrics: model.metrics.clone(),
         stats: Arc::default(),
     };
     let folder = folder.to_owned();
     thread::Builder::new().name(format!("load-{}", model.name)).spawn(move || {
-        let made = load_text(&assignment.manifest, &folder).and_then(|text| {
+        let made = load_task(&assignment.manifest.task, &folder).and_then(|(intake, finish)| {
+            assignment.spec.hidden = finish.wants_hidden();
+            assignment.finish = finish;
             let facts = start_executors(&model, &assignment, &context)?;
-            Ok((text, facts))
+            check_labels(&assignment.manifest.task, &facts)?;
+            Ok((intake, facts))
         });
         match made {
-            Ok((text, facts)) => {
+            Ok((intake, facts)) => {
                 tracing::info!(model = %model.name, version = %model.version, platform = facts.platform, "a model is ready");
-                model.set_ready(serving(assignment, facts, text));
+                model.set_ready(serving(assignment, facts, intake));
             }
             Err(reason) => break_down(&model, &assignment.queue, reason),
         }
@@ -78,18 +82,42 @@ pub(super) fn start(
 }
 
 fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
-    // An embedding model's first output is taken whatever it is called.
-    let outputs = if manifest.text.is_some() { Vec::new() } else { manifest.outputs.iter().map(|output| output.name.clone()).collect() };
-    EngineSpec { artefact: folder.join(&manifest.artefact), device: manifest.device, intra_op_threads: manifest.intra_op_threads, outputs }
+    // A text model's first output is taken whatever it is called.
+    let named = manifest.task == Task::Tensor;
+    let outputs = if named { manifest.outputs.iter().map(|output| output.name.clone()).collect() } else { Vec::new() };
+    EngineSpec {
+        device: manifest.device,
+        intra_op_threads: manifest.intra_op_threads,
+        outputs,
+        ..EngineSpec::new(folder.join(&manifest.artefact))
+    }
 }
 
-fn load_text(manifest: &Manifest, folder: &Path) -> Result<Option<TextModel>, String> {
-    let Some(settings) = &manifest.text else { return Ok(None) };
-    let of_version = folder.join(&settings.tokenizer);
-    let of_model = folder.with_file_name(&settings.tokenizer);
-    let file = if of_version.is_file() { of_version } else { of_model };
-    let tokeniser = Tokeniser::load(&file, settings.max_tokens)?;
-    Ok(Some(TextModel::new(settings.clone(), tokeniser)))
+/// What a task needs beside the engine.
+fn load_task(task: &Task, folder: &Path) -> Result<(Intake, Finish), String> {
+    let intake = match task.text() {
+        Some(settings) => {
+            let of_version = folder.join(&settings.tokenizer);
+            let of_model = folder.with_file_name(&settings.tokenizer);
+            let file = if of_version.is_file() { of_version } else { of_model };
+            let tokeniser = Tokeniser::load(&file, settings.max_tokens)?.with_overlap(settings.overlap);
+            Intake::Text(TextModel::new(settings.clone(), tokeniser))
+        }
+        None => Intake::Tensors,
+    };
+    Ok((intake, Finish::of(task, folder)?))
+}
+
+/// Holds the names of a classifier's scores against the scores that the warm-up showed.
+fn check_labels(task: &Task, facts: &Facts) -> Result<(), String> {
+    let scores = facts.outputs.first().and_then(|output| output.shape.last()).map_or(0, |&dim| usize::try_from(dim).unwrap_or(0));
+    match task {
+        Task::Rerank(_) if scores != 1 => {
+            Err(format!("the model gives {scores} scores a pair, and a reranker one: set task = \"classify\""))
+        }
+        task if task.labels().is_empty() || task.labels().len() == scores => Ok(()),
+        task => Err(format!("labels names {} scores, and the model gives {scores}", task.labels().len())),
+    }
 }
 
 /// Starts every instance and waits until all are warm; the error of the first that is not.
@@ -137,7 +165,7 @@ fn break_down(model: &Model, queue: &Queue, reason: String) {
     ));
 }
 
-fn serving(assignment: Assignment, facts: Facts, text: Option<TextModel>) -> Serving {
+fn serving(assignment: Assignment, facts: Facts, intake: Intake) -> Serving {
     let Assignment { manifest, queue, stats, .. } = assignment;
-    Serving { manifest, outputs: facts.outputs, platform: facts.platform, queue, stats, text }
+    Serving { manifest, outputs: facts.outputs, platform: facts.platform, queue, stats, intake }
 }

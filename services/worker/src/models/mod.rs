@@ -10,7 +10,7 @@ mod table;
 mod watch;
 
 pub use load::LoadContext;
-pub use model::{Model, Serving, State, TextModel};
+pub use model::{Intake, Model, Serving, State, TextModel};
 pub use registry::Registry;
 pub use table::IndexEntry;
 pub(crate) use table::shown;

@@ -62,8 +62,17 @@ pub struct Serving {
     pub queue: Arc<Queue>,
     /// The counters behind `ModelStatistics`.
     pub stats: Arc<Stats>,
-    /// Set when the model embeds text.
-    pub text: Option<TextModel>,
+    /// What its task needs to turn a caller's words into tensors.
+    pub intake: Intake,
+}
+
+/// What turns what callers send into a model's input tensors. `ModelInfer` needs none of it.
+#[derive(Debug)]
+pub enum Intake {
+    /// Tensors are sent.
+    Tensors,
+    /// Text is sent.
+    Text(TextModel),
 }
 
 /// What turns text into a model's input.
@@ -77,6 +86,16 @@ pub struct TextModel {
     pub ones: Bytes,
     /// As many zeros.
     pub zeros: Bytes,
+}
+
+impl Serving {
+    /// How the model reads text; `None` for one that does not.
+    pub fn text(&self) -> Option<&TextModel> {
+        match &self.intake {
+            Intake::Text(text) => Some(text),
+            Intake::Tensors => None,
+        }
+    }
 }
 
 impl Drop for Serving {

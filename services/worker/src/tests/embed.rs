@@ -54,7 +54,7 @@ async fn every_mistake_has_its_code_and_says_what_to_change() {
         (ids(&[]), Code::InvalidArgument, "tokens[0] is empty"),
         (ids(&[2, 99]), Code::InvalidArgument, "tokens[0] has id 99; ids of this model go from 0 to 13"),
         (ids(&[2; 9]), Code::InvalidArgument, "tokens[0] has 9 ids"),
-        (EmbedRequest { model: "echo".into(), ..texts(&["a"]) }, Code::Unimplemented, "does not embed text"),
+        (EmbedRequest { model: "echo".into(), ..texts(&["a"]) }, Code::Unimplemented, "does not read text"),
         (EmbedRequest { model: "nobody".into(), ..texts(&["a"]) }, Code::NotFound, "\"nobody\" does not exist"),
         (EmbedRequest { model_version: "2".into(), ..texts(&["a"]) }, Code::NotFound, "has no version \"2\"; it has: 1"),
     ];

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 use torchmesh_api::error::{ApiError, ErrorKind};
 
-use super::{Tokenised, Tokeniser};
+use super::{Source, Tokenised, Tokeniser};
 use crate::manifest::Truncation;
 
 /// Jobs that may wait; one more is refused.
@@ -29,9 +29,11 @@ pub struct Job {
     /// With what.
     pub tokeniser: Arc<Tokeniser>,
     /// The texts.
-    pub texts: Vec<String>,
+    pub texts: Vec<Source>,
     /// What becomes of a text that is too long.
     pub truncation: Truncation,
+    /// Whether it is to be known where each token comes from.
+    pub places: bool,
     /// Where the time is counted.
     pub seconds: Histogram,
 }
@@ -97,7 +99,7 @@ impl Drop for TokeniserPool {
 
 impl Shared {
     fn push(&self, job: Job, reply: oneshot::Sender<Result<Vec<Tokenised>, ApiError>>) -> Result<(), ApiError> {
-        let bytes = job.texts.iter().map(String::len).sum();
+        let bytes = job.texts.iter().map(|source| source.text().len()).sum();
         let mut state = self.state.lock();
         if state.waiting.len() >= MAX_JOBS || state.bytes + bytes > MAX_BYTES {
             let message = format!("too much text waits to be tokenised; try again in {} ms", RETRY_AFTER.as_millis());
@@ -165,8 +167,8 @@ impl Progress {
             if self.reply.is_closed() {
                 break;
             }
-            bytes += text.len();
-            match self.job.tokeniser.encode(text, self.done.len(), self.job.truncation) {
+            bytes += text.text().len();
+            match self.job.tokeniser.encode(text, self.done.len(), self.job.truncation, self.job.places) {
                 Ok(tokenised) => self.done.push(tokenised),
                 Err(error) => return Some(Err(error)),
             }
@@ -183,8 +185,9 @@ mod tests {
     fn job(texts: &[&str]) -> Job {
         Job {
             tokeniser: Arc::new(Tokeniser::parse(TINY.as_bytes(), 8).unwrap()),
-            texts: texts.iter().map(ToString::to_string).collect(),
+            texts: texts.iter().map(|text| Source::Text((*text).to_owned())).collect(),
             truncation: Truncation::End,
+            places: false,
             seconds: Histogram::new([1.0]),
         }
     }
@@ -193,7 +196,7 @@ mod tests {
     async fn texts_come_back_in_their_order() {
         let pool = TokeniserPool::start(2).unwrap();
         let made = pool.tokenise(job(&["a", "b c", ""])).await.unwrap();
-        let ids: Vec<_> = made.into_iter().map(|text| text.ids).collect();
+        let ids: Vec<_> = made.into_iter().map(|mut text| text.windows.remove(0).ids).collect();
         assert_eq!(ids, [vec![2, 4, 3], vec![2, 5, 6, 3], vec![2, 3]]);
     }
 
@@ -219,7 +222,7 @@ mod tests {
         shared.push(job(&["a", "b"]), left).unwrap();
         shared.push(job(&["c"]), stays).unwrap();
         drop(gone);
-        assert_eq!(shared.next().unwrap().job.texts, ["c"]);
+        assert_eq!(shared.next().unwrap().job.texts, [Source::Text("c".to_owned())]);
     }
 
     #[tokio::test]
@@ -229,7 +232,7 @@ mod tests {
         let mut waiting = Vec::new();
         let refused = loop {
             let (reply, answer) = oneshot::channel();
-            let job = Job { tokeniser: Arc::clone(&one), texts: vec![], truncation: Truncation::End, seconds: Histogram::new([1.0]) };
+            let job = Job { tokeniser: Arc::clone(&one), ..job(&[]) };
             match shared.push(job, reply) {
                 Ok(()) => waiting.push(answer),
                 Err(error) => break error,

@@ -75,7 +75,7 @@ fn mean(vector: &mut [f32], tokens: &[u8], mask: &[u8]) {
     }
 }
 
-fn scale_to_one(vector: &mut [f32]) {
+pub(crate) fn scale_to_one(vector: &mut [f32]) {
     // Eight sums side by side, which the compiler turns into one vector register.
     let (chunks, rest) = vector.as_chunks::<8>();
     let mut sums = [0.0_f32; 8];

@@ -28,6 +28,8 @@ pub(crate) enum Head {
     Sequence,
     /// One score for each label, for each token.
     Token,
+    /// One score for each word of the vocabulary, for each token.
+    Vocabulary,
 }
 
 /// The shape of an encoder. Field names are the file's; the second name is DistilBERT's.
@@ -114,12 +116,13 @@ impl EncoderConfig {
     pub(crate) fn head(&self) -> Result<Head, String> {
         let Some(architecture) = self.architectures.first() else { return Ok(Head::None) };
         match architecture.split_once("For").map(|(_, head)| head) {
-            // A masked language model is an encoder to whoever wants its vectors.
-            None | Some("MaskedLM") => Ok(Head::None),
+            None => Ok(Head::None),
+            Some("MaskedLM") => Ok(Head::Vocabulary),
             Some("SequenceClassification") => Ok(Head::Sequence),
             Some("TokenClassification") => Ok(Head::Token),
             Some(_) => {
-                Err(format!("architectures names {architecture}; use an encoder, …ForSequenceClassification or …ForTokenClassification"))
+                let known = "an encoder, …ForSequenceClassification, …ForTokenClassification or …ForMaskedLM";
+                Err(format!("architectures names {architecture}; use {known}"))
             }
         }
     }
@@ -192,7 +195,7 @@ pub(super) mod tests {
     fn the_architecture_says_which_head_there_is() {
         let head = |name: &str| read(|config| config["architectures"] = json!([name])).unwrap().head();
         assert_eq!(head("BertModel"), Ok(Head::None));
-        assert_eq!(head("RobertaForMaskedLM"), Ok(Head::None));
+        assert_eq!(head("RobertaForMaskedLM"), Ok(Head::Vocabulary));
         assert_eq!(head("BertForSequenceClassification"), Ok(Head::Sequence));
         assert_eq!(head("DistilBertForTokenClassification"), Ok(Head::Token));
     }

@@ -7,6 +7,7 @@ use super::{
     config::{self, EncoderConfig, Family},
     linear::{Linear, Parts},
     names,
+    network::Norm,
     weights::Weights,
 };
 use crate::engine::kernels::Activation;
@@ -19,10 +20,16 @@ pub(super) enum Head {
     Sequence { dense: Linear, tanh: bool, score: Linear },
     /// Scores for each token.
     Token(Linear),
+    /// Scores of the vocabulary for each token. The last layer multiplies by the word embeddings, which most checkpoints store once.
+    Vocabulary { dense: Linear, norm: Norm, score: Linear },
 }
 
 impl Head {
-    pub(super) fn new(config: &EncoderConfig, family: Family, weights: &Weights, packs: bool) -> Result<Self, NetworkError> {
+    /// What `config` names; the hidden state where that is `wanted`.
+    pub(super) fn new(config: &EncoderConfig, family: Family, weights: &Weights, packs: bool, wanted: bool) -> Result<Self, NetworkError> {
+        if wanted {
+            return Ok(Self::None);
+        }
         let (hidden, labels) = (config.hidden_size, config.labels());
         let layer = |name: &str, to: i64| -> Result<Linear, NetworkError> {
             Ok(Parts::read(weights, name, hidden, to)?.layer(Activation::None, packs)?)
@@ -30,6 +37,18 @@ impl Head {
         Ok(match config.head().map_err(NetworkError::Weights)? {
             config::Head::None => Self::None,
             config::Head::Token => Self::Token(layer("classifier", labels)?),
+            config::Head::Vocabulary => {
+                let names = names::of_vocabulary_head(family);
+                let activation = config.activation().map_err(NetworkError::Weights)?;
+                let words = [names.score, names::WORDS];
+                let weight = weights.first(&words.map(|name| format!("{name}.weight")), &[config.vocab_size, hidden])?;
+                let bias = weights.first(&names.biases.map(str::to_owned), &[config.vocab_size])?;
+                Self::Vocabulary {
+                    dense: Parts::read(weights, names.dense, hidden, hidden)?.layer(activation, packs)?,
+                    norm: Norm::new(config, weights, names.norm)?,
+                    score: Parts::of(weight, bias).layer(Activation::None, packs)?,
+                }
+            }
             config::Head::Sequence => {
                 let (dense, tanh, score) = names::of_sequence_head(family);
                 Self::Sequence { dense: layer(dense, hidden)?, tanh, score: layer(score, labels)? }
@@ -47,6 +66,7 @@ impl Head {
         match self {
             Self::None => Ok(hidden),
             Self::Token(score) => score.forward(&hidden),
+            Self::Vocabulary { dense, norm, score } => score.forward(&norm.forward(&dense.forward(&hidden)?)?),
             Self::Sequence { dense, tanh, score } => {
                 let pooled = dense.forward(&hidden)?;
                 score.forward(&if *tanh { pooled.f_tanh()? } else { pooled.f_relu()? })

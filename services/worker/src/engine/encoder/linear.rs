@@ -30,6 +30,10 @@ impl Parts {
         Ok(Self { weight: weights.get(&format!("{name}.weight"), &[to, from])?, bias: weights.get(&format!("{name}.bias"), &[to])? })
     }
 
+    pub(super) fn of(weight: Tensor, bias: Tensor) -> Self {
+        Self { weight, bias }
+    }
+
     /// One layer whose output is that of `parts`, one after the other: one wide matrix multiplies faster than three narrow ones.
     pub(super) fn beside(parts: &[Self]) -> Result<Self, TchError> {
         let join = |pick: fn(&Self) -> &Tensor| Tensor::f_cat(&parts.iter().map(pick).collect::<Vec<_>>(), 0);

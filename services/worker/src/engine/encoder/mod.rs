@@ -65,7 +65,8 @@ pub enum NetworkError {
 /// A loaded encoder.
 ///
 /// Inputs: `input_ids` and `attention_mask`, and if there is a third, `token_type_ids`, all `INT64` [rows, sequence]. Output: `FP32`, the last
-/// hidden state [rows, sequence, hidden], or the scores of the head that `architectures` names: [rows, labels] or [rows, sequence, labels].
+/// hidden state [rows, sequence, hidden], or the scores of the head that `architectures` names: [rows, labels], [rows, sequence, labels] or
+/// [rows, sequence, vocabulary].
 /// Values at padded places are zero.
 pub(super) struct Encoder {
     config: EncoderConfig,
@@ -81,15 +82,14 @@ impl Encoder {
         let folder = spec.artefact.parent().unwrap_or(Path::new("."));
         let file = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let device = cuda::resolve(spec.device)?;
-        let intra_op_threads = i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX);
-        tensors::use_threads(intra_op_threads);
-        Self::read(folder, &file, device, intra_op_threads).map_err(|error| {
+        tensors::use_threads(i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX));
+        Self::read(folder, &file, device, spec).map_err(|error| {
             let folder = format!("{}/", folder.display());
             EngineError::load(file, error.to_string().replace(&folder, ""))
         })
     }
 
-    fn read(folder: &Path, file: &str, device: tch::Device, intra_op_threads: i32) -> Result<Self, NetworkError> {
+    fn read(folder: &Path, file: &str, device: tch::Device, spec: &EngineSpec) -> Result<Self, NetworkError> {
         let _no_grad = tch::no_grad_guard();
         let config = EncoderConfig::read(&folder.join(CONFIG))?;
         let weights = Weights::read(&folder.join(file), device)?;
@@ -97,7 +97,8 @@ impl Encoder {
         tracing::info!(kernel = if packs { "onednn packed" } else { "libtorch linear" }, "chose the faster matrix kernel");
         let family = config.family().map_err(NetworkError::Weights)?;
         let network = Network::new(&config, family, &weights, packs)?;
-        let head = Head::new(&config, family, &weights, packs)?;
+        let head = Head::new(&config, family, &weights, packs, spec.hidden)?;
+        let intra_op_threads = i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX);
         Ok(Self { config, network, head, device, intra_op_threads })
     }
 

@@ -58,3 +58,40 @@ pub(super) fn of_sequence_head(family: Family) -> (&'static str, bool, &'static 
         Family::DistilBert => ("pre_classifier", false, "classifier"),
     }
 }
+
+/// The word embeddings, behind the family's prefix.
+pub(super) const WORDS: &str = "embeddings.word_embeddings";
+
+/// The head of a masked language model.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VocabularyHead {
+    pub(super) dense: &'static str,
+    pub(super) norm: &'static str,
+    /// The last layer, where it is stored apart from the word embeddings.
+    pub(super) score: &'static str,
+    /// Its bias, by the names that checkpoints have for it.
+    pub(super) biases: [&'static str; 2],
+}
+
+pub(super) fn of_vocabulary_head(family: Family) -> VocabularyHead {
+    match family {
+        Family::Bert => VocabularyHead {
+            dense: "cls.predictions.transform.dense",
+            norm: "cls.predictions.transform.LayerNorm",
+            score: "cls.predictions.decoder",
+            biases: ["cls.predictions.bias", "cls.predictions.decoder.bias"],
+        },
+        Family::Roberta => VocabularyHead {
+            dense: "lm_head.dense",
+            norm: "lm_head.layer_norm",
+            score: "lm_head.decoder",
+            biases: ["lm_head.bias", "lm_head.decoder.bias"],
+        },
+        Family::DistilBert => VocabularyHead {
+            dense: "vocab_transform",
+            norm: "vocab_layer_norm",
+            score: "vocab_projector",
+            biases: ["vocab_projector.bias"; 2],
+        },
+    }
+}

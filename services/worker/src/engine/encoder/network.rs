@@ -37,7 +37,7 @@ struct Layer {
 
 /// Layer normalisation.
 #[derive(Debug)]
-struct Norm {
+pub(super) struct Norm {
     weight: Tensor,
     bias: Tensor,
     size: i64,
@@ -131,13 +131,13 @@ impl Layer {
 }
 
 impl Norm {
-    fn new(config: &EncoderConfig, weights: &Weights, name: &str) -> Result<Self, NetworkError> {
+    pub(super) fn new(config: &EncoderConfig, weights: &Weights, name: &str) -> Result<Self, NetworkError> {
         let size = config.hidden_size;
         let get = |part: &str| weights.get(&format!("{name}.{part}"), &[size]);
         Ok(Self { weight: get("weight")?, bias: get("bias")?, size, epsilon: config.layer_norm_eps })
     }
 
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
         input.f_layer_norm([self.size], Some(&self.weight), Some(&self.bias), self.epsilon, false)
     }
 }

@@ -25,8 +25,14 @@ impl Weights {
 
     /// One weight of the given shape.
     pub(crate) fn get(&self, name: &str, shape: &[i64]) -> Result<Tensor, NetworkError> {
-        let found = PREFIXES.iter().find_map(|prefix| self.tensors.get(&format!("{prefix}{name}")));
-        let tensor = found.ok_or_else(|| NetworkError::Weights(format!("there is no tensor named {name}")))?;
+        self.first(&[name.to_owned()], shape)
+    }
+
+    /// The first of `names` that there is, of the given shape.
+    pub(crate) fn first(&self, names: &[String], shape: &[i64]) -> Result<Tensor, NetworkError> {
+        let prefixed = names.iter().flat_map(|name| PREFIXES.iter().map(move |prefix| (name, format!("{prefix}{name}"))));
+        let found = prefixed.filter_map(|(name, full)| Some((name, self.tensors.get(&full)?))).next();
+        let (name, tensor) = found.ok_or_else(|| NetworkError::Weights(format!("there is no tensor named {}", names.join(" or "))))?;
         if tensor.size() != shape {
             return Err(NetworkError::Weights(format!("{name} has the shape {:?}, not {shape:?}", tensor.size())));
         }

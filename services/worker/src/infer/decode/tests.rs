@@ -10,6 +10,7 @@ use torchmesh_api::inference::{
 use super::*;
 use crate::{
     metrics::WorkerMetrics,
+    models::Intake,
     testing::{self, ECHO},
 };
 
@@ -17,7 +18,7 @@ fn serving(manifest: &str) -> Serving {
     let manifest = Arc::new(Manifest::parse(manifest, &crate::manifest::Published::default()).unwrap());
     let metrics = WorkerMetrics::register(&mut Registry::default()).model("m", "1");
     let queue = testing::queue(&manifest, &metrics);
-    Serving { outputs: manifest.outputs.clone(), manifest, platform: "fake", queue, stats: Arc::default(), text: None }
+    Serving { outputs: manifest.outputs.clone(), manifest, platform: "fake", queue, stats: Arc::default(), intake: Intake::Tensors }
 }
 
 fn input(shape: &[i64]) -> InferInputTensor {

@@ -1,0 +1,127 @@
+//! `torchmesh.text.v1.TextService`.
+
+mod classify;
+mod embed;
+mod forward;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    text::v1::{self as pb, text_service_server::TextService},
+};
+
+use super::{
+    Front,
+    call::{CallInfo, Outcome, Routed},
+};
+use crate::models::{Model, Serving, TextModel};
+
+/// The text API on top of the models.
+#[derive(Clone, Debug)]
+pub struct Text {
+    front: Arc<Front>,
+}
+
+impl Text {
+    /// The service.
+    pub fn new(front: Arc<Front>) -> Self {
+        Self { front }
+    }
+}
+
+/// A call that has found its model.
+struct TextCall<'a> {
+    front: &'a Front,
+    model: &'a Model,
+    serving: &'a Serving,
+    text: &'a TextModel,
+    info: CallInfo,
+}
+
+/// One method of the service: the model by the fields that every request has, the count of the call, and the work.
+macro_rules! methods {
+    ($($name:ident($request:ident) -> $response:ident by $run:path;)*) => {
+        #[tonic::async_trait]
+        impl TextService for Text {$(
+            async fn $name(&self, request: Request<pb::$request>) -> Result<Response<pb::$response>, Status> {
+                let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
+                let request = request.into_inner();
+                let model = self.front.find(&routed, &request.model, &request.model_version)?;
+                let outcome = Outcome::begin(&model, info.deadline);
+                let answered = async {
+                    let call = TextCall::begin(&self.front, &model, info, &request.id)?;
+                    $run(call, request).await
+                };
+                outcome.end(answered.await).map(Response::new).map_err(Status::from)
+            }
+        )*}
+    };
+}
+
+methods! {
+    embed(EmbedRequest) -> EmbedResponse by embed::run;
+    classify(ClassifyRequest) -> ClassifyResponse by classify::run;
+    classify_tokens(ClassifyTokensRequest) -> ClassifyTokensResponse by later;
+    fill(FillRequest) -> FillResponse by later;
+    rerank(RerankRequest) -> RerankResponse by later;
+    explain(ExplainRequest) -> ExplainResponse by later;
+}
+
+/// The longest id of a caller, in bytes.
+const MAX_ID: usize = 128;
+
+impl<'a> TextCall<'a> {
+    fn begin(front: &'a Front, model: &'a Model, info: CallInfo, id: &str) -> Result<Self, ApiError> {
+        let serving = model.serving()?;
+        let Some(text) = serving.text() else {
+            let message = format!("model \"{}\" does not read text; call it with ModelInfer", model.name);
+            return Err(ApiError::new(ErrorKind::Unimplemented, message));
+        };
+        if id.len() > MAX_ID {
+            return Err(invalid(format!("id has {} bytes; send at most {MAX_ID}", id.len())));
+        }
+        Ok(Self { front, model, serving, text, info })
+    }
+
+    /// What a caller is told who asks a model for what it does not do.
+    fn unfit(&self, does: &str) -> ApiError {
+        let (name, word) = (&self.model.name, self.serving.manifest.task.word());
+        ApiError::new(ErrorKind::Unimplemented, format!("model \"{name}\" does not {does}; its task is \"{word}\""))
+    }
+
+    /// Whether a request has a number of entries that the model takes at once.
+    fn count(&self, field: &str, count: usize) -> Result<(), ApiError> {
+        let limit = self.serving.manifest.queue.max_rows;
+        match count {
+            0 => Err(invalid(format!("{field} is empty; send 1 to {limit} {field}"))),
+            count if count > limit => {
+                Err(invalid(format!("{field} has {count} entries, and this model takes {limit} at once; send them in parts")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn model_name(&self) -> String {
+        self.model.name.as_str().to_owned()
+    }
+
+    fn model_version(&self) -> String {
+        self.model.version_text.clone()
+    }
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorKind::InvalidArgument, message)
+}
+
+/// A count on the wire.
+fn wire(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::unused_async, reason = "a method of the service")]
+async fn later<Q, A>(call: TextCall<'_>, _: Q) -> Result<A, ApiError> {
+    Err(call.unfit("do this"))
+}
