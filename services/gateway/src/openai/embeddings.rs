@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn base64_holds_the_same_floats() {
-        let embedding = Embedding { values: vec![1.5, -2.0], tokens: 3, truncated: false };
+        let embedding = Embedding { values: vec![1.5, -2.0], tokens: 3, truncated: false, windows: 1 };
         let answer = convert(EmbedResponse { embeddings: vec![embedding], ..Default::default() }, Format::Base64);
         let Vector::Base64(text) = &answer.data[0].embedding else { panic!("floats came") };
         assert_eq!(STANDARD.decode(text).unwrap(), [1.5_f32.to_le_bytes(), (-2.0_f32).to_le_bytes()].concat());
