@@ -4,7 +4,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 3] = ["inference/grpc_service.proto", "inference/model_config.proto", "torchmesh/text/v1/text.proto"];
+const PROTOS: [&str; 5] = [
+    "inference/grpc_service.proto",
+    "inference/model_config.proto",
+    "torchmesh/audio/v1/audio.proto",
+    "torchmesh/text/v1/text.proto",
+    "torchmesh/vision/v1/vision.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
@@ -17,6 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".inference.ModelInferRequest.raw_input_contents")
         .bytes(".inference.ModelInferResponse.raw_output_contents")
         .bytes(".inference.InferTensorContents.bytes_contents")
+        // So do files and sound.
+        .bytes(".torchmesh.audio.v1.DetectVoiceRequest.audio")
+        .bytes(".torchmesh.audio.v1.DetectVoiceLiveRequest.audio")
+        .bytes(".torchmesh.vision.v1.ClassifyRequest.images")
+        .bytes(".torchmesh.vision.v1.DetectRequest.images")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What the services say to each other.
 //!
-//! Generated messages and stubs ([`inference`], [`text`]), checked ids ([`ids`]), one set of error kinds with its mapping to gRPC and
+//! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`]), checked ids ([`ids`]), one set of error kinds with its mapping to gRPC and
 //! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`timeout`], [`trace`]).
 
 pub mod error;
@@ -18,12 +18,30 @@ pub mod inference {
     tonic::include_proto!("inference");
 }
 
+/// The typed APIs for audio models.
+pub mod audio {
+    /// `torchmesh.audio.v1`.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("torchmesh.audio.v1");
+    }
+}
+
 /// The typed APIs for text models.
 pub mod text {
     /// `torchmesh.text.v1`.
     #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
     pub mod v1 {
         tonic::include_proto!("torchmesh.text.v1");
+    }
+}
+
+/// The typed APIs for vision models.
+pub mod vision {
+    /// `torchmesh.vision.v1`.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("torchmesh.vision.v1");
     }
 }
 

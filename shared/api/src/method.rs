@@ -13,6 +13,9 @@ const MODEL: Method = Method { names_a_model: true, streaming: false };
 const MODEL_STREAM: Method = Method { names_a_model: true, streaming: true };
 const SERVER: Method = Method { names_a_model: false, streaming: false };
 
+/// The typed services, below `/torchmesh.`.
+const TYPED: [&str; 3] = ["text.v1.TextService/", "vision.v1.VisionService/", "audio.v1.AudioService/"];
+
 /// The method at a path; `None` when it is not one of ours.
 pub fn find(path: &str) -> Option<Method> {
     if let Some(name) = path.strip_prefix("/inference.GRPCInferenceService/") {
@@ -22,9 +25,19 @@ pub fn find(path: &str) -> Option<Method> {
             _ => Some(SERVER),
         };
     }
-    match path.strip_prefix("/torchmesh.text.v1.TextService/")? {
-        "Embed" | "Classify" | "ClassifyTokens" | "Fill" | "Rerank" | "Explain" => Some(MODEL),
-        _ => Some(SERVER),
+    let typed = path.strip_prefix("/torchmesh.")?;
+    match typed {
+        "text.v1.TextService/Embed"
+        | "text.v1.TextService/Classify"
+        | "text.v1.TextService/ClassifyTokens"
+        | "text.v1.TextService/Fill"
+        | "text.v1.TextService/Rerank"
+        | "text.v1.TextService/Explain"
+        | "vision.v1.VisionService/Classify"
+        | "vision.v1.VisionService/Detect"
+        | "audio.v1.AudioService/DetectVoice" => Some(MODEL),
+        "audio.v1.AudioService/DetectVoiceLive" => Some(MODEL_STREAM),
+        _ => TYPED.iter().any(|service| typed.starts_with(service)).then_some(SERVER),
     }
 }
 
@@ -40,6 +53,10 @@ mod tests {
         for method in ["Embed", "Classify", "ClassifyTokens", "Fill", "Rerank", "Explain"] {
             assert!(find(&format!("/torchmesh.text.v1.TextService/{method}")).unwrap().names_a_model, "{method}");
         }
+        assert!(find("/torchmesh.audio.v1.AudioService/DetectVoiceLive").unwrap().streaming);
+        assert!(!find("/torchmesh.vision.v1.VisionService/Detect").unwrap().streaming);
+        assert_eq!(find("/torchmesh.vision.v1.VisionService/Other"), Some(SERVER));
         assert_eq!(find("/v1/embeddings"), None);
+        assert_eq!(find("/torchmesh.smell.v1.SmellService/Sniff"), None);
     }
 }
