@@ -1,10 +1,14 @@
 //! What an engine can answer instead of a result.
 
-use super::Device;
+use super::{Device, Dtype};
 use crate::tensor::Datatype;
 
 /// The longest summary of a runtime's error that a caller sees, in characters.
 const SUMMARY_LIMIT: usize = 300;
+
+/// What libtorch's allocators say when they have nothing left, on a GPU, on the CPU, and in the C++ library.
+const OUT_OF_MEMORY: [&str; 4] =
+    ["CUDA out of memory", "CUDA error: out of memory", "DefaultCPUAllocator: can't allocate memory", "std::bad_alloc"];
 
 /// Why a model could not be loaded or run.
 ///
@@ -30,11 +34,23 @@ pub enum EngineError {
         /// All that the runtime said.
         detail: String,
     },
+    /// The memory of the processor or the GPU does not hold what a forward needs; a smaller batch may do.
+    #[error("the model ran out of memory")]
+    OutOfMemory {
+        /// All that the runtime said.
+        detail: String,
+    },
     /// The engine has no tensor of this type.
     #[error("the engine cannot take {datatype} tensors")]
     UnsupportedDatatype {
         /// The type.
         datatype: Datatype,
+    },
+    /// The engine cannot hold the weights so.
+    #[error("the engine cannot run this model with dtype = \"{dtype}\"; leave it out of model.toml")]
+    UnsupportedDtype {
+        /// The format asked for.
+        dtype: Dtype,
     },
     /// The data is not as long as its shape and datatype say.
     #[error("input {index} holds {actual} bytes, which its shape and datatype do not add up to")]
@@ -68,6 +84,9 @@ impl EngineError {
     /// A failed forward, from all that the runtime said.
     pub fn forward(detail: impl Into<String>) -> Self {
         let detail = detail.into();
+        if OUT_OF_MEMORY.iter().any(|words| detail.contains(words)) {
+            return Self::OutOfMemory { detail };
+        }
         Self::Forward { summary: summarise(&detail), detail }
     }
 
@@ -80,7 +99,7 @@ impl EngineError {
     /// What the runtime said in full; `None` when the error is the worker's own and says all.
     pub fn detail(&self) -> Option<&str> {
         match self {
-            Self::Load { detail, .. } | Self::Forward { detail, .. } => Some(detail),
+            Self::Load { detail, .. } | Self::Forward { detail, .. } | Self::OutOfMemory { detail } => Some(detail),
             _ => None,
         }
     }

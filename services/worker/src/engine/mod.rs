@@ -3,10 +3,12 @@
 mod cuda;
 mod decoder;
 mod device;
+mod dtype;
 pub(crate) mod encoder;
 mod error;
 pub(crate) mod kernels;
 mod memory;
+mod outputs;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 pub use cuda::cuda_available;
 pub use decoder::{Decoder, DecoderFacts, Logits, Span, Wants};
 pub use device::{Device, UnknownDevice};
+pub use dtype::{Dtype, UnknownDtype};
 pub use error::EngineError;
 pub use memory::give_memory_back;
 
@@ -44,6 +47,8 @@ pub struct EngineSpec {
     pub artefact: PathBuf,
     /// Where the model runs. Default: [`Device::Auto`].
     pub device: Device,
+    /// What the weights are held in. Default: [`Dtype::Auto`]. An engine that cannot says so when it loads.
+    pub dtype: Dtype,
     /// Threads that one forward may use. Default 1: throughput comes from more executors, because the threads of one forward
     /// spin while they wait for each other and steal the processor from everything else. 0 is taken as 1.
     pub intra_op_threads: usize,
@@ -57,7 +62,14 @@ pub struct EngineSpec {
 impl EngineSpec {
     /// A spec with the defaults.
     pub fn new(artefact: impl Into<PathBuf>) -> Self {
-        Self { artefact: artefact.into(), device: Device::Auto, intra_op_threads: 1, outputs: Vec::new(), hidden: false }
+        Self {
+            artefact: artefact.into(),
+            device: Device::Auto,
+            dtype: Dtype::Auto,
+            intra_op_threads: 1,
+            outputs: Vec::new(),
+            hidden: false,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use tch::{Kind, TchError};
 
-use super::EngineError;
+use super::{Dtype, EngineError};
 use crate::tensor::{Datatype, Tensor};
 
 /// Sets how many threads an operation that this thread starts may use. The setting belongs to the calling thread, so it is made
@@ -14,6 +14,23 @@ pub(super) fn use_threads(count: i32) {
     if CURRENT.replace(count) != count {
         tch::set_num_threads(count);
     }
+}
+
+/// Copies an input to where a model runs. A copy, because bytes from the wire are not aligned, and a model may write to its inputs.
+pub(super) fn to_torch(index: usize, input: &Tensor, device: tch::Device) -> Result<tch::Tensor, EngineError> {
+    if !input.is_consistent() {
+        return Err(EngineError::InconsistentInput { index, actual: input.data.len() });
+    }
+    let kind = kind_of(input.datatype).ok_or(EngineError::UnsupportedDatatype { datatype: input.datatype })?;
+    let copy = || {
+        let tensor = match kind {
+            // A C++ bool that is neither 0 nor 1 is undefined behaviour, and a caller may send any byte.
+            Kind::Bool => tch::Tensor::f_from_data_size(&input.data, &input.shape, Kind::Uint8)?.f_ne(0)?,
+            _ => tch::Tensor::f_from_data_size(&input.data, &input.shape, kind)?,
+        };
+        if device == tch::Device::Cpu { Ok(tensor) } else { tensor.f_to(device) }
+    };
+    copy().map_err(|error| EngineError::forward(text(error)))
 }
 
 /// Copies a tensor out of libtorch.
@@ -41,6 +58,16 @@ const KINDS: [(Datatype, Kind); 10] = [
 
 pub(super) fn kind_of(datatype: Datatype) -> Option<Kind> {
     KINDS.iter().find(|(ours, _)| *ours == datatype).map(|(_, theirs)| *theirs)
+}
+
+/// What libtorch calls a number format; `None`: as it is.
+pub(super) fn kind_of_weights(dtype: Dtype) -> Option<Kind> {
+    match dtype {
+        Dtype::Auto => None,
+        Dtype::Fp32 => Some(Kind::Float),
+        Dtype::Bf16 => Some(Kind::BFloat16),
+        Dtype::Fp16 => Some(Kind::Half),
+    }
 }
 
 fn datatype_of(kind: Kind) -> Option<Datatype> {

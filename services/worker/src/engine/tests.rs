@@ -94,14 +94,80 @@ fn an_output_in_another_memory_order_arrives_row_by_row() {
 
 #[test]
 fn an_output_that_is_no_tensor_is_named() {
-    for (returns, body, what) in [
-        ("str", "return \"text\"", "a string"),
-        ("int", "return 7", "a number"),
-        ("Tuple[Tensor, str]", "return (INPUT0, \"\")", "a string"),
-    ] {
+    for (returns, body, what) in [("str", "return \"text\"", "a string"), ("Tuple[Tensor, str]", "return (INPUT0, \"\")", "a string")] {
         let error = engine_from(returns, &[body]).forward(&[Tensor::from_i64s([1], &[5])]).unwrap_err();
         assert!(matches!(&error, EngineError::UnsupportedOutput { what: found } if found.contains(what)), "{error}");
     }
+}
+
+#[test]
+fn tuples_and_lists_inside_each_other_become_the_outputs_in_order_and_nothing_leaves_no_gap() {
+    let returns = "Tuple[Tensor, Tuple[Tensor, List[Tensor]], Optional[Tensor]]";
+    let body = "return (INPUT0, (torch.neg(INPUT0), [torch.mul(INPUT0, 2), torch.mul(INPUT0, 3)]), None)";
+    let answer = engine_from(returns, &[body]).forward(&[Tensor::from_i64s([1], &[5])]).unwrap();
+    assert_eq!(answer, [5, -5, 10, 15].map(|value| Tensor::from_i64s([1], &[value])));
+}
+
+#[test]
+fn a_dictionary_inside_a_dictionary_is_reached_with_a_dot() {
+    let body = "return {\"aux\": {\"mask\": torch.neg(INPUT0)}, \"main\": {\"x\": INPUT0}}";
+    let folder = tempfile::tempdir().unwrap();
+    let artefact = folder.path().join("model.pt");
+    export::save_source("inline", "INPUT0: Tensor) -> Dict[str, Dict[str, Tensor]]", &[body], &artefact).unwrap();
+    let outputs = vec!["main.x".to_owned(), "aux.mask".to_owned()];
+    let answer = load(&EngineSpec { outputs, ..EngineSpec::new(&artefact) }).unwrap().forward(&[Tensor::from_i64s([1], &[5])]).unwrap();
+    assert_eq!(answer, [5, -5].map(|value| Tensor::from_i64s([1], &[value])));
+}
+
+#[test]
+fn a_number_becomes_a_tensor_without_dimensions() {
+    let one = [Tensor::from_i64s([3], &[4, 5, 6])];
+    let answer = engine_from("Tuple[int, float, bool, List[int]]", &["return (7, 0.5, True, [1, 2])"]).forward(&one).unwrap();
+    let shapes: Vec<_> = answer.iter().map(|tensor| (tensor.datatype.name(), tensor.shape.clone())).collect();
+    assert_eq!(shapes, [("INT64", vec![]), ("FP64", vec![]), ("BOOL", vec![]), ("INT64", vec![2])]);
+    assert_eq!((answer[0].to_i64s().unwrap(), answer[3].to_i64s().unwrap()), (vec![7], vec![1, 2]));
+    let sum = engine_from("Tensor", &["return torch.sum(INPUT0)"]).forward(&one).unwrap();
+    assert_eq!(sum, [Tensor::from_i64s([], &[15])]);
+}
+
+#[test]
+fn memory_that_is_not_there_is_an_error_of_its_own() {
+    let body = "return torch.add(INPUT0, torch.numel(torch.zeros([4398046511104, 1024])))";
+    let mut engine = engine_from("Tensor", &[body]);
+    let error = engine.forward(&[Tensor::from_i64s([1], &[5])]).unwrap_err();
+    assert!(matches!(error, EngineError::OutOfMemory { .. }), "{error}");
+    assert_eq!(error.to_string(), "the model ran out of memory");
+}
+
+#[test]
+fn weights_are_converted_when_they_are_read_and_callers_do_not_see_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let artefact = folder.path().join("model.pt");
+    let weight: Vec<Vec<f32>> = (0..4).map(|row| (0..16).map(|column| (row * 16 + column) as f32 / 61.0).collect()).collect();
+    let body = ["return torch.linear(INPUT0, self.weight)"];
+    export::save_with_weight("linear", "INPUT0: Tensor) -> Tensor", &body, &weight, &artefact).unwrap();
+    let sent = Tensor::from_f32s([1, 16], &weight[3]);
+    let answer = |dtype| {
+        let answer =
+            load(&EngineSpec { dtype, device: Device::Cpu, ..EngineSpec::new(&artefact) })?.forward(std::slice::from_ref(&sent))?;
+        Ok::<_, EngineError>((answer[0].datatype, answer[0].to_f32s().unwrap()))
+    };
+    let (exact, (datatype, rounded)) = (answer(Dtype::Auto).unwrap().1, answer(Dtype::Bf16).unwrap());
+    let difference = exact.iter().zip(&rounded).map(|(left, right)| (left - right).abs()).fold(0.0, f32::max);
+    assert_eq!(datatype, Datatype::Fp32);
+    assert!(difference > 0.0 && difference < 0.1, "{difference}");
+    assert_eq!(answer(Dtype::Fp32).unwrap().1, exact);
+    let own: f32 = weight[3].iter().map(|value| value * value).sum();
+    assert!((exact[3] - own).abs() < 1e-5, "{exact:?}");
+}
+
+#[test]
+fn a_module_without_weights_refuses_a_dtype() {
+    let folder = tempfile::tempdir().unwrap();
+    let artefact = folder.path().join("model.pt");
+    export::fixture(Fixture::Noop, &artefact).unwrap();
+    let error = load(&EngineSpec { dtype: Dtype::Bf16, ..EngineSpec::new(&artefact) }).err().unwrap();
+    assert!(error.to_string().contains("no parameters that could be converted"), "{error}");
 }
 
 #[test]

@@ -2,18 +2,22 @@
 
 use std::path::Path;
 
-use tch::{CModule, IValue, Kind};
+use tch::{CModule, IValue, Kind, TchError};
 
 use super::{
-    Engine, EngineError, EngineSpec, cuda,
-    tensors::{from_torch, kind_of, text, use_threads},
+    Engine, EngineError, EngineSpec, cuda, outputs,
+    tensors::{from_torch, kind_of_weights, text, to_torch, use_threads},
 };
 use crate::tensor::Tensor;
+
+const FLOATING: [Kind; 4] = [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16];
 
 /// A loaded module, with weights of its own: a module may keep state in itself, which two threads must not share.
 pub(super) struct TorchScript {
     module: CModule,
     device: tch::Device,
+    /// What the weights were converted to.
+    weights: Option<Kind>,
     intra_op_threads: i32,
     outputs: Vec<String>,
 }
@@ -25,9 +29,10 @@ impl TorchScript {
         // The optimising executor re-specialises a model for each new input shape, in the middle of the first requests that have
         // it, and gains an encoder nothing once it is warm.
         tch::jit::set_graph_executor_optimize(false);
-        let module = load_module(&spec.artefact, device)?;
+        let weights = kind_of_weights(spec.dtype);
+        let module = load_module(&spec.artefact, device, weights)?;
         let intra_op_threads = i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX);
-        Ok(Self { module, device, intra_op_threads, outputs: spec.outputs.clone() })
+        Ok(Self { module, device, weights, intra_op_threads, outputs: spec.outputs.clone() })
     }
 }
 
@@ -37,7 +42,7 @@ impl Engine for TorchScript {
         let _no_grad = tch::no_grad_guard();
         let values = inputs.iter().enumerate().map(|(index, input)| self.input(index, input)).collect::<Result<Vec<_>, _>>()?;
         let answer = self.module.forward_is(&values).map_err(|error| EngineError::forward(text(error)))?;
-        tensors(answer, &self.outputs)?.iter().map(from_torch).collect()
+        outputs::tensors(answer, &self.outputs)?.iter().map(|output| from_torch(&self.widened(output)?)).collect()
     }
 
     fn platform(&self) -> &'static str {
@@ -46,27 +51,26 @@ impl Engine for TorchScript {
 }
 
 impl TorchScript {
-    /// Copies an input to where the model runs. A copy, because bytes from the wire are not aligned, and a model may write to its
-    /// inputs.
+    /// An input where the model runs; single precision becomes what the weights are.
     fn input(&self, index: usize, input: &Tensor) -> Result<IValue, EngineError> {
-        if !input.is_consistent() {
-            return Err(EngineError::InconsistentInput { index, actual: input.data.len() });
-        }
-        let kind = kind_of(input.datatype).ok_or(EngineError::UnsupportedDatatype { datatype: input.datatype })?;
-        let copy = || {
-            let tensor = match kind {
-                // A C++ bool that is neither 0 nor 1 is undefined behaviour, and a caller may send any byte.
-                Kind::Bool => tch::Tensor::f_from_data_size(&input.data, &input.shape, Kind::Uint8)?.f_ne(0)?,
-                _ => tch::Tensor::f_from_data_size(&input.data, &input.shape, kind)?,
-            };
-            if self.device == tch::Device::Cpu { Ok(tensor) } else { tensor.f_to(self.device) }
+        let tensor = to_torch(index, input, self.device)?;
+        let tensor = match self.weights {
+            Some(kind) if tensor.kind() == Kind::Float => tensor.f_to_kind(kind).map_err(|error| EngineError::forward(text(error)))?,
+            _ => tensor,
         };
-        copy().map(IValue::Tensor).map_err(|error| EngineError::forward(text(error)))
+        Ok(IValue::Tensor(tensor))
+    }
+
+    /// An output as callers know it: what is computed with narrower weights goes out in single precision.
+    fn widened(&self, output: &tch::Tensor) -> Result<tch::Tensor, EngineError> {
+        let narrow = self.weights.is_some_and(|kind| kind == output.kind() && kind != Kind::Float);
+        let made = if narrow { output.f_to_kind(Kind::Float) } else { Ok(output.shallow_clone()) };
+        made.map_err(|error| EngineError::forward(text(error)))
     }
 }
 
 /// Reads a module, with errors that name the file and not the folder it lies in.
-fn load_module(artefact: &Path, device: tch::Device) -> Result<CModule, EngineError> {
+fn load_module(artefact: &Path, device: tch::Device, weights: Option<Kind>) -> Result<CModule, EngineError> {
     let file = artefact.file_name().unwrap_or(artefact.as_os_str()).to_string_lossy();
     let path = artefact.to_string_lossy();
     let failed = |detail: String| EngineError::load(file.clone(), detail.replace(path.as_ref(), &file));
@@ -75,43 +79,23 @@ fn load_module(artefact: &Path, device: tch::Device) -> Result<CModule, EngineEr
     // A model saved while it was being trained would still drop activations at random. A traced module has no such mode and says so,
     // which is no reason to refuse it.
     let _ = module.f_set_eval();
+    if let Some(kind) = weights {
+        convert(&module, kind).map_err(|error| failed(text(error)))?;
+    }
     Ok(module)
 }
 
-/// The tensors of what a model returned, in the order of `names` when it is a dictionary.
-fn tensors(answer: IValue, names: &[String]) -> Result<Vec<tch::Tensor>, EngineError> {
-    match answer {
-        IValue::Tensor(tensor) => Ok(vec![tensor]),
-        IValue::TensorList(list) => Ok(list),
-        IValue::Tuple(items) | IValue::GenericList(items) => items.into_iter().map(tensor).collect(),
-        IValue::GenericDict(entries) => pick(entries, names),
-        other => tensor(other).map(|tensor| vec![tensor]),
+/// Converts the floating-point weights in place. Buffers stay as they are: they hold positions and running statistics, not factors.
+fn convert(module: &CModule, kind: Kind) -> Result<(), TchError> {
+    let _no_grad = tch::no_grad_guard();
+    let weights = module.named_parameters()?;
+    let floating = weights.into_iter().map(|(_, weight)| weight).filter(|weight| FLOATING.contains(&weight.kind()));
+    let converted = floating.map(|mut weight| {
+        let narrow = weight.f_to_kind(kind)?;
+        weight.f_set_data(&narrow)
+    });
+    match converted.collect::<Result<Vec<_>, _>>()?.len() {
+        0 => Err(TchError::Torch("dtype is set, and the module has no parameters that could be converted (is it frozen?)".to_owned())),
+        _ => Ok(()),
     }
-}
-
-/// The entries of a dictionary, in the order of `names`.
-fn pick(mut entries: Vec<(IValue, IValue)>, names: &[String]) -> Result<Vec<tch::Tensor>, EngineError> {
-    if names.is_empty() {
-        return entries.into_iter().map(|(_, value)| tensor(value)).collect();
-    }
-    let mut take = |name: &String| {
-        let is_named = |(key, _): &(IValue, IValue)| matches!(key, IValue::String(key) if key == name);
-        let position = entries.iter().position(is_named).ok_or_else(|| EngineError::MissingOutput { name: name.clone() })?;
-        tensor(entries.swap_remove(position).1)
-    };
-    names.iter().map(&mut take).collect()
-}
-
-/// The tensor that `value` has to be.
-fn tensor(value: IValue) -> Result<tch::Tensor, EngineError> {
-    let what = match value {
-        IValue::Tensor(tensor) => return Ok(tensor),
-        IValue::None => "nothing",
-        IValue::Double(_) | IValue::Int(_) | IValue::Bool(_) => "a number that is not a tensor",
-        IValue::String(_) | IValue::StringList(_) => "a string",
-        IValue::GenericDict(_) => "a dictionary inside another value",
-        IValue::Object(_) => "an object",
-        _ => "a list or tuple inside another value",
-    };
-    Err(EngineError::UnsupportedOutput { what: what.to_owned() })
 }

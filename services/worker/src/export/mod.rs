@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 #[cfg(test)]
-pub(crate) use archive::save_source;
+pub(crate) use archive::{save_source, save_with_weight};
 pub use command::{ExportArgs, ExportFixtureArgs, ExportNoopArgs};
 pub use fixtures::Fixture;
 

@@ -20,7 +20,10 @@ mod words;
 
 use std::{fmt, time::Duration};
 
-use crate::{engine::Device, tensor::Datatype};
+use crate::{
+    engine::{Device, Dtype},
+    tensor::Datatype,
+};
 
 pub use published::Published;
 pub use task::{ClassifySettings, EmbedSettings, HeadSettings, PoolSettings, RerankSettings, Task, TextSettings, TokenClassifySettings};
@@ -48,6 +51,8 @@ pub struct Manifest {
     pub artefact: String,
     /// `device`: `auto`, `cpu` or `cuda:N`. Default `auto`.
     pub device: Device,
+    /// `dtype`: what the weights are held in: `auto`, `fp32`, `bf16` or `fp16`. Default `auto`.
+    pub dtype: Dtype,
     /// `instances`: executors, each a thread with its own copy of the model. Default 1, 1 to 64.
     pub instances: usize,
     /// `intra_op_threads`: threads that one forward may use. Default 1, 1 to 256.

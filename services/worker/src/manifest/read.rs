@@ -10,7 +10,7 @@ use super::{
     read_task, tensors,
     words::{EngineChoice, TaskWord},
 };
-use crate::engine::Device;
+use crate::engine::{Device, Dtype};
 
 pub(super) fn parse(text: &str, published: &Published) -> Result<Manifest, Problems> {
     let table = text.parse::<toml::Table>().map_err(|error| {
@@ -33,6 +33,7 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
     };
     let artefact = file_name(s, "artefact", if native { WEIGHTS } else { "model.pt" });
     let device = s.or("device", Device::Auto);
+    let dtype = s.or("dtype", Dtype::Auto);
     let instances = within(s, "instances", 1, 1..=64);
     let intra_op_threads = within(s, "intra_op_threads", 1, 1..=256);
     let task = read_task::task(s, word, published);
@@ -42,7 +43,7 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
     let queue = s.section("queue", queue);
     let longest = task.text().map_or(usize::MAX, |text| text.max_tokens);
     let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest));
-    Manifest { versions, artefact, device, instances, intra_op_threads, task, inputs, outputs, batching, queue, warmup }
+    Manifest { versions, artefact, device, dtype, instances, intra_op_threads, task, inputs, outputs, batching, queue, warmup }
 }
 
 fn batching(s: &mut Section, word: TaskWord) -> Batching {

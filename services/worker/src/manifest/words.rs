@@ -3,7 +3,10 @@
 use toml::Value;
 use torchmesh_runtime::config::FromSetting;
 
-use crate::{engine::Device, tensor::Datatype};
+use crate::{
+    engine::{Device, Dtype},
+    tensor::Datatype,
+};
 
 /// The word of a task, before its settings are read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -109,6 +112,13 @@ words!(EngineChoice, "\"auto\", \"torchscript\" or \"native\"", "auto" => Self::
 
 impl FromSetting for Device {
     const EXPECTED: &'static str = "\"auto\", \"cpu\" or \"cuda:N\"";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong::<Self>(value))
+    }
+}
+
+impl FromSetting for Dtype {
+    const EXPECTED: &'static str = "\"auto\", \"fp32\", \"bf16\" or \"fp16\"";
     fn from_setting(value: &Value) -> Result<Self, String> {
         value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong::<Self>(value))
     }

@@ -87,6 +87,7 @@ fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
     let outputs = if named { manifest.outputs.iter().map(|output| output.name.clone()).collect() } else { Vec::new() };
     EngineSpec {
         device: manifest.device,
+        dtype: manifest.dtype,
         intra_op_threads: manifest.intra_op_threads,
         outputs,
         ..EngineSpec::new(folder.join(&manifest.artefact))

@@ -26,7 +26,7 @@ use self::{
     pack::Packing,
     weights::Weights,
 };
-use super::{Engine, EngineError, EngineSpec, cuda, kernels, tensors};
+use super::{Dtype, Engine, EngineError, EngineSpec, cuda, kernels, tensors};
 use crate::tensor::{Datatype, Tensor};
 
 /// What describes the network, beside its weights.
@@ -82,6 +82,9 @@ impl Encoder {
         let folder = spec.artefact.parent().unwrap_or(Path::new("."));
         let file = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let device = cuda::resolve(spec.device)?;
+        if !matches!(spec.dtype, Dtype::Auto | Dtype::Fp32) {
+            return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });
+        }
         tensors::use_threads(i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX));
         Self::read(folder, &file, device, spec).map_err(|error| {
             let folder = format!("{}/", folder.display());

@@ -1,0 +1,62 @@
+//! The number format that a model computes in.
+
+use std::{fmt, str::FromStr};
+
+/// What a model's weights are held in and multiplied as, written `auto`, `fp32`, `bf16` or `fp16`.
+///
+/// It is a model's inside: what callers send and get keeps the datatypes of the manifest.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Dtype {
+    /// As the artefact stores them; the native encoder takes `fp32`.
+    #[default]
+    Auto,
+    /// Single precision.
+    Fp32,
+    /// The upper half of single precision: its range, 8 bits of its digits.
+    Bf16,
+    /// Half precision: 11 bits of digits, nothing above 65504.
+    Fp16,
+}
+
+impl Dtype {
+    /// Every format, by its word.
+    pub const ALL: [(&'static str, Self); 4] = [("auto", Self::Auto), ("fp32", Self::Fp32), ("bf16", Self::Bf16), ("fp16", Self::Fp16)];
+
+    /// The format's word in a manifest.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, dtype)| *dtype == self).map_or("", |(name, _)| name)
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The text names no format.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("\"{0}\" is not a dtype; use \"auto\", \"fp32\", \"bf16\" or \"fp16\"")]
+pub struct UnknownDtype(pub String);
+
+impl FromStr for Dtype {
+    type Err = UnknownDtype;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDtype> {
+        let found = Self::ALL.iter().find(|(name, _)| *name == text).map(|(_, dtype)| *dtype);
+        found.ok_or_else(|| UnknownDtype(text.chars().take(32).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dtype_is_read_as_it_is_written() {
+        for (name, dtype) in Dtype::ALL {
+            assert_eq!((dtype.to_string().as_str(), name.parse()), (name, Ok(dtype)));
+        }
+        assert!("FP32".parse::<Dtype>().is_err());
+    }
+}
