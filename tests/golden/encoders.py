@@ -27,9 +27,17 @@ CASES = [
     ("CamembertForTokenClassification", "camembert", {**SMALL, **LABELS, "max_position_embeddings": 26, "pad_token_id": 1}),
     ("DistilBertModel", "distilbert", {**DISTIL, "max_position_embeddings": 24}),
     ("DistilBertForSequenceClassification", "distilbert", {**DISTIL, **LABELS, "max_position_embeddings": 24}),
+    ("BertForMaskedLM", "bert", {**SMALL, "max_position_embeddings": 24, "hidden_act": "gelu_new"}),
+    ("RobertaForMaskedLM", "roberta", {**SMALL, "max_position_embeddings": 26, "pad_token_id": 1}),
+    ("DistilBertForMaskedLM", "distilbert", {**DISTIL, "max_position_embeddings": 24}),
+    ("RobertaForSequenceClassification", "roberta", {**SMALL, "id2label": {0: "a"}, "label2id": {"a": 0}, "max_position_embeddings": 26, "pad_token_id": 1}),
     ("DistilBertForTokenClassification", "distilbert", {**DISTIL, **LABELS, "max_position_embeddings": 24}),
 ]
 ROWS = [[5], [6, 7, 8, 9, 10, 11, 12], [13, 14, 15], [49, 3, 22], [20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31]]
+
+
+# What a checkpoint of a masked language model does not store: it is the word embeddings, and a bias, under a second name.
+TIED = ("decoder.weight", "decoder.bias", "vocab_projector.weight")
 
 
 def filled(name, shape):
@@ -46,6 +54,11 @@ def filled(name, shape):
     if "norm" in name.lower() and name.endswith("weight"):
         values += 1
     return torch.tensor(values.astype(numpy.float32)).reshape(shape)
+
+
+def stored(model):
+    """The tensors of a checkpoint, by name."""
+    return [(name, tensor) for name, tensor in model.state_dict().items() if tensor.is_floating_point() and not name.endswith(TIED)]
 
 
 def answer(model, pad, with_types):
@@ -68,9 +81,10 @@ def case(architecture, kind, settings):
     config = transformers.AutoConfig.for_model(kind, **settings)
     config._attn_implementation = "eager"
     model = getattr(transformers, architecture)(config).eval()
-    state = {name: filled(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+    state = {name: filled(name, tuple(tensor.shape)) for name, tensor in stored(model)}
     missing, unexpected = model.load_state_dict(state, strict=False)
-    assert not unexpected and all(name.endswith("_ids") for name in missing), (missing, unexpected)
+    model.tie_weights()
+    assert not unexpected and all(name.endswith(("_ids", *TIED)) for name in missing), (missing, unexpected)
     with_types = kind == "bert"
     written = json.loads(config.to_json_string(use_diff=False))
     kept = [

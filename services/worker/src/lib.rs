@@ -19,6 +19,7 @@ pub mod stack;
 pub mod stats;
 pub mod tensor;
 pub mod text;
+pub mod train;
 
 #[cfg(test)]
 mod golden;

@@ -207,7 +207,7 @@ pub(crate) fn request(row: &[i64]) -> Submission {
 pub(crate) fn part(rows: usize, values: &[i64]) -> Part {
     let length = values.len() / rows;
     let shape = [rows, length].map(|dim| i64::try_from(dim).unwrap());
-    Part { rows, length, shape: Box::default(), inputs: vec![Tensor::from_i64s(shape, values)] }
+    Part { rows, length, shape: Box::default(), inputs: vec![Tensor::from_i64s(shape, values)], attribution: None }
 }
 
 /// Waits for `future` on this thread.

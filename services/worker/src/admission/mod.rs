@@ -7,7 +7,7 @@ mod ticket;
 
 use std::time::Instant;
 
-use crate::tensor::Tensor;
+use crate::{engine::Attribution, tensor::Tensor};
 
 pub use queue::{Queue, QueueSettings, deadline_exceeded};
 pub use ticket::{Pending, Ticket};
@@ -34,6 +34,8 @@ pub struct Part {
     pub shape: Box<[i64]>,
     /// One tensor an input, in the order of the manifest, each with `rows` as its first dimension.
     pub inputs: Vec<Tensor>,
+    /// Set when an explanation is asked for in the place of outputs. Then there is one row, and `shape` is [`Part::EXPLAINED`], which no tensor has.
+    pub attribution: Option<Box<Attribution>>,
 }
 
 /// Rows of a request in the queue or in a batch.
@@ -72,6 +74,9 @@ pub struct Batch {
 }
 
 impl Part {
+    /// The `shape` of parts of explanations: they run in batches of their own.
+    pub const EXPLAINED: [i64; 1] = [-1];
+
     /// The bytes of its tensors.
     pub fn bytes(&self) -> usize {
         self.inputs.iter().map(|input| input.data.len()).sum()

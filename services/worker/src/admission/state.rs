@@ -150,7 +150,7 @@ impl State {
 fn split(piece: &mut Piece, rows: usize) -> Piece {
     let rest = piece.content.rows - rows;
     let (front, back): (Vec<Tensor>, Vec<Tensor>) = piece.content.inputs.iter().map(|input| input.split_rows(rows)).unzip();
-    let content = super::Part { rows, length: piece.content.length, shape: piece.content.shape.clone(), inputs: front };
+    let content = super::Part { rows, length: piece.content.length, shape: piece.content.shape.clone(), inputs: front, attribution: None };
     let cut = Piece { ticket: Arc::clone(&piece.ticket), part: piece.part, first_row: piece.first_row, content };
     // Two pieces where there was one.
     piece.ticket.queued.fetch_add(1, Ordering::Relaxed);

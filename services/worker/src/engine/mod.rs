@@ -1,5 +1,6 @@
 //! What runs a model. Everything outside this folder sees the [`Engine`] trait and never libtorch itself.
 
+mod attribution;
 mod cuda;
 mod decoder;
 mod device;
@@ -16,6 +17,7 @@ mod torchscript;
 
 use std::path::PathBuf;
 
+pub use attribution::{Attribution, Readout};
 pub use cuda::cuda_available;
 pub use decoder::{Decoder, DecoderFacts, Logits, Span, Wants};
 pub use device::{Device, UnknownDevice};
@@ -34,6 +36,17 @@ pub trait Engine: Send {
     /// Inputs come in the order of the model's manifest and must be consistent (see [`Tensor::is_consistent`]); outputs go out in
     /// the order of [`EngineSpec::outputs`]. A failed call leaves the engine usable.
     fn forward(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError>;
+
+    /// What a part of a way adds to the attribution of each token of one text: `FP32` [1, tokens]. The inputs are as for a forward, of one row
+    /// without padding. Only for an engine that [`Engine::differentiates`]; a failed call leaves the engine usable.
+    fn attribute(&mut self, _: &[Tensor], _: &Attribution, _: Readout<'_>) -> Result<Tensor, EngineError> {
+        Err(EngineError::forward("this engine cannot differentiate"))
+    }
+
+    /// Whether [`Engine::attribute`] answers.
+    fn differentiates(&self) -> bool {
+        false
+    }
 
     /// Which runtime answers, in the protocol's words, for example `pytorch_torchscript`.
     fn platform(&self) -> &'static str;

@@ -158,6 +158,7 @@ mod tests {
                 length: shape.get(1).map_or(1, |&dim| unsigned(dim)),
                 shape: Box::default(),
                 inputs: vec![Tensor::from_i64s(shape, values)],
+                attribution: None,
             };
             Piece { ticket: Arc::new(Ticket::for_test()), part: 0, first_row: 0, content }
         };

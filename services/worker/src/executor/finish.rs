@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
+    engine::Readout,
     manifest::{PoolSettings, Task},
     tensor::Tensor,
     text::{LinearHead, pooling},
@@ -39,6 +40,14 @@ impl Finish {
     /// Whether the engine's own head, if it has one, is left out.
     pub fn wants_hidden(&self) -> bool {
         matches!(self, Self::Pool(_) | Self::Head(..))
+    }
+
+    /// How the score `label` comes from what the network answers; `None` when there is no such score.
+    pub(super) fn readout(&self, label: usize) -> Option<Readout<'_>> {
+        match self {
+            Self::Head(pool, head) => Some(Readout::Pooled { pool: *pool, weight: head.weight.get(label)? }),
+            _ => Some(Readout::Score(label)),
+        }
     }
 
     /// The answer; `mask` is the attention mask that the engine was given. The error says what the engine returned that does not fit.

@@ -15,7 +15,7 @@ use torchmesh_runtime::telemetry::SPAN_TARGET;
 use tracing::Span;
 
 use crate::{
-    admission::{Batch, Piece, Queue, Ticket, bell::Wake, deadline_exceeded},
+    admission::{Answered, Batch, Piece, Queue, Ticket, bell::Wake, deadline_exceeded},
     engine::{Engine, EngineError, EngineSpec},
     manifest::{Manifest, TensorSpec},
     metrics::ModelMetrics,
@@ -53,6 +53,8 @@ pub struct Assignment {
 pub struct Facts {
     /// Which runtime answers.
     pub platform: &'static str,
+    /// Whether its engine can explain by gradients.
+    pub differentiates: bool,
     /// The outputs, with the dimensions that the manifest left open and the warm-up showed.
     pub outputs: Vec<TensorSpec>,
 }
@@ -137,8 +139,23 @@ impl Executor {
         failure.fatal.map_or(Ok(()), Err)
     }
 
+    /// Parts of explanations, which share no forward. They come in batches of their own.
+    fn attribute(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let mut answers = Vec::with_capacity(batch.pieces.len());
+        for Piece { part, first_row, content, .. } in &batch.pieces {
+            let Some(along) = &content.attribution else { continue };
+            let outputs = vec![self.runner.attribute(&content.inputs, along)?];
+            answers.push(Answered { part: *part, first_row: *first_row, rows: content.rows, outputs });
+        }
+        Wake::all(batch.pieces.iter().zip(answers).filter_map(|(piece, answer)| piece.ticket.answer(answer)).collect());
+        Ok(())
+    }
+
     /// Runs a batch and answers its requests, or answers none of them.
     fn attempt(&mut self, batch: &Batch) -> Result<(), Failure> {
+        if batch.pieces.iter().any(|piece| piece.content.attribution.is_some()) {
+            return self.attribute(batch);
+        }
         let started = Instant::now();
         let inputs = assemble::join(batch, &self.assignment.manifest.inputs);
         let rows = batch.rows();

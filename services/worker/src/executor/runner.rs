@@ -7,9 +7,9 @@ use std::{
 
 use torchmesh_api::error::{ApiError, ErrorKind};
 
-use super::{Assignment, assemble};
+use super::{Assignment, Finish, assemble};
 use crate::{
-    engine::{Engine, EngineError},
+    engine::{Attribution, Engine, EngineError},
     manifest::{ATTENTION_MASK, TensorSpec},
     tensor::Tensor,
 };
@@ -41,10 +41,27 @@ impl Runner {
         self.engine.platform()
     }
 
-    /// One forward. After a panic the engine is loaded afresh, because nobody knows in what state it was left.
+    /// One forward.
     pub(super) fn forward(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
+        self.guarded(|engine, _| engine.forward(inputs))
+    }
+
+    /// A part of an explanation.
+    pub(super) fn attribute(&mut self, inputs: &[Tensor], along: &Attribution) -> Result<Tensor, Failure> {
+        self.guarded(|engine, finish| {
+            let readout = finish.readout(along.label).ok_or_else(|| EngineError::forward("there is no such label"))?;
+            engine.attribute(inputs, along, readout)
+        })
+    }
+
+    pub(super) fn differentiates(&self) -> bool {
+        self.engine.differentiates()
+    }
+
+    /// Calls the engine. After a panic it is loaded afresh, because nobody knows in what state it was left.
+    fn guarded<T>(&mut self, call: impl FnOnce(&mut dyn Engine, &Finish) -> Result<T, EngineError>) -> Result<T, Failure> {
         let model = &self.assignment.model;
-        match catch_unwind(AssertUnwindSafe(|| self.engine.forward(inputs))) {
+        match catch_unwind(AssertUnwindSafe(|| call(self.engine.as_mut(), &self.assignment.finish))) {
             Ok(Ok(outputs)) => Ok(outputs),
             Ok(Err(error)) => {
                 tracing::warn!(%model, %error, detail = error.detail(), "a forward failed");

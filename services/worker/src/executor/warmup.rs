@@ -24,7 +24,7 @@ pub(super) fn run(runner: &mut Runner, assignment: &Assignment) -> Result<Facts,
         let made = runner.finish(made, &inputs, rows).map_err(|failure| failed(failure.error.message))?;
         outputs.get_or_insert_with(|| runner.learned(&made));
     }
-    Ok(Facts { platform: runner.platform(), outputs: outputs.unwrap_or_default() })
+    Ok(Facts { platform: runner.platform(), differentiates: runner.differentiates(), outputs: outputs.unwrap_or_default() })
 }
 
 fn shapes(manifest: &Manifest) -> Vec<(usize, usize)> {

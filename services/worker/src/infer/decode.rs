@@ -48,7 +48,7 @@ fn checked(mut request: ModelInferRequest, serving: &Serving) -> Result<Decoded,
     let rows = rows(&inputs, manifest)?;
     let length = length(&inputs, manifest, serving.text())?;
     let wanted = wanted(&request, serving)?;
-    Ok(Decoded { part: Part { rows, length, shape: open_dims(&inputs, manifest), inputs }, wanted, id: request.id })
+    Ok(Decoded { part: Part { rows, length, shape: open_dims(&inputs, manifest), inputs, attribution: None }, wanted, id: request.id })
 }
 
 /// Where each input of the manifest is in the request.

@@ -168,5 +168,6 @@ fn break_down(model: &Model, queue: &Queue, reason: String) {
 
 fn serving(assignment: Assignment, facts: Facts, intake: Intake) -> Serving {
     let Assignment { manifest, queue, stats, .. } = assignment;
-    Serving { manifest, outputs: facts.outputs, platform: facts.platform, queue, stats, intake }
+    let Facts { platform, differentiates, outputs } = facts;
+    Serving { manifest, outputs, platform, differentiates, queue, stats, intake }
 }

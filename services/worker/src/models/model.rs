@@ -58,6 +58,8 @@ pub struct Serving {
     pub outputs: Vec<TensorSpec>,
     /// Which runtime answers.
     pub platform: &'static str,
+    /// Whether its engine can explain by gradients.
+    pub differentiates: bool,
     /// Where requests go.
     pub queue: Arc<Queue>,
     /// The counters behind `ModelStatistics`.

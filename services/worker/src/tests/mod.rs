@@ -4,8 +4,12 @@ mod embed;
 mod infer;
 mod lifecycle;
 mod status;
+mod text_golden;
+mod text_tasks;
 
 use std::sync::Arc;
+
+pub(crate) use text_golden::classified;
 
 use tempfile::TempDir;
 use tokio::{runtime::Handle, task::JoinHandle};
@@ -21,6 +25,7 @@ use torchmesh_runtime::{config::Section, process::Context};
 
 use crate::{
     config::WorkerConfig,
+    executor::EngineLoader,
     handlers::Front,
     models::State,
     open,
@@ -46,6 +51,12 @@ struct Worker {
 impl Worker {
     /// Starts it, and returns when every model is settled.
     async fn start(change: impl FnOnce(&std::path::Path)) -> Self {
+        let seen = Arc::new(Seen::default());
+        Self { seen: Arc::clone(&seen), ..Self::start_with(seen.loader(), change).await }
+    }
+
+    /// The same with an engine of the test's own, of which `seen` sees nothing.
+    async fn start_with(load: EngineLoader, change: impl FnOnce(&std::path::Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         add(dir.path(), "echo", &format!("{ECHO}[queue]\nmax_requests = 3\n"));
         add(dir.path(), "embed", "task = 'embed'\nmax_tokens = 8\nnormalize = false\n[warmup]\nbatch_sizes = [1]\nlengths = [8]\n");
@@ -60,9 +71,8 @@ impl Worker {
             control: Handle::current(),
             addr: config.server.addr,
         };
-        let seen = Arc::new(Seen::default());
-        let front = open(&config, &context, seen.loader()).unwrap();
-        let worker = Self { stack: Stack::new(&front, Routes::default(), MAX_MESSAGE), seen, context, front, dir };
+        let front = open(&config, &context, load).unwrap();
+        let worker = Self { stack: Stack::new(&front, Routes::default(), MAX_MESSAGE), seen: Arc::default(), context, front, dir };
         worker.until_settled().await;
         worker
     }

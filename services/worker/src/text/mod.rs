@@ -5,6 +5,8 @@ mod linear_head;
 mod pool;
 mod tokeniser;
 
+pub(crate) mod characters;
+pub(crate) mod entities;
 pub(crate) mod pooling;
 pub(crate) mod scores;
 

@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use tokenizers::{Encoding, PostProcessor as _, Tokenizer, TruncationParams, TruncationStrategy, utils::truncation::truncate_encodings};
+use tokenizers::{
+    Encoding, ModelWrapper, PostProcessor as _, Tokenizer, TruncationParams, TruncationStrategy, utils::truncation::truncate_encodings,
+};
 use torchmesh_api::error::{ApiError, ErrorKind};
 
 use super::bound::{MAX_WINDOWS, bound, too_many_tokens, too_many_windows};
@@ -10,6 +12,10 @@ use crate::manifest::Truncation;
 
 /// What masked language models call the token that stands for what is to be found.
 const MASKS: [&str; 2] = ["[MASK]", "<mask>"];
+/// The token of what the vocabulary lacks.
+const UNKNOWNS: [&str; 2] = ["[UNK]", "<unk>"];
+/// The token that fills a text up.
+const PADDINGS: [&str; 2] = ["[PAD]", "<pad>"];
 
 /// Turns text into token ids.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub struct Tokeniser {
     overlap: usize,
     vocabulary: usize,
     mask: Option<u32>,
+    unknown: Option<u32>,
+    padding: Option<u32>,
 }
 
 /// What is tokenised.
@@ -37,6 +45,8 @@ pub struct Tokenised {
     pub windows: Vec<Window>,
     /// Whether the end of the text was cut off.
     pub truncated: bool,
+    /// How many tokens neighbouring windows share.
+    pub overlap: usize,
 }
 
 /// Tokens that the model reads together.
@@ -61,6 +71,18 @@ pub struct Place {
     pub word: Option<u32>,
     /// Whether the tokenizer added it.
     pub special: bool,
+}
+
+impl Place {
+    /// Moves the ends to characters' ends: some tokens are a part of one.
+    fn widen(&mut self, text: &str) {
+        while !text.is_char_boundary(self.start) && self.start > 0 {
+            self.start -= 1;
+        }
+        while !text.is_char_boundary(self.end) && self.end < text.len() {
+            self.end += 1;
+        }
+    }
 }
 
 impl Source {
@@ -106,7 +128,9 @@ impl Tokeniser {
         let vocabulary = inner.get_vocab_size(true);
         let added = inner.get_added_tokens_decoder();
         let mask = MASKS.iter().find_map(|mask| inner.token_to_id(mask).filter(|id| added.contains_key(id)));
-        Ok(Self { inner, max_tokens, overlap: max_tokens / 8, vocabulary, mask })
+        let special = |names: [&str; 2]| names.iter().find_map(|name| inner.token_to_id(name));
+        let (unknown, padding) = (special(UNKNOWNS), special(PADDINGS));
+        Ok(Self { inner, max_tokens, overlap: max_tokens / 8, vocabulary, mask, unknown, padding })
     }
 
     /// The same, with windows that share `overlap` tokens.
@@ -128,6 +152,25 @@ impl Tokeniser {
     /// The id of the token that stands for what is to be found.
     pub fn mask(&self) -> Option<u32> {
         self.mask
+    }
+
+    /// The id of the token of what the vocabulary lacks.
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
+    /// The id of the token that says nothing: padding.
+    pub fn padding(&self) -> u32 {
+        self.padding.unwrap_or(0)
+    }
+
+    /// Whether tokens that go on with a word are marked, as `##` does.
+    pub fn marks_subwords(&self) -> bool {
+        match self.inner.get_model() {
+            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
+            ModelWrapper::BPE(model) => model.continuing_subword_prefix.as_deref().is_some_and(|prefix| !prefix.is_empty()),
+            ModelWrapper::WordLevel(_) | ModelWrapper::Unigram(_) => false,
+        }
     }
 
     /// A token by its own name, such as `[CLS]`.
@@ -162,28 +205,29 @@ impl Tokeniser {
             }
         };
         let pair = second.is_some();
-        let (first, second) = self.fit(first, second, truncation, &name)?;
+        let (first, second, overlap) = self.fit(first, second, truncation, &name)?;
         let mut whole = self.inner.post_process(first, second, true).map_err(unread)?;
         let rest = whole.take_overflowing();
         let truncated = cut || (truncation != Truncation::Split && !rest.is_empty());
         let kept = if truncation == Truncation::Split { rest } else { Vec::new() };
-        let windows = std::iter::once(&whole).chain(&kept).map(|encoding| window(encoding, pair, places)).collect();
-        Ok(Tokenised { windows, truncated })
+        let mut windows: Vec<Window> = std::iter::once(&whole).chain(&kept).map(|encoding| window(encoding, pair, places)).collect();
+        windows.iter_mut().flat_map(|window| &mut window.places).for_each(|place| place.widen(text));
+        Ok(Tokenised { windows, truncated, overlap })
     }
 
-    /// Cuts what is too long into the first window and what overflows.
+    /// Cuts what is too long into the first window and what overflows, and tells how many tokens windows share.
     fn fit(
         &self,
         first: Encoding,
         second: Option<Encoding>,
         truncation: Truncation,
         name: &str,
-    ) -> Result<(Encoding, Option<Encoding>), ApiError> {
+    ) -> Result<(Encoding, Option<Encoding>, usize), ApiError> {
         let added = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(second.is_some()));
         let room = self.max_tokens.saturating_sub(added);
         let length = first.len() + second.as_ref().map_or(0, Encoding::len);
         if length <= room {
-            return Ok((first, second));
+            return Ok((first, second, 0));
         }
         let mut params = TruncationParams { max_length: room, stride: 0, ..TruncationParams::default() };
         match truncation {
@@ -204,7 +248,8 @@ impl Tokeniser {
                 params.strategy = if second.is_some() { TruncationStrategy::OnlySecond } else { TruncationStrategy::OnlyFirst };
             }
         }
-        truncate_encodings(first, second, &params).map_err(|_| too_many_tokens(name, self.max_tokens))
+        let (first, second) = truncate_encodings(first, second, &params).map_err(|_| too_many_tokens(name, self.max_tokens))?;
+        Ok((first, second, params.stride))
     }
 }
 
@@ -248,7 +293,7 @@ pub(crate) mod tests {
     }
 
     fn one(ids: &[u32], truncated: bool) -> Tokenised {
-        Tokenised { windows: vec![Window { ids: ids.to_vec(), ..Window::default() }], truncated }
+        Tokenised { windows: vec![Window { ids: ids.to_vec(), ..Window::default() }], truncated, overlap: 0 }
     }
 
     fn ids(tokenised: &Tokenised) -> Vec<&[u32]> {

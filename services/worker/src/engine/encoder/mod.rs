@@ -2,6 +2,7 @@
 //!
 //! A batch is packed before it is run: the real tokens of all rows form one matrix, and padding is neither multiplied nor stored.
 
+mod attribute;
 pub(crate) mod config;
 mod head;
 mod linear;
@@ -9,7 +10,7 @@ mod names;
 mod network;
 mod pack;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod weights;
 
 use std::{
@@ -26,7 +27,7 @@ use self::{
     pack::Packing,
     weights::Weights,
 };
-use super::{Dtype, Engine, EngineError, EngineSpec, cuda, kernels, tensors};
+use super::{Attribution, Dtype, Engine, EngineError, EngineSpec, Readout, cuda, kernels, tensors};
 use crate::tensor::{Datatype, Tensor};
 
 /// What describes the network, beside its weights.
@@ -74,6 +75,11 @@ pub(super) struct Encoder {
     head: Head,
     device: tch::Device,
     intra_op_threads: i32,
+    /// What to read again for explanations.
+    source: PathBuf,
+    /// Whether the published head is left out.
+    hidden: bool,
+    plain: Option<attribute::Plain>,
 }
 
 impl Encoder {
@@ -102,7 +108,8 @@ impl Encoder {
         let network = Network::new(&config, family, &weights, packs)?;
         let head = Head::new(&config, family, &weights, packs, spec.hidden)?;
         let intra_op_threads = i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX);
-        Ok(Self { config, network, head, device, intra_op_threads })
+        let (source, hidden) = (folder.join(file), spec.hidden);
+        Ok(Self { config, network, head, device, intra_op_threads, source, hidden, plain: None })
     }
 
     fn run(&self, inputs: &[Tensor]) -> Result<Tensor, NetworkError> {
@@ -168,19 +175,35 @@ fn unpackable(error: &EngineError) -> NetworkError {
 
 impl Engine for Encoder {
     fn forward(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
-        if let Some((index, input)) = inputs.iter().enumerate().find(|(_, input)| !input.is_consistent()) {
-            return Err(EngineError::InconsistentInput { index, actual: input.data.len() });
-        }
-        if let Some(input) = inputs.iter().find(|input| input.datatype != Datatype::Int64) {
-            return Err(EngineError::UnsupportedDatatype { datatype: input.datatype });
-        }
+        check(inputs)?;
         tensors::use_threads(self.intra_op_threads);
         let _no_grad = tch::no_grad_guard();
         self.run(inputs).map(|output| vec![output]).map_err(|error| EngineError::forward(error.to_string()))
     }
 
+    fn attribute(&mut self, inputs: &[Tensor], along: &Attribution, readout: Readout<'_>) -> Result<Tensor, EngineError> {
+        check(inputs)?;
+        tensors::use_threads(self.intra_op_threads);
+        let folder = self.source.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
+        self.walk(inputs, along, readout).map_err(|error| EngineError::forward(error.to_string().replace(&folder, "")))
+    }
+
+    fn differentiates(&self) -> bool {
+        true
+    }
+
     fn platform(&self) -> &'static str {
         "torchmesh_encoder"
+    }
+}
+
+fn check(inputs: &[Tensor]) -> Result<(), EngineError> {
+    if let Some((index, input)) = inputs.iter().enumerate().find(|(_, input)| !input.is_consistent()) {
+        return Err(EngineError::InconsistentInput { index, actual: input.data.len() });
+    }
+    match inputs.iter().find(|input| input.datatype != Datatype::Int64) {
+        Some(input) => Err(EngineError::UnsupportedDatatype { datatype: input.datatype }),
+        None => Ok(()),
     }
 }
 

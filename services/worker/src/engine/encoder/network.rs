@@ -67,10 +67,20 @@ impl Network {
         })
     }
 
+    /// The word embeddings, [tokens, hidden].
+    pub(super) fn words(&self, ids: &Tensor) -> Result<Tensor, TchError> {
+        Tensor::f_embedding(&self.words, ids, -1, false, false)
+    }
+
     /// The last hidden state, [tokens, hidden], of tokens that lie in `groups`.
     pub(super) fn forward(&self, tokens: &Tokens, groups: &[Group]) -> Result<Tensor, TchError> {
+        self.forward_words(&self.words(&tokens.ids)?, tokens, groups)
+    }
+
+    /// The same from word embeddings; of `tokens`, the ids are not looked at.
+    pub(super) fn forward_words(&self, words: &Tensor, tokens: &Tokens, groups: &[Group]) -> Result<Tensor, TchError> {
         let look_up = |table: &Tensor, ids: &Tensor| Tensor::f_embedding(table, ids, -1, false, false);
-        let mut start = look_up(&self.words, &tokens.ids)?.f_add_(&look_up(&self.positions, &tokens.positions)?)?;
+        let mut start = look_up(&self.positions, &tokens.positions)?.f_add(words)?;
         if let Some(types) = &self.types {
             start = start.f_add_(&look_up(types, &tokens.types)?)?;
         }

@@ -42,12 +42,18 @@ fn filled(name: &str, shape: &[i64]) -> tch::Tensor {
     tch::Tensor::from_slice(&(0..count).map(value).collect::<Vec<_>>()).reshape(shape)
 }
 
+/// Writes the directory of an encoder whose tensors are `filled`, those of norms as they are and all others times `scale`.
+pub(crate) fn write_directory(folder: &Path, config: &Value, shapes: &BTreeMap<String, Vec<i64>>, scale: f64) {
+    let scaled = |name: &str| if name.to_lowercase().contains("norm") { 1.0 } else { scale };
+    let tensors: Vec<_> = shapes.iter().map(|(name, shape)| (name.as_str(), filled(name, shape) * scaled(name))).collect();
+    tch::Tensor::write_safetensors(&tensors, folder.join("model.safetensors")).unwrap();
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+}
+
 impl Case {
     fn directory(&self) -> TempDir {
         let folder = TempDir::new().unwrap();
-        let tensors: Vec<_> = self.tensors.iter().map(|(name, shape)| (name.as_str(), filled(name, shape))).collect();
-        tch::Tensor::write_safetensors(&tensors, folder.path().join("model.safetensors")).unwrap();
-        std::fs::write(folder.path().join("config.json"), self.config.to_string()).unwrap();
+        write_directory(folder.path(), &self.config, &self.tensors, 1.0);
         folder
     }
 

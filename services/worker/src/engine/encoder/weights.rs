@@ -30,8 +30,8 @@ impl Weights {
 
     /// The first of `names` that there is, of the given shape.
     pub(crate) fn first(&self, names: &[String], shape: &[i64]) -> Result<Tensor, NetworkError> {
-        let prefixed = names.iter().flat_map(|name| PREFIXES.iter().map(move |prefix| (name, format!("{prefix}{name}"))));
-        let found = prefixed.filter_map(|(name, full)| Some((name, self.tensors.get(&full)?))).next();
+        let mut prefixed = names.iter().flat_map(|name| PREFIXES.iter().map(move |prefix| (name, format!("{prefix}{name}"))));
+        let found = prefixed.find_map(|(name, full)| Some((name, self.tensors.get(&full)?)));
         let (name, tensor) = found.ok_or_else(|| NetworkError::Weights(format!("there is no tensor named {}", names.join(" or "))))?;
         if tensor.size() != shape {
             return Err(NetworkError::Weights(format!("{name} has the shape {:?}, not {shape:?}", tensor.size())));

@@ -5,7 +5,11 @@ use torchmesh_api::{
     text::v1::{Classification, ClassifyRequest, ClassifyResponse, LabelScore},
 };
 
-use super::{TextCall, forward::Read, wire};
+use super::{
+    TextCall,
+    forward::{Read, floats},
+    wire,
+};
 use crate::{
     manifest::{ScoreFunction, Task},
     text::{Source, scores},
@@ -41,6 +45,6 @@ fn classification(read: &Read, task: &Task, function: ScoreFunction, top: usize)
 
 /// The scores of a text; of one that was split, the mean of its windows' scores.
 fn mean_scores(read: &Read, function: ScoreFunction) -> Vec<f32> {
-    let windows: Vec<Vec<f32>> = read.answers.iter().map(|logits| scores::scores(logits, function)).collect();
+    let windows: Vec<Vec<f32>> = read.answers.iter().map(|logits| scores::scores(&floats(logits), function)).collect();
     scores::mean(windows.iter().map(|scores| (scores.as_slice(), 1.0)))
 }

@@ -5,9 +5,14 @@ use torchmesh_api::{
     text::v1::{EmbedRequest, EmbedResponse, Embedding, TokenIds},
 };
 
-use super::{TextCall, forward::Read, invalid, wire};
+use super::{
+    TextCall,
+    forward::{Read, floats},
+    invalid, wire,
+};
 use crate::{
     manifest::{Task, Truncation},
+    tensor::Tensor,
     text::{Source, Tokenised, Window, pooling, scores},
 };
 
@@ -52,14 +57,14 @@ fn given(tokens: Vec<TokenIds>, call: &TextCall<'_>, truncation: Truncation) -> 
             )));
         }
         ids.truncate(limit);
-        Ok(Tokenised { windows: vec![Window { ids, ..Window::default() }], truncated })
+        Ok(Tokenised { windows: vec![Window { ids, ..Window::default() }], truncated, overlap: 0 })
     };
     tokens.into_iter().enumerate().map(one).collect()
 }
 
 fn embedding(Read { tokenised, mut answers }: Read, normalize: bool) -> Embedding {
     let values = match answers.len() {
-        1 => answers.swap_remove(0),
+        1 => floats(&answers.swap_remove(0)),
         _ => mean(&tokenised, &answers, normalize),
     };
     let (tokens, windows) = (wire(tokenised.tokens()), wire(tokenised.windows.len()));
@@ -67,9 +72,10 @@ fn embedding(Read { tokenised, mut answers }: Read, normalize: bool) -> Embeddin
 }
 
 /// The mean of a split text's vectors, weighted by their tokens.
-fn mean(tokenised: &Tokenised, answers: &[Vec<f32>], normalize: bool) -> Vec<f32> {
+fn mean(tokenised: &Tokenised, answers: &[Tensor], normalize: bool) -> Vec<f32> {
+    let vectors: Vec<Vec<f32>> = answers.iter().map(floats).collect();
     let weights = tokenised.windows.iter().map(|window| window.ids.len() as f64);
-    let mut mean = scores::mean(answers.iter().map(Vec::as_slice).zip(weights));
+    let mut mean = scores::mean(vectors.iter().map(Vec::as_slice).zip(weights));
     if normalize {
         pooling::scale_to_one(&mut mean);
     }

@@ -17,8 +17,13 @@ use crate::{
 pub(super) struct Read {
     /// What it read.
     pub(super) tokenised: Tokenised,
-    /// For each window, what the model answered: the values of its only output.
-    pub(super) answers: Vec<Vec<f32>>,
+    /// For each window, what the model answered: its only output, of one row.
+    pub(super) answers: Vec<Tensor>,
+}
+
+/// The values of an answer.
+pub(super) fn floats(answer: &Tensor) -> Vec<f32> {
+    answer.to_f32s().unwrap_or_default()
 }
 
 impl TextCall<'_> {
@@ -66,9 +71,9 @@ impl TextCall<'_> {
     pub(super) async fn run(&self, tokenised: Vec<Tokenised>) -> Result<Vec<Read>, ApiError> {
         let windows = tokenised.iter().flat_map(|text| &text.windows);
         let mut answers = self.submit(windows.map(|window| self.part(window)).collect()).await?.into_iter();
-        let values = |answered: Answered| answered.outputs.first().and_then(Tensor::to_f32s).unwrap_or_default();
+        let output = |mut answered: Answered| answered.outputs.swap_remove(0);
         let mut read = |tokenised: Tokenised| {
-            let answers = answers.by_ref().take(tokenised.windows.len()).map(values).collect();
+            let answers = answers.by_ref().take(tokenised.windows.len()).map(output).collect();
             Read { tokenised, answers }
         };
         Ok(tokenised.into_iter().map(&mut read).collect())
@@ -94,7 +99,7 @@ impl TextCall<'_> {
             };
             Tensor { datatype: Datatype::Int64, shape: shape.clone(), data }
         });
-        Part { rows: 1, length, shape: Box::default(), inputs: inputs.collect() }
+        Part { rows: 1, length, shape: Box::default(), inputs: inputs.collect(), attribution: None }
     }
 }
 

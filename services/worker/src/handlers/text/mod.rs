@@ -1,8 +1,12 @@
 //! `torchmesh.text.v1.TextService`.
 
 mod classify;
+mod classify_tokens;
 mod embed;
+mod explain;
+mod fill;
 mod forward;
+mod rerank;
 
 use std::sync::Arc;
 
@@ -63,10 +67,10 @@ macro_rules! methods {
 methods! {
     embed(EmbedRequest) -> EmbedResponse by embed::run;
     classify(ClassifyRequest) -> ClassifyResponse by classify::run;
-    classify_tokens(ClassifyTokensRequest) -> ClassifyTokensResponse by later;
-    fill(FillRequest) -> FillResponse by later;
-    rerank(RerankRequest) -> RerankResponse by later;
-    explain(ExplainRequest) -> ExplainResponse by later;
+    classify_tokens(ClassifyTokensRequest) -> ClassifyTokensResponse by classify_tokens::run;
+    fill(FillRequest) -> FillResponse by fill::run;
+    rerank(RerankRequest) -> RerankResponse by rerank::run;
+    explain(ExplainRequest) -> ExplainResponse by explain::run;
 }
 
 /// The longest id of a caller, in bytes.
@@ -119,9 +123,4 @@ fn invalid(message: impl Into<String>) -> ApiError {
 /// A count on the wire.
 fn wire(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-#[expect(clippy::unused_async, reason = "a method of the service")]
-async fn later<Q, A>(call: TextCall<'_>, _: Q) -> Result<A, ApiError> {
-    Err(call.unfit("do this"))
 }

@@ -18,7 +18,15 @@ fn serving(manifest: &str) -> Serving {
     let manifest = Arc::new(Manifest::parse(manifest, &crate::manifest::Published::default()).unwrap());
     let metrics = WorkerMetrics::register(&mut Registry::default()).model("m", "1");
     let queue = testing::queue(&manifest, &metrics);
-    Serving { outputs: manifest.outputs.clone(), manifest, platform: "fake", queue, stats: Arc::default(), intake: Intake::Tensors }
+    Serving {
+        outputs: manifest.outputs.clone(),
+        manifest,
+        platform: "fake",
+        differentiates: false,
+        queue,
+        stats: Arc::default(),
+        intake: Intake::Tensors,
+    }
 }
 
 fn input(shape: &[i64]) -> InferInputTensor {
