@@ -11,6 +11,7 @@ pub mod load;
 pub mod memory;
 pub mod metrics;
 pub mod models;
+pub mod origin;
 pub mod places;
 pub mod raw;
 pub mod sandbox;

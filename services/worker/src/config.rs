@@ -28,6 +28,10 @@ pub struct WorkerConfig {
     pub models_poll: Duration,
     /// `models_linger`: how long a version that is gone from the repository still answers those who name it. Default 5s, at most 10m.
     pub models_linger: Duration,
+    /// `models_cache`: where versions with a `[[source]]` are fetched to, a folder for each model. Default: `.cache` in `models_dir`; made when it is needed.
+    pub models_cache: PathBuf,
+    /// `fetch_files`: files of one model that are fetched at once. Default 4, 1 to 64.
+    pub fetch_files: usize,
     /// `instance`: the name of this process among the workers. Default: the address that calls arrive at.
     pub instance: Option<InstanceId>,
     /// `tokenizer_threads`: threads that tokenise, for all models together. Default 1, 1 to 64.
@@ -56,11 +60,17 @@ impl WorkerConfig {
         s.check(sensible, "models_poll", "must be from 50ms to 1h, or 0s for never");
         let models_linger: Duration = s.or("models_linger", Duration::from_secs(5));
         s.check(models_linger <= Duration::from_secs(600), "models_linger", "must be at most 10m");
+        let fetch_files = s.or("fetch_files", 4);
+        s.check((1..=64).contains(&fetch_files), "fetch_files", "must be from 1 to 64");
+        let models_dir = s.or("models_dir", PathBuf::from(".torchmesh/models"));
+        let models_cache = s.or("models_cache", models_dir.join(".cache"));
         Self {
             server,
             drain: DrainSettings::read(s),
             telemetry: TelemetrySettings::read(s),
-            models_dir: s.or("models_dir", PathBuf::from(".torchmesh/models")),
+            models_dir,
+            models_cache,
+            fetch_files,
             models_poll,
             models_linger,
             instance,

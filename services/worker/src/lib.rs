@@ -21,6 +21,8 @@ pub mod tensor;
 pub mod text;
 pub mod train;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
@@ -73,8 +75,8 @@ fn open(config: &WorkerConfig, context: &Context, load: EngineLoader) -> Result<
         }
     };
     let settled = Arc::new(settled);
-    let load = LoadContext { load, settled: settled.clone() };
-    let loaded = Registry::open(dir, config.models_linger, metrics, load)
+    let load = LoadContext { load, fetch: models::fetcher(config.fetch_files), settled: settled.clone() };
+    let loaded = Registry::open(dir, &config.models_cache, config.models_linger, metrics, load)
         .map_err(|error| format!("the model repository {} cannot be read: {error}; make it, or set models_dir", dir.display()))?;
     if loaded.index().is_empty() {
         tracing::warn!(models_dir = %dir.display(), "the model repository is empty; the worker is ready once there is a model");

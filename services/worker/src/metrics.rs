@@ -40,6 +40,8 @@ pub struct WorkerMetrics {
     batch_rows: Histograms,
     tokens: Family<ModelLabels, Counter>,
     padded_tokens: Family<ModelLabels, Counter>,
+    fetched_bytes: Family<ModelLabels, Counter>,
+    failed_fetches: Family<ModelLabels, Counter>,
 }
 
 /// From 10 µs to 40 s.
@@ -65,6 +67,8 @@ impl WorkerMetrics {
             batch_rows: Family::new_with_constructor(rows),
             tokens: Family::default(),
             padded_tokens: Family::default(),
+            fetched_bytes: Family::default(),
+            failed_fetches: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("torchmesh_worker");
         registry.register("requests", "Inference calls, by the code they ended with", made.requests.clone());
@@ -76,6 +80,8 @@ impl WorkerMetrics {
         registry.register("batch_rows", "Rows of one forward pass", made.batch_rows.clone());
         registry.register("tokens", "Sequence elements that requests brought", made.tokens.clone());
         registry.register("padded_tokens", "Sequence elements that forwards ran, padding included", made.padded_tokens.clone());
+        registry.register("fetched_bytes", "Bytes of model files that came from their sources", made.fetched_bytes.clone());
+        registry.register("failed_fetches", "Fetches of a model version that have failed", made.failed_fetches.clone());
         made
     }
 
@@ -94,6 +100,8 @@ impl WorkerMetrics {
             batch_rows: self.batch_rows.get_or_create_owned(&labels),
             tokens: self.tokens.get_or_create_owned(&labels),
             padded_tokens: self.padded_tokens.get_or_create_owned(&labels),
+            fetched_bytes: self.fetched_bytes.get_or_create_owned(&labels),
+            failed_fetches: self.failed_fetches.get_or_create_owned(&labels),
             labels,
         }
     }
@@ -121,6 +129,10 @@ pub struct ModelMetrics {
     pub tokens: Counter,
     /// Sequence elements that forwards ran.
     pub padded_tokens: Counter,
+    /// Bytes of its files that came from their source.
+    pub fetched_bytes: Counter,
+    /// Fetches that have failed.
+    pub failed_fetches: Counter,
 }
 
 impl ModelMetrics {

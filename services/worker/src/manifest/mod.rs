@@ -13,6 +13,7 @@
 mod published;
 mod read;
 mod read_task;
+mod sources;
 mod task;
 mod tensors;
 mod versions;
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub use published::Published;
+pub use sources::Sources;
 pub use task::{ClassifySettings, EmbedSettings, HeadSettings, PoolSettings, RerankSettings, Task, TextSettings, TokenClassifySettings};
 pub use torchmesh_runtime::config::Problems;
 pub use versions::Versions;
@@ -129,6 +131,11 @@ impl Manifest {
         let open = output.shape.get(1) == Some(&-1);
         // The second dimension of a text's scores or vector is the model's, though the manifest leaves it open.
         open && (self.task.text().is_none() || output.shape.len() > 2)
+    }
+
+    /// What is wrong with a manifest for a version whose files are not there yet, as far as that can be known.
+    pub(crate) fn problems_now(text: &str) -> Option<Problems> {
+        sources::problems_now(text)
     }
 
     /// Whether requests of different sequence lengths may share a batch.

@@ -7,7 +7,7 @@ use torchmesh_runtime::config::{ByteSize, Problem, Problems, Section};
 use super::{
     Batching, Manifest, Published, QueueLimits, Versions, Warmup,
     published::WEIGHTS,
-    read_task, tensors,
+    read_task, sources, tensors,
     words::{EngineChoice, TaskWord},
 };
 use crate::engine::{Device, Dtype};
@@ -26,6 +26,8 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
         None => s.required("task").unwrap_or(TaskWord::Embed),
     };
     let versions = s.or("versions", Versions::All);
+    // Where versions come from is read before they are there (`Sources`); here for the mistakes in it.
+    sources::read(s);
     let native = match s.or("engine", EngineChoice::Auto) {
         EngineChoice::Auto => published.weights,
         EngineChoice::TorchScript => false,

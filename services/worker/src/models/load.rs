@@ -9,7 +9,10 @@ use std::{
 
 use torchmesh_api::error::{ApiError, ErrorKind};
 
-use super::model::{Intake, Model, Serving, TextModel};
+use super::{
+    fetch::Fetcher,
+    model::{Intake, Model, Serving, TextModel},
+};
 use crate::{
     admission::{Queue, QueueSettings},
     engine::{self, EngineSpec},
@@ -23,6 +26,8 @@ use crate::{
 pub struct LoadContext {
     /// How an engine is loaded.
     pub load: EngineLoader,
+    /// How a version's files are fetched.
+    pub fetch: Fetcher,
     /// Called when a model version has become ready or unavailable or is gone, and should a ready one break.
     pub settled: Arc<dyn Fn() + Send + Sync>,
 }

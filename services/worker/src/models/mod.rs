@@ -1,5 +1,6 @@
 //! The models of this worker: found in the repository, loaded, kept up with it, and looked up by name and version.
 
+mod fetch;
 mod keeper;
 mod load;
 mod model;
@@ -9,6 +10,7 @@ mod repository;
 mod table;
 mod watch;
 
+pub use fetch::{Fetcher, fetcher};
 pub use load::LoadContext;
 pub use model::{Intake, Model, Serving, State, TextModel};
 pub use registry::Registry;

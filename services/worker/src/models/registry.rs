@@ -1,13 +1,15 @@
 //! The models by name and version, kept up with the repository.
 
 use std::{
+    collections::BTreeMap,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -24,15 +26,15 @@ use super::{
     load,
     model::{Model, State},
     plan::Step,
-    repository::{Found, FoundVersion, scan},
+    repository::{Content, Found, FoundVersion, Repository, Wanted, scan},
     table::{IndexEntry, Table, shown},
 };
-use crate::metrics::WorkerMetrics;
+use crate::{manifest::Manifest, metrics::WorkerMetrics};
 
 /// Every model of the repository, whatever its state.
 #[derive(Debug)]
 pub struct Registry {
-    models_dir: PathBuf,
+    repository: Repository,
     linger: Duration,
     metrics: WorkerMetrics,
     context: LoadContext,
@@ -48,10 +50,11 @@ impl Registry {
     /// Begins to load everything in the repository, and returns at once. A model that cannot be loaded does not stop the others.
     ///
     /// A version that is gone from the repository is answered for `linger` more to those who name it, as a router does that has not yet asked again.
-    pub fn open(models_dir: &Path, linger: Duration, metrics: WorkerMetrics, context: LoadContext) -> io::Result<Arc<Self>> {
-        let found = scan(models_dir)?;
+    pub fn open(models_dir: &Path, cache: &Path, linger: Duration, metrics: WorkerMetrics, context: LoadContext) -> io::Result<Arc<Self>> {
+        let repository = Repository { folder: models_dir.to_owned(), cache: cache.to_owned() };
+        let found = scan(&repository)?;
         let registry = Arc::new(Self {
-            models_dir: models_dir.to_owned(),
+            repository,
             linger,
             metrics,
             context,
@@ -68,7 +71,7 @@ impl Registry {
 
     /// Looks at the repository once more, and begins what has to be done about it. An unreadable repository changes nothing.
     pub fn look(self: &Arc<Self>) {
-        match scan(&self.models_dir) {
+        match scan(&self.repository) {
             Ok(found) => self.act(&found),
             Err(error) => tracing::warn!(%error, "the model repository cannot be read; what is loaded stays"),
         }
@@ -76,11 +79,12 @@ impl Registry {
 
     fn act(self: &Arc<Self>, found: &[Found]) {
         let mut keeper = self.keeper.lock();
-        let empty = found.iter().filter(|model| model.versions.is_empty()).map(|model| model.name.clone()).collect();
-        self.table.rcu(|table| table.with_empty(Vec::clone(&empty)));
+        let empty: BTreeMap<_, _> = found.iter().filter_map(|model| Some((model.name.clone(), model.trouble()?))).collect();
+        self.table.rcu(|table| table.with_empty(empty.clone()));
         self.let_go();
         let steps = keeper.look(found);
-        for step in steps {
+        let again = keeper.due(Instant::now()).into_iter().map(Step::Load);
+        for step in steps.into_iter().chain(again) {
             match step {
                 Step::Forget(key) => {
                     tracing::info!(model = %key.0, version = %key.1, "a model version is gone from the repository");
@@ -117,27 +121,79 @@ impl Registry {
         let model = Arc::new(Model::new(name.clone(), found.version, series));
         let key = model.key();
         keeper.began(found.stamp, &model);
+        if !matches!(found.content, Ok(Content::Elsewhere(_))) {
+            keeper.fetched(&key);
+        }
         let serves = self.table.load().get(&key).is_some_and(|model| model.is_offered());
         if !serves {
             self.put(&model);
         }
-        let started = found.manifest.clone().and_then(|manifest| {
-            let registry = Arc::downgrade(self);
-            let done = move |model: &Arc<Model>| {
-                if let Some(registry) = registry.upgrade() {
-                    registry.settle(&registry.keeper.lock(), model);
-                    registry.settled();
-                }
-            };
-            let context = self.context.clone();
-            load::start(Arc::clone(&model), manifest, &found.folder, context, done)
-                .map_err(|error| format!("no thread to load it: {error}"))
-        });
+        self.go_on(keeper, &model, found);
+        model
+    }
+
+    /// Loads a version whose files are there; fetches them first where they are not.
+    fn go_on(self: &Arc<Self>, keeper: &Keeper, model: &Arc<Model>, found: &FoundVersion) {
+        let started = match found.content.clone() {
+            Ok(Content::Here(manifest)) => self.start_load(model, manifest, &found.folder),
+            Ok(Content::Elsewhere(wanted)) => self.start_fetch(model, wanted),
+            Err(reason) => Err(reason),
+        };
         if let Err(reason) = started {
             model.set_failed(reason);
-            self.settle(keeper, &model);
+            self.settle(keeper, model);
         }
-        model
+    }
+
+    fn start_load(self: &Arc<Self>, model: &Arc<Model>, manifest: Arc<Manifest>, folder: &Path) -> Result<(), String> {
+        let registry = Arc::downgrade(self);
+        let done = move |model: &Arc<Model>| {
+            if let Some(registry) = registry.upgrade() {
+                registry.settle(&registry.keeper.lock(), model);
+                registry.settled();
+            }
+        };
+        let context = self.context.clone();
+        load::start(Arc::clone(model), manifest, folder, context, done).map_err(|error| format!("no thread to load it: {error}"))
+    }
+
+    fn start_fetch(self: &Arc<Self>, model: &Arc<Model>, wanted: Wanted) -> Result<(), String> {
+        let (registry, model, fetch) = (Arc::downgrade(self), Arc::clone(model), Arc::clone(&self.context.fetch));
+        let name = format!("fetch-{}", model.name);
+        let fetching = thread::Builder::new().name(name).spawn(move || {
+            let outcome = fetch(&wanted.source, &wanted.shelf, &model);
+            if let Some(registry) = registry.upgrade() {
+                registry.fetched(&model, outcome);
+                registry.settled();
+            }
+        });
+        fetching.map(drop).map_err(|error| format!("no thread to fetch it: {error}"))
+    }
+
+    /// A fetch has ended: the version is loaded from what is there now, or the fetch is tried again later.
+    fn fetched(self: &Arc<Self>, model: &Arc<Model>, outcome: Result<(), String>) {
+        let found = outcome.and_then(|()| scan(&self.repository).map_err(|error| format!("the model repository cannot be read: {error}")));
+        let mut keeper = self.keeper.lock();
+        if !keeper.is_newest(model) {
+            return;
+        }
+        let found = found.and_then(|found| {
+            let versions = found.into_iter().find(|found| found.name == model.name).map(|found| found.versions).unwrap_or_default();
+            let version = versions.into_iter().find(|found| found.version == model.version);
+            version.ok_or_else(|| "it left the repository while it was fetched".to_owned())
+        });
+        match found {
+            Ok(found) => {
+                keeper.fetched(&model.key());
+                keeper.began(found.stamp, model);
+                self.go_on(&keeper, model, &found);
+            }
+            Err(reason) => {
+                keeper.retry_later(model.key(), Instant::now());
+                model.set_failed(reason);
+                self.settle(&keeper, model);
+            }
+        }
     }
 
     /// A version has become ready or failed: the table learns of it, unless something newer has begun meanwhile.
@@ -187,7 +243,7 @@ impl Registry {
     }
 
     fn load_now(self: &Arc<Self>, name: &str) -> Result<Vec<Arc<Model>>, ApiError> {
-        let found = scan(&self.models_dir).map_err(|error| {
+        let found = scan(&self.repository).map_err(|error| {
             tracing::warn!(%error, "the model repository cannot be read");
             ApiError::new(ErrorKind::Internal, "the model repository cannot be read")
         })?;

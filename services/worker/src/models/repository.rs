@@ -1,23 +1,35 @@
-//! The model repository on disk: `<models_dir>/<name>/model.toml` and `<models_dir>/<name>/<version>/`.
+//! The model repository on disk: `<models_dir>/<name>/model.toml` and `<models_dir>/<name>/<version>/`, and what of it is fetched.
 
 use std::{
     collections::{BTreeSet, hash_map::DefaultHasher},
-    fs,
+    fs::{self, File},
     hash::{Hash, Hasher},
-    io,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
 
 use torchmesh_api::ids::{ModelName, ModelVersion};
+use torchmesh_fetch::{Shelf, Source, lock};
 
-use crate::manifest::{FILE_NAME, Manifest, Published};
+use crate::manifest::{FILE_NAME, Manifest, Problems, Published, Sources};
 
 /// The version of a model whose folder is the published directory itself.
 const ONLY_VERSION: &str = "1";
+/// The longest manifest, in bytes: far more than one needs.
+const MAX_MANIFEST: u64 = 1 << 20;
 /// How deep a version's folder is looked into for changes.
 const DEPTH: usize = 3;
+
+/// Where models are.
+#[derive(Clone, Debug)]
+pub(super) struct Repository {
+    /// `models_dir`.
+    pub(super) folder: PathBuf,
+    /// `models_cache`: what is fetched, a folder for each model.
+    pub(super) cache: PathBuf,
+}
 
 /// A model's folder.
 #[derive(Debug)]
@@ -26,6 +38,17 @@ pub(super) struct Found {
     pub(super) name: ModelName,
     /// The versions that are served, in rising order.
     pub(super) versions: Vec<FoundVersion>,
+    /// Why its folder cannot be looked into, if so; nothing is known of its versions then.
+    pub(super) unreadable: Option<String>,
+}
+
+impl Found {
+    /// What there is to say of a model without a version.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let name = &self.name;
+        let none = || format!("{name} has no version folder; make one that is named by a whole number, such as {name}/1");
+        self.versions.is_empty().then(|| self.unreadable.clone().unwrap_or_else(none))
+    }
 }
 
 /// A version's folder.
@@ -35,10 +58,28 @@ pub(super) struct FoundVersion {
     pub(super) version: ModelVersion,
     /// Where it is.
     pub(super) folder: PathBuf,
-    /// The manifest, or the reason (every mistake) why there is none.
-    pub(super) manifest: Result<Arc<Manifest>, String>,
+    /// What it is, or the reason (every mistake) why it cannot be served.
+    pub(super) content: Result<Content, String>,
     /// Changes with every file of the version and of the model.
     pub(super) stamp: Stamp,
+}
+
+/// What a version is.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// Files that are there, and the manifest they are served by.
+    Here(Arc<Manifest>),
+    /// Files that are not there as their source has them.
+    Elsewhere(Wanted),
+}
+
+/// What has to be fetched before it is served, and to where.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// From where.
+    pub(super) source: Source,
+    /// To where.
+    pub(super) shelf: Shelf,
 }
 
 /// What a version's files looked like: their names, lengths and times of change.
@@ -46,11 +87,11 @@ pub(super) struct FoundVersion {
 pub(super) struct Stamp(pub(super) u64);
 
 /// Looks through the repository. Folders that begin with a dot are passed over; one whose name no model can have is logged.
-pub(super) fn scan(models_dir: &Path) -> io::Result<Vec<Found>> {
+pub(super) fn scan(repository: &Repository) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
-    for name in folders(models_dir)? {
+    for name in folders(&repository.folder)? {
         match ModelName::parse(&name) {
-            Ok(parsed) => found.push(look_into(parsed, &models_dir.join(&name))?),
+            Ok(parsed) => found.extend(look_into(parsed, repository)),
             Err(_) if name.starts_with('.') => {}
             Err(error) => tracing::warn!(folder = name, %error, "a folder of the model repository is passed over"),
         }
@@ -59,42 +100,101 @@ pub(super) fn scan(models_dir: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-fn look_into(name: ModelName, folder: &Path) -> io::Result<Found> {
-    let version = |text: &String| Some((ModelVersion::parse(text)?, folder.join(text)));
-    let mut places: Vec<_> = folders(folder)?.iter().filter_map(version).collect();
-    if places.is_empty() && Published::read(folder).says_all() {
-        places.extend(ModelVersion::parse(ONLY_VERSION).map(|version| (version, folder.to_owned())));
+/// A model's folder; `None` if it is gone by now.
+fn look_into(name: ModelName, repository: &Repository) -> Option<Found> {
+    let folder = repository.folder.join(name.as_str());
+    let names = match folders(&folder) {
+        Ok(names) => names,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            let unreadable = Some(format!("the folder {name} cannot be looked into: {error}"));
+            return Some(Found { name, versions: Vec::new(), unreadable });
+        }
+    };
+    let text = read_manifest(&name, &folder);
+    let declared = match &text {
+        Ok(Some(text)) => Sources::parse(text).map_err(|problems| wrong(&name, &problems)),
+        Ok(None) | Err(_) => Ok(Sources::default()),
+    };
+    let model = LookedInto { shelf: Shelf::new(&folder, repository.cache.join(name.as_str())), name, folder, text, declared };
+    let versions = model.versions(&names);
+    Some(Found { name: model.name, versions, unreadable: None })
+}
+
+/// A model's folder and what its manifest says.
+struct LookedInto {
+    name: ModelName,
+    folder: PathBuf,
+    text: Result<Option<String>, String>,
+    declared: Result<Sources, String>,
+    shelf: Shelf,
+}
+
+impl LookedInto {
+    /// The versions that `versions` of the manifest lets through, in rising order.
+    fn versions(&self, folders: &[String]) -> Vec<FoundVersion> {
+        let sources = self.declared.clone().unwrap_or_default();
+        let local: BTreeSet<_> = folders.iter().filter_map(|name| ModelVersion::parse(name)).collect();
+        let mut all: BTreeSet<_> = local.iter().copied().chain(sources.all.iter().map(|source| source.version)).collect();
+        let published = all.is_empty() && Published::read(&self.folder).says_all();
+        if published {
+            all.extend(ModelVersion::parse(ONLY_VERSION));
+        }
+        let of_model = stamp_of_files(&self.folder, 1);
+        let found = |version: ModelVersion| {
+            let source = sources.all.iter().find(|source| source.version == version);
+            let own = self.folder.join(version.to_string());
+            let folder = if published { self.folder.clone() } else { source.map_or(own, |source| self.shelf.version(source)) };
+            let content = match source {
+                Some(_) if local.contains(&version) => Err(two_places(&self.name, version)),
+                _ => self.content(source, &folder),
+            };
+            let mut hasher = DefaultHasher::new();
+            (of_model, stamp_of_files(&folder, DEPTH)).hash(&mut hasher);
+            FoundVersion { version, folder, content, stamp: Stamp(hasher.finish()) }
+        };
+        all.iter().filter(|version| sources.versions.has(**version, &all)).map(|version| found(*version)).collect()
     }
-    places.sort();
-    let text = match fs::read_to_string(folder.join(FILE_NAME)) {
+
+    fn content(&self, source: Option<&Source>, folder: &Path) -> Result<Content, String> {
+        let Self { name, text, declared, shelf, .. } = self;
+        let text = text.as_ref().map_err(Clone::clone)?.as_deref();
+        declared.as_ref().map_err(Clone::clone)?;
+        if let Some(source) = source.filter(|source| !shelf.has(source)) {
+            return match text.and_then(Manifest::problems_now) {
+                Some(problems) => Err(wrong(name, &problems)),
+                None => Ok(Content::Elsewhere(Wanted { source: source.clone(), shelf: shelf.clone() })),
+            };
+        }
+        let published = Published::read(folder);
+        let Some(text) = text.or_else(|| published.says_all().then_some("")) else {
+            return Err(format!("{name}/{FILE_NAME} is missing: it says what the model is"));
+        };
+        Manifest::parse(text, &published).map(|manifest| Content::Here(Arc::new(manifest))).map_err(|problems| wrong(name, &problems))
+    }
+}
+
+/// The text of a model's manifest, if it has one.
+fn read_manifest(name: &ModelName, folder: &Path) -> Result<Option<String>, String> {
+    let read = || {
+        let mut text = String::new();
+        File::open(folder.join(FILE_NAME))?.take(MAX_MANIFEST + 1).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    match read() {
+        Ok(text) if text.len() as u64 > MAX_MANIFEST => Err(format!("{name}/{FILE_NAME} is longer than 1 MiB, which is no manifest")),
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{name}/{FILE_NAME} cannot be read: {error}")),
-    };
-    let of_model = stamp_of_files(folder, 1);
-    let versions = places.into_iter().map(|(version, folder)| {
-        let manifest = text.as_ref().map_err(Clone::clone).and_then(|text| manifest(&name, text.as_deref(), &folder));
-        let mut hasher = DefaultHasher::new();
-        (of_model, stamp_of_files(&folder, DEPTH)).hash(&mut hasher);
-        FoundVersion { version, folder, manifest, stamp: Stamp(hasher.finish()) }
-    });
-    let versions = served(versions.collect());
-    Ok(Found { name, versions })
+    }
 }
 
-fn manifest(name: &ModelName, text: Option<&str>, folder: &Path) -> Result<Arc<Manifest>, String> {
-    let published = Published::read(folder);
-    let Some(text) = text.or_else(|| published.says_all().then_some("")) else {
-        return Err(format!("{name}/{FILE_NAME} is missing: it says what the model is"));
-    };
-    Manifest::parse(text, &published).map(Arc::new).map_err(|problems| format!("{name}/{FILE_NAME} is wrong\n{problems}"))
+fn wrong(name: &ModelName, problems: &Problems) -> String {
+    format!("{name}/{FILE_NAME} is wrong\n{problems}")
 }
 
-/// The versions that the manifest's `versions` lets through; all of them while it is wrong, so that each can say why.
-fn served(found: Vec<FoundVersion>) -> Vec<FoundVersion> {
-    let all: BTreeSet<_> = found.iter().map(|found| found.version).collect();
-    let is_served = |found: &FoundVersion| found.manifest.as_ref().map_or(true, |manifest| manifest.versions.has(found.version, &all));
-    found.into_iter().filter(is_served).collect()
+fn two_places(name: &ModelName, version: ModelVersion) -> String {
+    format!("{name}/{FILE_NAME} has a [[source]] for version {version}, and there is a folder {name}/{version} too; remove one of them")
 }
 
 /// The names of the folders in a folder; links to folders count.
@@ -124,6 +224,8 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<(PathBuf, u64, Option<Sy
     for path in entries.map(|entry| entry.path()) {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() && depth > 1 => collect(&path, depth - 1, files),
+            // What a fetch writes down says nothing about what is served.
+            Ok(_) if path.file_name().is_some_and(|name| name == lock::FILE_NAME) => {}
             Ok(metadata) if metadata.is_file() => files.push((path, metadata.len(), metadata.modified().ok())),
             _ => {}
         }
@@ -133,6 +235,10 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<(PathBuf, u64, Option<Sy
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn scan(dir: &Path) -> io::Result<Vec<Found>> {
+        super::scan(&Repository { folder: dir.to_owned(), cache: dir.join(".cache") })
+    }
 
     fn numbers(found: &Found) -> Vec<u64> {
         found.versions.iter().map(|found| found.version.get()).collect()
@@ -151,8 +257,8 @@ mod tests {
         let names: Vec<_> = found.iter().map(|model| model.name.as_str()).collect();
         assert_eq!(names, ["a", "b"]);
         assert_eq!(numbers(&found[1]), [2, 10]);
-        assert!(found[1].versions[0].manifest.is_ok());
-        assert!(found[0].versions[0].manifest.as_ref().unwrap_err().contains("a/model.toml is missing"));
+        assert!(found[1].versions[0].content.is_ok());
+        assert!(found[0].versions[0].content.as_ref().unwrap_err().contains("a/model.toml is missing"));
         fs::write(dir.path().join("b").join(FILE_NAME), "task = 'embed'\nversions = 'latest'").unwrap();
         assert_eq!(numbers(&scan(dir.path()).unwrap()[1]), [10]);
     }
@@ -162,7 +268,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("m/1")).unwrap();
         fs::write(dir.path().join("m").join(FILE_NAME), "task = 'embed'\nmax_tokens = 1\npoling = 'mean'").unwrap();
-        let reason = scan(dir.path()).unwrap().remove(0).versions.remove(0).manifest.unwrap_err();
+        let reason = scan(dir.path()).unwrap().remove(0).versions.remove(0).content.unwrap_err();
         for part in ["m/model.toml", "max_tokens: must be from 8", "poling: is not a setting"] {
             assert!(reason.contains(part), "{part:?} is missing in {reason}");
         }
@@ -178,7 +284,7 @@ mod tests {
         let found = scan(dir.path()).unwrap().remove(0);
         assert_eq!(numbers(&found), [1]);
         assert_eq!(found.versions[0].folder, model);
-        assert!(found.versions[0].manifest.is_ok());
+        assert!(found.versions[0].content.is_ok());
     }
 
     #[test]
@@ -196,5 +302,41 @@ mod tests {
             assert_eq!([before[0] != after[0], before[1] != after[1]], changes, "{file}");
             before = after;
         }
+    }
+
+    #[test]
+    fn a_version_with_a_source_is_elsewhere_until_it_is_fetched_and_in_one_place_only() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("m/2")).unwrap();
+        let manifest = |text: &str| fs::write(dir.path().join("m").join(FILE_NAME), text).unwrap();
+        let contents = || scan(dir.path()).unwrap().remove(0).versions.into_iter().map(|found| found.content).collect::<Vec<_>>();
+        manifest("task = 'embed'\n[[source]]\nurl = 's3://a/b'");
+        assert!(matches!(contents().as_slice(), [Ok(Content::Elsewhere(_)), Ok(Content::Here(_))]));
+        manifest("task = 'embed'\n[[source]]\nurl = 's3://a/b'\nversion = 2");
+        assert!(contents()[0].as_ref().unwrap_err().contains("version 2, and there is a folder m/2 too"));
+        manifest("task = 'embed'\nversions = 'latest'\n[[source]]\nurl = 's3://a/b'");
+        assert!(matches!(contents().as_slice(), [Ok(Content::Here(_))]), "what is not served is not fetched");
+        manifest("task = 'embed'\nmax_tokens = 1\n[[source]]\nurl = 's3://a/b'");
+        assert!(contents()[0].as_ref().unwrap_err().contains("max_tokens"), "a mistake is told before the fetch");
+        manifest("task = 'embed'\n[[source]]\nurl = 'b'");
+        assert!(contents()[0].as_ref().unwrap_err().contains("source[0].url"));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_into_says_so_and_leaves_the_others_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("good/1")).unwrap();
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        fs::write(dir.path().join("good").join(FILE_NAME), "task = 'embed'").unwrap();
+        assert_eq!(scan(dir.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_manifest_of_ten_megabytes_is_refused_unread() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("m/1")).unwrap();
+        fs::write(dir.path().join("m").join(FILE_NAME), "#".repeat(10 << 20)).unwrap();
+        let reason = scan(dir.path()).unwrap().remove(0).versions.remove(0).content.unwrap_err();
+        assert!(reason.contains("m/model.toml is longer than 1 MiB"), "{reason}");
     }
 }

@@ -22,8 +22,8 @@ const SHOWN: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     models: HashMap<ModelName, BTreeMap<ModelVersion, Arc<Model>>>,
-    /// Folders without a version.
-    empty: Vec<ModelName>,
+    /// Folders without a version, and what there is to say of them.
+    empty: BTreeMap<ModelName, String>,
 }
 
 /// A line of the repository index.
@@ -60,7 +60,7 @@ impl Table {
     }
 
     /// The same with these folders known to be empty.
-    pub(super) fn with_empty(&self, empty: Vec<ModelName>) -> Self {
+    pub(super) fn with_empty(&self, empty: BTreeMap<ModelName, String>) -> Self {
         Self { empty, ..self.clone() }
     }
 
@@ -72,7 +72,7 @@ impl Table {
     pub(super) fn find(&self, name: &str, version: &str) -> Result<&Arc<Model>, ApiError> {
         let missing = |message: String| ApiError::new(ErrorKind::NotFound, message);
         let versions = self.models.get(name).ok_or_else(|| {
-            let is_empty = self.empty.iter().any(|empty| empty.as_str() == name);
+            let is_empty = self.empty.contains_key(name);
             missing(format!("model \"{}\" {}", shown(name), if is_empty { "has no version" } else { "does not exist here" }))
         })?;
         if !version.is_empty() {
@@ -108,11 +108,11 @@ impl Table {
             };
             IndexEntry { name: model.name.to_string(), version: model.version_text.clone(), state, reason }
         };
-        let broken = self.empty.iter().map(|name| IndexEntry {
+        let broken = self.empty.iter().map(|(name, reason)| IndexEntry {
             name: name.to_string(),
             version: String::new(),
             state: "UNAVAILABLE",
-            reason: format!("{name} has no version folder; make one that is named by a whole number, such as {name}/1"),
+            reason: reason.clone(),
         });
         let mut lines: Vec<_> = self.all().into_iter().filter(|model| model.left().is_none()).map(line).chain(broken).collect();
         lines.sort_by(|a, b| a.name.cmp(&b.name));

@@ -11,7 +11,7 @@ const BYTES_PER_TOKEN: usize = 16;
 pub(super) const MAX_WINDOWS: usize = 64;
 
 /// The part of text `name` that is worth tokenising, and whether that is less than all of it.
-pub(super) fn bound<'a>(text: &'a str, name: &str, max_tokens: usize, truncation: Truncation) -> Result<(&'a str, bool), ApiError> {
+pub(crate) fn bound<'a>(text: &'a str, name: &str, max_tokens: usize, truncation: Truncation) -> Result<(&'a str, bool), ApiError> {
     let windows = if truncation == Truncation::Split { MAX_WINDOWS } else { 1 };
     let limit = max_tokens.saturating_mul(BYTES_PER_TOKEN).saturating_mul(windows);
     if text.len() <= limit {
