@@ -1,9 +1,13 @@
 //! What can be typed, and the help that teaches it.
 
+mod repository;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use self::repository::{ImportArgs, PullArgs};
 
 const ABOUT: &str = "Starts and stops a local mesh, and asks it things.";
 
@@ -56,6 +60,10 @@ pub(crate) enum Command {
     Models(ClientArgs),
     /// Turn texts into vectors
     Embed(EmbedArgs),
+    /// Fetch a model from its source: a hub, an object store, a web server
+    Pull(PullArgs),
+    /// Take over models of Triton or TorchServe
+    Import(ImportArgs),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod error;
 mod home;
+pub mod import;
 mod key;
 mod launch;
 mod mesh;
@@ -59,6 +60,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Down(args) => on_one_thread(commands::down(&args, &home, screen)),
         Command::Status => on_one_thread(commands::status(&home, screen)),
         Command::Models(args) => on_one_thread(commands::models(&args, &home, screen)),
+        Command::Import(args) => commands::import(&args, &home, screen),
+        Command::Pull(args) => on_one_thread(commands::pull(&args, &home, screen)),
         Command::Embed(args) => on_one_thread(commands::embed(&args, &home, screen)),
     }
 }

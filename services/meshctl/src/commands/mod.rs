@@ -2,7 +2,9 @@
 
 mod down;
 mod embed;
+mod import;
 mod models;
+mod pull;
 mod status;
 mod summary;
 mod up;
@@ -10,7 +12,7 @@ mod up;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-pub(crate) use self::{down::down, embed::embed, models::models, status::status, up::up};
+pub(crate) use self::{down::down, embed::embed, import::import, models::models, pull::pull, status::status, up::up};
 use crate::cli::Cli;
 
 /// `meshctl completions`.

@@ -1,5 +1,6 @@
 //! What is shown: tables for people, JSON for scripts, and progress while something takes time.
 
+mod fetching;
 mod progress;
 mod table;
 
@@ -8,6 +9,7 @@ use std::io::{IsTerminal as _, Write as _};
 use serde::Serialize;
 
 pub(crate) use self::{
+    fetching::Fetching,
     progress::{JsonLines, Progress},
     table::{short, table},
 };
@@ -70,6 +72,12 @@ impl Screen {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(FAILED, format!("cannot write: {error}"))),
             _ => Ok(()),
         }
+    }
+
+    /// Says something that is wrong and does not stop the command, on standard error.
+    pub(crate) fn warn(&self, text: &str) {
+        // Nowhere is left to say it.
+        let _ = writeln!(std::io::stderr(), "{}", self.paint(Colour::Yellow, text));
     }
 
     /// Shows a failure: to a person on standard error, to a script on standard output as well, as one JSON value.
