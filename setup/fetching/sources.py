@@ -7,7 +7,7 @@ import shutil
 import zipfile
 from typing import Dict, List, Union
 
-from . import pip_index, wheel
+from . import npm_registry, pip_index, wheel
 from .catalogue import Item, Source, Wheel
 from .errors import BAD_DATA, UNAVAILABLE, FetchError, RangesRefused, Refused
 from .progress import Progress
@@ -35,6 +35,8 @@ def bring(item: Item, source: Source, store: Store, progress: Progress) -> str:
     try:
         if source.kind == "hub":
             hashes = _from_hub(item, source, store.downloads(item), tree, progress)
+        elif source.kind == "npm":
+            hashes = _from_npm(item, source, store.downloads(item), tree, progress)
         else:
             hashes = _from_pypi(source, store.downloads(item), tree, progress)
         _check_pins(item, hashes)
@@ -95,10 +97,20 @@ def _from_pypi(source: Source, folder: str, tree: str, progress: Progress) -> Di
     return hashes
 
 
+def _from_npm(item: Item, source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
+    """The package's archive as it is, under the name of the item's only file."""
+    (path,) = item.files
+    return _from_urls(item, {path: npm_registry.address(source.package, item.version)}, folder, tree, progress)
+
+
 def _from_hub(item: Item, source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
-    web = Web()
     base = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
     urls = {path: f"{base}/{source.repository}/resolve/{source.revision}/{path}" for path in item.files}
+    return _from_urls(item, urls, folder, tree, progress)
+
+
+def _from_urls(item: Item, urls: Dict[str, str], folder: str, tree: str, progress: Progress) -> Dict[str, str]:
+    web = Web()
     parts = {path: os.path.join(folder, path.replace("/", "--")) for path in item.files}
     sizes = {path: _size_or_none(web, url) for path, url in urls.items()}
     progress.expect(sum(max(0, (sizes[path] or 0) - wheel.size_of(parts[path])) for path in item.files))

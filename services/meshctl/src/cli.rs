@@ -2,10 +2,14 @@
 
 mod repository;
 
+mod texts;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use self::texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs};
 
 pub(crate) use self::repository::{ImportArgs, PullArgs};
 
@@ -64,6 +68,16 @@ pub(crate) enum Command {
     Pull(PullArgs),
     /// Take over models of Triton or TorchServe
     Import(ImportArgs),
+    /// Give texts labels
+    Classify(ClassifyArgs),
+    /// Find names, places and the like in texts
+    Entities(EntitiesArgs),
+    /// Order documents by how well they answer a query
+    Rerank(RerankArgs),
+    /// Find what may stand where a text has a mask
+    Fill(FillArgs),
+    /// Show which words of a text speak for its label
+    Explain(ExplainArgs),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {

@@ -63,6 +63,11 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Import(args) => commands::import(&args, &home, screen),
         Command::Pull(args) => on_one_thread(commands::pull(&args, &home, screen)),
         Command::Embed(args) => on_one_thread(commands::embed(&args, &home, screen)),
+        Command::Classify(args) => on_one_thread(commands::classify(&args, &home, screen)),
+        Command::Entities(args) => on_one_thread(commands::entities(&args, &home, screen)),
+        Command::Rerank(args) => on_one_thread(commands::rerank(&args, &home, screen)),
+        Command::Fill(args) => on_one_thread(commands::fill(&args, &home, screen)),
+        Command::Explain(args) => on_one_thread(commands::explain(&args, &home, screen)),
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) async fn embed(args: &EmbedArgs, home: &Home, screen: &Screen) -> Res
 }
 
 /// The texts of the arguments; `-` stands for the lines of standard input.
-fn texts(arguments: &[String]) -> Result<Vec<String>> {
+pub(super) fn texts(arguments: &[String]) -> Result<Vec<String>> {
     let mut texts = Vec::new();
     for argument in arguments {
         if argument == "-" {

@@ -7,12 +7,22 @@ mod models;
 mod pull;
 mod status;
 mod summary;
+mod texts;
 mod up;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-pub(crate) use self::{down::down, embed::embed, import::import, models::models, pull::pull, status::status, up::up};
+pub(crate) use self::{
+    down::down,
+    embed::embed,
+    import::import,
+    models::models,
+    pull::pull,
+    status::status,
+    texts::{classify, entities, explain, fill, rerank},
+    up::up,
+};
 use crate::cli::Cli;
 
 /// `meshctl completions`.
