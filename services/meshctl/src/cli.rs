@@ -1,7 +1,6 @@
 //! What can be typed, and the help that teaches it.
 
 mod repository;
-
 mod texts;
 
 use std::{path::PathBuf, time::Duration};
@@ -9,9 +8,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use self::texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs};
-
-pub(crate) use self::repository::{ImportArgs, PullArgs};
+pub(crate) use self::{
+    repository::{ImportArgs, PullArgs},
+    texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
+};
 
 const ABOUT: &str = "Starts and stops a local mesh, and asks it things.";
 
