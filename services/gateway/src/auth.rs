@@ -15,6 +15,7 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_TENANT},
 };
+use torchmesh_layers::call::CallContext;
 use torchmesh_runtime::process::{Context, StartError};
 use tower::Service;
 
@@ -127,7 +128,13 @@ where
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         match self.keyring.admit(parts.uri.path(), &mut parts.headers) {
-            Ok(()) => Admission::Admitted { inner: self.inner.call(Request::from_parts(parts, body)) },
+            Ok(()) => {
+                // For the calls that the gateway makes itself on behalf of this one.
+                if let Some(call) = parts.extensions.get_mut::<CallContext>() {
+                    call.tenant = parts.headers.get(X_TORCHMESH_TENANT).cloned();
+                }
+                Admission::Admitted { inner: self.inner.call(Request::from_parts(parts, body)) }
+            }
             Err(error) => Admission::Refused { error: Some(error) },
         }
     }

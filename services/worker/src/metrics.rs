@@ -1,5 +1,7 @@
 //! What `/metrics` shows of the worker. Labels are the model and its version, and the gRPC code where calls end.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -26,6 +28,13 @@ struct CallLabels {
     code: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RefusalLabels {
+    model: String,
+    version: String,
+    reason: &'static str,
+}
+
 type Histograms = Family<ModelLabels, Histogram, fn() -> Histogram>;
 
 /// Every family of the worker. Cheap to clone.
@@ -34,6 +43,8 @@ pub struct WorkerMetrics {
     requests: Family<CallLabels, Counter>,
     depth: Family<ModelLabels, Gauge>,
     dropped: Family<ModelLabels, Counter>,
+    refused: Family<RefusalLabels, Counter>,
+    wait_seconds: Family<ModelLabels, Seconds>,
     queue_seconds: Histograms,
     forward_seconds: Histograms,
     tokenise_seconds: Histograms,
@@ -61,6 +72,8 @@ impl WorkerMetrics {
             requests: Family::default(),
             depth: Family::default(),
             dropped: Family::default(),
+            refused: Family::default(),
+            wait_seconds: Family::default(),
             queue_seconds: Family::new_with_constructor(seconds),
             forward_seconds: Family::new_with_constructor(seconds),
             tokenise_seconds: Family::new_with_constructor(seconds),
@@ -74,6 +87,8 @@ impl WorkerMetrics {
         registry.register("requests", "Inference calls, by the code they ended with", made.requests.clone());
         registry.register("queue_depth_requests", "Requests waiting for an executor", made.depth.clone());
         registry.register("dropped_requests", "Requests that left the queue before they cost a forward", made.dropped.clone());
+        registry.register("refused_requests", "Requests that were not let into the queue, by the reason", made.refused.clone());
+        registry.register("predicted_wait_seconds", "How long a new request would wait for an executor", made.wait_seconds.clone());
         registry.register("queue_seconds", "From admission to the first batch of a request", made.queue_seconds.clone());
         registry.register("forward_seconds", "One forward pass", made.forward_seconds.clone());
         registry.register("tokenise_seconds", "Tokenising the texts of one request", made.tokenise_seconds.clone());
@@ -89,11 +104,17 @@ impl WorkerMetrics {
     pub fn model(&self, model: &str, version: &str) -> ModelMetrics {
         let labels = ModelLabels { model: model.to_owned(), version: version.to_owned() };
         let call = |code| CallLabels { model: model.to_owned(), version: version.to_owned(), code };
+        let refusal = |reason| RefusalLabels { model: model.to_owned(), version: version.to_owned(), reason };
         ModelMetrics {
             ok: self.requests.get_or_create_owned(&call(code_name(Code::Ok))),
             requests: self.requests.clone(),
-            depth: self.depth.get_or_create_owned(&labels),
-            dropped: self.dropped.get_or_create_owned(&labels),
+            queue: QueueMetrics {
+                depth: self.depth.get_or_create_owned(&labels),
+                wait_seconds: self.wait_seconds.get_or_create_owned(&labels),
+                dropped: self.dropped.get_or_create_owned(&labels),
+                refused_full: self.refused.get_or_create_owned(&refusal("full")),
+                refused_late: self.refused.get_or_create_owned(&refusal("late")),
+            },
             queue_seconds: self.queue_seconds.get_or_create_owned(&labels),
             forward_seconds: self.forward_seconds.get_or_create_owned(&labels),
             tokenise_seconds: self.tokenise_seconds.get_or_create_owned(&labels),
@@ -107,16 +128,32 @@ impl WorkerMetrics {
     }
 }
 
+/// A gauge of seconds.
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// The series of a queue.
+#[derive(Clone, Debug)]
+pub struct QueueMetrics {
+    /// Requests waiting.
+    pub depth: Gauge,
+    /// How long a new request would wait, as far as the measured forwards tell.
+    pub wait_seconds: Seconds,
+    /// Requests that left the queue before they cost a forward.
+    pub dropped: Counter,
+    /// Requests refused because the queue was full.
+    pub refused_full: Counter,
+    /// Requests refused because they would have missed their deadline.
+    pub refused_late: Counter,
+}
+
 /// The series of one model version, looked up once.
 #[derive(Clone, Debug)]
 pub struct ModelMetrics {
     labels: ModelLabels,
     requests: Family<CallLabels, Counter>,
     ok: Counter,
-    /// Requests waiting.
-    pub depth: Gauge,
-    /// Requests that left the queue before they cost a forward.
-    pub dropped: Counter,
+    /// Of its queue.
+    pub queue: QueueMetrics,
     /// From admission to the first batch.
     pub queue_seconds: Histogram,
     /// One forward pass.

@@ -75,7 +75,7 @@ where
         let span = span(request.headers());
         let deadline = deadline(request.headers());
         if deadline.is_some() || !span.is_none() {
-            request.extensions_mut().insert(CallInfo { deadline, span: span.clone() });
+            request.extensions_mut().insert(CallInfo::unknown(deadline, span.clone()));
         }
         // Told apart here rather than by the routes: a general router costs each call a microsecond.
         let inner = match request.uri().path().split('/').nth(1) {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::AddAssign,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -40,20 +41,35 @@ pub struct BatchTimes {
     pub output: Duration,
 }
 
+impl BatchTimes {
+    /// All of it.
+    pub fn total(self) -> Duration {
+        self.input + self.forward + self.output
+    }
+}
+
+impl AddAssign for BatchTimes {
+    fn add_assign(&mut self, other: Self) {
+        self.input += other.input;
+        self.forward += other.forward;
+        self.output += other.output;
+    }
+}
+
 /// One batch that ran, as the counters see it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ran {
     /// Rows.
     pub rows: usize,
-    /// Requests (or parts of one).
-    pub requests: usize,
-    /// Requests that this batch completed.
+    /// Requests that this batch completed. What follows is of those, together.
     pub completed: usize,
-    /// From admission to answer, of the completed requests together.
+    /// From admission to answer.
     pub total: Duration,
-    /// From admission to this batch, of all requests together.
+    /// From admission to the first batch.
     pub queued: Duration,
-    /// Where the batch's own time went.
+    /// Of all batches that their rows ran in.
+    pub spent: BatchTimes,
+    /// Where the time of this batch went.
     pub times: BatchTimes,
 }
 
@@ -79,13 +95,12 @@ impl Stats {
     /// Counts a batch that ran.
     pub fn ran(&self, ran: &Ran) {
         let BatchTimes { input, forward, output } = ran.times;
-        let each = |time: Duration| time.saturating_mul(u32::try_from(ran.requests).unwrap_or(u32::MAX));
         let mut counts = self.0.lock();
         counts.success.add(ran.completed, ran.total);
-        counts.queue.add(ran.requests, ran.queued);
-        counts.input.add(ran.requests, each(input));
-        counts.forward.add(ran.requests, each(forward));
-        counts.output.add(ran.requests, each(output));
+        counts.queue.add(ran.completed, ran.queued);
+        counts.input.add(ran.completed, ran.spent.input);
+        counts.forward.add(ran.completed, ran.spent.forward);
+        counts.output.add(ran.completed, ran.spent.output);
         counts.rows += ran.rows as u64;
         counts.batches += 1;
         counts.last_inference_ms = unix_ms();

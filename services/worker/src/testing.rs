@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 use prometheus_client::registry::Registry;
 
 use crate::{
-    admission::{Part, Queue, QueueSettings, Submission},
+    admission::{Caller, Part, Queue, QueueSettings, Submission},
     engine::{Engine, EngineError, EngineSpec},
     executor::{Assignment, EngineLoader, Executor, Finish},
     manifest::{Manifest, Published},
@@ -83,7 +83,7 @@ impl Gate {
 /// What the fake engines of a test have seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// The first inputs of every forward but each engine's first one, the warm-up's (of which a test wants one).
+    /// The first inputs of every forward but each engine's first ones, the warm-up's.
     pub(crate) batches: Mutex<Vec<Tensor>>,
     /// How often an engine was loaded.
     pub(crate) loads: AtomicUsize,
@@ -122,9 +122,8 @@ impl Engine for FakeEngine {
         let first = &inputs[0];
         let values = first.to_i64s().unwrap_or_default();
         // The warm-up is all zeros.
-        if !self.warm && values.iter().all(|&value| value == 0) {
-            self.warm = true;
-        } else {
+        self.warm |= values.iter().any(|&value| value != 0);
+        if self.warm {
             self.seen.batches.lock().push(first.clone());
             self.seen.gate.pass();
         }
@@ -193,14 +192,13 @@ pub(crate) fn queue(manifest: &Manifest, metrics: &ModelMetrics) -> Arc<Queue> {
         limits: manifest.queue.clone(),
         batching: manifest.batching.clone(),
         instances: 1,
-        depth: metrics.depth.clone(),
-        dropped: metrics.dropped.clone(),
+        metrics: metrics.queue.clone(),
     })
 }
 
 /// A request of one row.
 pub(crate) fn request(row: &[i64]) -> Submission {
-    Submission { parts: vec![part(1, row)], deadline: None, span: tracing::Span::none() }
+    Submission { parts: vec![part(1, row)], deadline: None, caller: Caller::default(), span: tracing::Span::none() }
 }
 
 /// A part of `rows` rows that hold `values` together.

@@ -22,3 +22,12 @@ pub const X_TORCHMESH_TENANT: HeaderName = HeaderName::from_static("x-torchmesh-
 pub const X_TORCHMESH_MODEL: HeaderName = HeaderName::from_static("x-torchmesh-model");
 /// The version that the router chose; it overrides an empty version in the message.
 pub const X_TORCHMESH_MODEL_VERSION: HeaderName = HeaderName::from_static("x-torchmesh-model-version");
+/// How urgent a call is: `high`, `normal` or `low`. The model's manifest says what a call is that does not say.
+pub const X_TORCHMESH_PRIORITY: HeaderName = HeaderName::from_static("x-torchmesh-priority");
+/// In a worker's answer: how many microseconds the request waited for an executor.
+pub const X_TORCHMESH_QUEUE_US: HeaderName = HeaderName::from_static("x-torchmesh-queue-us");
+/// In a worker's answer: how many microseconds the batches took that its rows ran in.
+pub const X_TORCHMESH_COMPUTE_US: HeaderName = HeaderName::from_static("x-torchmesh-compute-us");
+/// In a worker's answer: how busy the model was when the answer left, as `depth=REQUESTS, wait-us=MICROSECONDS`: the requests that wait, and
+/// how long a new one would.
+pub const X_TORCHMESH_LOAD: HeaderName = HeaderName::from_static("x-torchmesh-load");

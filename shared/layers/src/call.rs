@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue};
 use torchmesh_api::{
-    headers::{TRACEPARENT, X_REQUEST_ID},
+    headers::{TRACEPARENT, X_REQUEST_ID, X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT},
     ids::ModelName,
     trace::TraceContext,
 };
@@ -23,6 +23,10 @@ pub struct CallContext {
     pub told_id: Option<HeaderValue>,
     /// When its time is up.
     pub deadline: Option<Instant>,
+    /// Whose call it is, where a layer has established that.
+    pub tenant: Option<HeaderValue>,
+    /// How urgent the caller says it is.
+    pub priority: Option<HeaderValue>,
 }
 
 impl CallContext {
@@ -31,7 +35,7 @@ impl CallContext {
         let told = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
         let trace = told.unwrap_or_else(|| new_trace(sample));
         let told_id = headers.get(X_REQUEST_ID).filter(|id| (1..=MAX_REQUEST_ID).contains(&id.len())).cloned();
-        Self { started, trace, told_id, deadline: None }
+        Self { started, trace, told_id, deadline: None, tenant: None, priority: headers.get(X_TORCHMESH_PRIORITY).cloned() }
     }
 
     /// The call's id: the caller's own, or the trace id.
@@ -39,13 +43,19 @@ impl CallContext {
         self.told_id.clone().unwrap_or_else(|| hidden_from_compression(self.trace.trace_id_hex()))
     }
 
-    /// Puts the trace, and the caller's own id, into the headers for the next hop. An id that is the trace's is not sent twice.
+    /// Puts the trace, the caller's own id, the tenant and the priority into the headers for the next hop. An id that is the trace's is not sent
+    /// twice; a tenant that no layer has established is left as it is.
     pub fn write(&self, headers: &mut HeaderMap) {
         headers.insert(TRACEPARENT, hidden_from_compression(self.trace.format()));
         match &self.told_id {
             Some(id) => headers.insert(X_REQUEST_ID, id.clone()),
             None => headers.remove(X_REQUEST_ID),
         };
+        for (name, value) in [(X_TORCHMESH_TENANT, &self.tenant), (X_TORCHMESH_PRIORITY, &self.priority)] {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
     }
 }
 
@@ -90,6 +100,16 @@ mod tests {
         let mut next = HeaderMap::new();
         call.write(&mut next);
         assert_eq!(CallContext::read(&next, Instant::now(), |_| false).trace, call.trace);
+    }
+
+    #[test]
+    fn whose_call_it_is_and_how_urgent_goes_to_the_next_hop() {
+        let headers = HeaderMap::from_iter([(X_TORCHMESH_PRIORITY, HeaderValue::from_static("low"))]);
+        let mut call = CallContext::read(&headers, Instant::now(), |_| false);
+        call.tenant = Some(HeaderValue::from_static("acme"));
+        let mut next = HeaderMap::new();
+        call.write(&mut next);
+        assert_eq!((next[X_TORCHMESH_TENANT].as_bytes(), next[X_TORCHMESH_PRIORITY].as_bytes()), (&b"acme"[..], &b"low"[..]));
     }
 
     #[test]

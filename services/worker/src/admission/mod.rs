@@ -1,16 +1,19 @@
 //! Who gets in and who waits: a bounded queue from which executors take batches.
 
 pub mod bell;
+mod caller;
+mod flows;
 mod queue;
 mod state;
 mod ticket;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::{engine::Attribution, tensor::Tensor};
+use crate::{engine::Attribution, stats::BatchTimes, tensor::Tensor};
 
-pub use queue::{Queue, QueueSettings, deadline_exceeded};
-pub use ticket::{Pending, Ticket};
+pub use caller::{Caller, Priority, Tenant};
+pub use queue::{Load, Queue, QueueSettings, deadline_exceeded};
+pub use ticket::{Answers, Pending, Ticket};
 
 /// A request as it enters the queue.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct Submission {
     pub parts: Vec<Part>,
     /// When its answer is of no use any more.
     pub deadline: Option<Instant>,
+    /// Who asks, and how urgently.
+    pub caller: Caller,
     /// The request's span, the parent of what is done for it; none when the caller records no trace.
     pub span: tracing::Span,
 }
@@ -73,6 +78,46 @@ pub struct Batch {
     pub taken: Instant,
 }
 
+/// Where a request's time went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// From admission to the first batch with rows of it.
+    pub queue: Duration,
+    /// What the batches with rows of it took.
+    pub times: BatchTimes,
+    /// How many batches those were.
+    pub batches: u32,
+}
+
+/// What a forward has to do.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Work {
+    /// Rows.
+    pub rows: usize,
+    /// Sequence elements, padding left out.
+    pub tokens: usize,
+    /// The longest sequence.
+    pub longest: usize,
+}
+
+impl Spent {
+    fn add(&mut self, times: BatchTimes) {
+        self.times += times;
+        self.batches += 1;
+    }
+}
+
+impl Work {
+    /// `rows` rows of one length.
+    pub fn of(rows: usize, length: usize) -> Self {
+        Self { rows, tokens: rows * length, longest: length }
+    }
+
+    fn add(&mut self, rows: usize, length: usize) {
+        *self = Self { rows: self.rows + rows, tokens: self.tokens + rows * length, longest: self.longest.max(length) };
+    }
+}
+
 impl Part {
     /// The `shape` of parts of explanations: they run in batches of their own.
     pub const EXPLAINED: [i64; 1] = [-1];
@@ -93,7 +138,16 @@ impl Batch {
     pub fn longest(&self) -> usize {
         self.pieces.iter().map(|piece| piece.content.length).max().unwrap_or(0)
     }
+
+    /// What it asks of a forward.
+    pub fn work(&self) -> Work {
+        let mut work = Work::default();
+        self.pieces.iter().for_each(|piece| work.add(piece.content.rows, piece.content.length));
+        work
+    }
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

@@ -5,35 +5,33 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use torchmesh_api::error::{ApiError, ErrorKind};
 
-use super::{Batch, Pending, Piece, Submission, Ticket, bell, state::State};
+use super::{
+    Batch, Pending, Piece, Submission, Ticket, Work, bell,
+    state::{Next, State, TooLate},
+};
 use crate::{
     batching,
     manifest::{Batching, QueueLimits},
+    metrics::QueueMetrics,
 };
-
-/// How much weight a new forward has in the moving average of its speed.
-const SMOOTHING: f64 = 0.2;
 
 /// What a queue is told when it is made.
 #[derive(Debug)]
 pub struct QueueSettings {
-    /// How much may wait.
+    /// How much may wait, and the class of a request that names none.
     pub limits: QueueLimits,
     /// Which requests run together.
     pub batching: Batching,
     /// How many executors take from it.
     pub instances: usize,
-    /// Set to the number of waiting requests.
-    pub depth: Gauge,
-    /// Counts requests that left before they cost a forward.
-    pub dropped: Counter,
+    /// Where it is seen.
+    pub metrics: QueueMetrics,
 }
 
 /// The queue of one model version. Callers push and wait; executors pull when they are free.
@@ -43,26 +41,54 @@ pub struct Queue {
     state: Mutex<State>,
     arrived: Condvar,
     filled: Condvar,
-    /// Seconds that a row of a forward takes, a moving average, as the bits of an `f64`.
-    pace: AtomicU64,
+    seen: Seen,
+}
+
+/// What is known of a queue without its lock, as it was when something changed last.
+#[derive(Debug)]
+struct Seen {
+    since: Instant,
+    /// Requests that wait.
+    depth: AtomicU64,
+    /// When an executor is expected to be free, in microseconds since `since`.
+    free: AtomicU64,
+    /// How long all that waits will take, in microseconds.
+    backlog: AtomicU64,
+}
+
+/// How busy a model is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Load {
+    /// Requests that wait for an executor.
+    pub depth: u64,
+    /// How long a new one would wait, in microseconds.
+    pub wait_us: u64,
 }
 
 impl Queue {
     /// An empty queue.
     pub fn new(settings: QueueSettings) -> Arc<Self> {
-        Arc::new(Self { settings, state: Mutex::default(), arrived: Condvar::new(), filled: Condvar::new(), pace: AtomicU64::new(0) })
+        let state = Mutex::new(State::new(settings.batching.clone(), settings.instances));
+        let seen = Seen { since: Instant::now(), depth: AtomicU64::new(0), free: AtomicU64::new(0), backlog: AtomicU64::new(0) };
+        Arc::new(Self { settings, state, arrived: Condvar::new(), filled: Condvar::new(), seen })
     }
 
-    /// Admits a request, or refuses it at once: `ResourceExhausted` with a retry hint when the queue is full, the reason of
-    /// [`Queue::close`] when it is closed.
+    /// Admits a request, or refuses it at once: `ResourceExhausted` with a retry hint when the queue is full or so long that the request would miss
+    /// its deadline, `DeadlineExceeded` when it would miss it anyway, the reason of [`Queue::close`] when it is closed.
     pub fn push(self: &Arc<Self>, submission: Submission) -> Result<Pending, ApiError> {
-        let Submission { parts, deadline, span } = submission;
+        let Submission { parts, deadline, caller, span } = submission;
         let (rows, bytes) = parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes()));
-        let ticket = Arc::new(Ticket::new(rows, parts.len(), Instant::now(), deadline, span));
+        let (now, flow) = (Instant::now(), (caller.priority.unwrap_or(self.settings.limits.priority), caller.tenant));
+        let ticket = Arc::new(Ticket::new(rows, parts.len(), now, deadline, flow, span));
         let mut state = self.state.lock();
-        self.admits(&state, bytes)?;
+        self.admits(&state, bytes, now)?;
+        // One that has expired already is answered as every other that expires here.
+        let late = deadline.filter(|deadline| *deadline > now).and_then(|deadline| state.too_late(now, flow, deadline, &parts));
+        if let Some(late) = late {
+            return Err(self.refuse_late(&state, late, now));
+        }
         state.push(&ticket, parts);
-        self.show_depth(&state);
+        self.show(&state, now);
         let wanted = state.idle > 0 || self.is_filled(&state);
         drop(state);
         if wanted {
@@ -71,7 +97,7 @@ impl Queue {
         Ok(Pending { ticket, queue: Arc::clone(self), done: false })
     }
 
-    fn admits(&self, state: &State, bytes: usize) -> Result<(), ApiError> {
+    fn admits(&self, state: &State, bytes: usize, now: Instant) -> Result<(), ApiError> {
         if let Some(reason) = &state.closed {
             return Err(reason.clone());
         }
@@ -83,16 +109,41 @@ impl Queue {
         if state.requests < max_requests && state.bytes + bytes <= max_bytes {
             return Ok(());
         }
-        let wait = batching::retry_after(state.rows, self.settings.instances, f64::from_bits(self.pace.load(Ordering::Relaxed)));
+        self.settings.metrics.refused_full.inc();
+        let wait = retry_after(state, now);
         let message = format!("the queue is full ({} requests wait); try again in {} ms", state.requests, wait.as_millis().max(1));
         Err(ApiError::new(ErrorKind::ResourceExhausted, message).retry_after(wait))
     }
 
+    fn refuse_late(&self, state: &State, late: TooLate, now: Instant) -> ApiError {
+        self.settings.metrics.refused_late.inc();
+        let millis = |time: Duration| time.as_millis().max(1);
+        match late {
+            TooLate::Alone(time) => {
+                let message = format!(
+                    "the deadline is too near: this model takes about {} ms for the request; allow more time or send less at once",
+                    millis(time)
+                );
+                ApiError::new(ErrorKind::DeadlineExceeded, message)
+            }
+            TooLate::Behind(time) => {
+                let wait = retry_after(state, now);
+                let message = format!(
+                    "the queue is too long for the deadline: an answer would take about {} ms; try again in {} ms",
+                    millis(time),
+                    millis(wait)
+                );
+                ApiError::new(ErrorKind::ResourceExhausted, message).retry_after(wait)
+            }
+        }
+    }
+
     /// Waits for work and takes a batch; `None` once the queue is closed.
     ///
-    /// Requests whose deadline has passed are answered here and never reach a batch.
+    /// Requests whose deadline has passed, or cannot be kept any more, are answered here and never reach a batch.
     pub fn pull(&self) -> Option<Batch> {
         let mut state = self.state.lock();
+        state.executor_came();
         loop {
             if state.closed.is_some() {
                 return None;
@@ -100,17 +151,17 @@ impl Queue {
             let now = Instant::now();
             let expired = state.remove_expired(now);
             if !expired.is_empty() {
-                self.show_depth(&state);
-                parking_lot::MutexGuard::unlocked(&mut state, || self.refuse(&expired, &deadline_exceeded()));
+                self.refuse_unlocked(&mut state, &expired, now);
             } else if state.is_empty() {
+                state.rest();
+                self.show(&state, now);
                 state.idle += 1;
                 self.arrived.wait(&mut state);
                 state.idle -= 1;
             } else {
-                match state.next(now, &self.settings.batching) {
-                    Ok(batch) => {
-                        state.release(batch.pieces.iter().map(|piece| &piece.ticket));
-                        self.show_depth(&state);
+                match state.next(now) {
+                    Next::Run(batch) => {
+                        self.show(&state, now);
                         let more = !state.is_empty() && state.idle > 0;
                         drop(state);
                         if more {
@@ -118,11 +169,12 @@ impl Queue {
                         }
                         return Some(batch);
                     }
-                    Err(until) => {
+                    Next::Wait(until) => {
                         state.lingering += 1;
                         self.filled.wait_until(&mut state, until);
                         state.lingering -= 1;
                     }
+                    Next::Late(pieces) => self.refuse_unlocked(&mut state, &pieces, now),
                 }
             }
         }
@@ -134,29 +186,37 @@ impl Queue {
         if ticket.queued.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let removed = state.remove(|other| std::ptr::eq(other, &raw const **ticket));
-        self.show_depth(&state);
+        let removed = state.remove(Some(ticket.flow), |other| std::ptr::eq(other, &raw const **ticket));
+        self.show(&state, Instant::now());
         drop(state);
         if !removed.is_empty() {
-            self.settings.dropped.inc();
+            self.settings.metrics.dropped.inc();
         }
     }
 
-    /// Remembers how long a forward took, for retry hints.
-    pub fn learn(&self, rows: usize, seconds: f64) {
-        let now = seconds / rows.max(1) as f64;
-        let before = f64::from_bits(self.pace.load(Ordering::Relaxed));
-        let next = if before > 0.0 { before + SMOOTHING * (now - before) } else { now };
-        // Two executors at once may lose one sample of an average, which does no harm.
-        self.pace.store(next.to_bits(), Ordering::Relaxed);
+    /// Takes in how long a forward took, by which deadlines, batch sizes, shares and retry hints are judged.
+    pub fn learn(&self, work: Work, time: Duration) {
+        self.state.lock().learn(work, time.as_secs_f64(), Instant::now());
+    }
+
+    /// Says whether the engine multiplies padding. Until it is said, it is taken to.
+    pub fn set_padding_costs(&self, costs: bool) {
+        self.state.lock().set_padding_costs(costs);
+    }
+
+    /// How busy the model is.
+    pub fn load(&self) -> Load {
+        let Seen { since, depth, free, backlog } = &self.seen;
+        let free = free.load(Ordering::Relaxed).saturating_sub(micros(since.elapsed()));
+        Load { depth: depth.load(Ordering::Relaxed), wait_us: free + backlog.load(Ordering::Relaxed) }
     }
 
     /// Refuses what waits and whatever comes, and sends the executors home. The first reason stays.
     pub fn close(&self, reason: &ApiError) {
         let mut state = self.state.lock();
         let reason = state.closed.get_or_insert_with(|| reason.clone()).clone();
-        let refused = state.remove(|_| true);
-        self.settings.depth.set(0);
+        let refused = state.remove(None, |_| true);
+        self.show(&state, Instant::now());
         drop(state);
         self.arrived.notify_all();
         self.filled.notify_all();
@@ -183,11 +243,16 @@ impl Queue {
 
     /// Whether an executor waits for a batch to fill that is full now.
     fn is_filled(&self, state: &State) -> bool {
-        state.lingering > 0 && state.rows >= self.settings.batching.max_batch
+        state.lingering > 0 && state.rows >= state.fills()
     }
 
-    fn show_depth(&self, state: &State) {
-        self.settings.depth.set(i64::try_from(state.requests).unwrap_or(i64::MAX));
+    fn show(&self, state: &State, now: Instant) {
+        let (free, backlog) = state.wait(now);
+        self.seen.depth.store(state.requests as u64, Ordering::Relaxed);
+        self.seen.free.store(micros(now.saturating_duration_since(self.seen.since) + free), Ordering::Relaxed);
+        self.seen.backlog.store(micros(backlog), Ordering::Relaxed);
+        self.settings.metrics.depth.set(i64::try_from(state.requests).unwrap_or(i64::MAX));
+        self.settings.metrics.wait_seconds.set((free + backlog).as_secs_f64());
     }
 
     /// How many executors wait for anything.
@@ -196,16 +261,31 @@ impl Queue {
         self.state.lock().idle
     }
 
+    /// Answers those whose time is up, with the lock given away meanwhile.
+    fn refuse_unlocked(&self, state: &mut MutexGuard<'_, State>, late: &[Piece], now: Instant) {
+        self.show(state, now);
+        MutexGuard::unlocked(state, || self.refuse(late, &deadline_exceeded()));
+    }
+
     fn refuse(&self, pieces: &[Piece], reason: &ApiError) {
         for piece in pieces {
             if !piece.ticket.finished() {
-                self.settings.dropped.inc();
+                self.settings.metrics.dropped.inc();
                 if let Some(waker) = piece.ticket.fail(reason.clone()) {
                     waker.now();
                 }
             }
         }
     }
+}
+
+fn retry_after(state: &State, now: Instant) -> Duration {
+    let (free, backlog) = state.wait(now);
+    batching::retry_after(free + backlog)
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What a caller is told whose time ran out before its rows ran.

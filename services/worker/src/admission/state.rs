@@ -1,23 +1,46 @@
-//! What the queue's lock protects.
+//! What the queue's lock protects, and what is decided under it: plain functions of what waits, of what forwards cost, and of the time.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use torchmesh_api::error::ApiError;
 
-use super::{Batch, Piece, Ticket};
+use super::{
+    Batch, Part, Piece, Ticket, Work,
+    flows::{FlowKey, Flows, Place, Urgency},
+};
 use crate::{
-    batching::{self, Candidate, Moment, Pick},
+    batching::{self, Candidate, Moment, Rules, costs::Costs},
     manifest::Batching,
-    tensor::Tensor,
 };
 
-#[derive(Debug, Default)]
+/// What was measured longer ago refuses nobody while an executor is free: the next forward may show that it is not so any more.
+const STALE: Duration = Duration::from_secs(1);
+/// A request that finds others waiting is let in when there is this much more time than it seems to need, in forwards: who comes after it may
+/// have the right of way.
+const MARGIN: f64 = 0.5;
+/// A batch is expected to take so many times what it was measured to, where a deadline depends on it.
+const CAUTION: f64 = 1.05;
+/// A smaller batch, in which everyone is in time, is run while its rows cost at most so many times what they cost in the preferred one.
+const CHEAP: f64 = 1.25;
+/// A batch in so many is run in a size that little is known about, while there is enough waiting for any size.
+const TRY_EVERY: u64 = 8;
+
+#[derive(Debug)]
 pub(super) struct State {
-    pieces: VecDeque<Piece>,
+    flows: Flows,
+    rules: Rules,
+    batching: Batching,
+    instances: usize,
+    /// What forwards cost.
+    costs: Costs,
+    /// When a forward was measured last.
+    measured: Option<Instant>,
+    /// When the batches that run are expected to be done.
+    running: Vec<Instant>,
+    full_batches: u64,
     /// Requests with at least one piece in the queue.
     pub(super) requests: usize,
     pub(super) rows: usize,
@@ -32,86 +55,261 @@ pub(super) struct State {
     pub(super) closed: Option<ApiError>,
 }
 
+/// What an executor is to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Run these rows.
+    Run(Batch),
+    /// Look again when something arrives, at this instant at the latest.
+    Wait(Instant),
+    /// Answer these, whose deadline cannot be kept any more, and ask again.
+    Late(Vec<Piece>),
+}
+
+/// Why a request cannot make its deadline.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum TooLate {
+    /// A forward of it takes so long, however short the queue.
+    Alone(Duration),
+    /// So long would it take with what waits before it.
+    Behind(Duration),
+}
+
+/// A choice of rows, and what running them comes to.
+struct Choice {
+    picks: Vec<(Place, usize)>,
+    work: Work,
+    seconds: f64,
+    /// The earliest deadline among them.
+    tightest: Option<Instant>,
+}
+
 impl State {
-    pub(super) fn push(&mut self, ticket: &Arc<Ticket>, parts: Vec<super::Part>) {
+    pub(super) fn new(batching: Batching, instances: usize) -> Self {
+        Self {
+            flows: Flows::default(),
+            rules: Rules::of(&batching, true),
+            costs: Costs::new(batching.max_batch),
+            batching,
+            instances: instances.max(1),
+            measured: None,
+            running: Vec::new(),
+            full_batches: 0,
+            requests: 0,
+            rows: 0,
+            bytes: 0,
+            idle: 0,
+            lingering: 0,
+            next_deadline: None,
+            closed: None,
+        }
+    }
+
+    /// The engine multiplies padding, or packs its rows.
+    pub(super) fn set_padding_costs(&mut self, costs: bool) {
+        self.rules = Rules::of(&self.batching, costs);
+    }
+
+    pub(super) fn learn(&mut self, work: Work, seconds: f64, now: Instant) {
+        self.costs.learn(work.rows, self.length(work), seconds);
+        self.measured = Some(now);
+    }
+
+    pub(super) fn push(&mut self, ticket: &Arc<Ticket>, parts: Vec<Part>) {
         self.requests += 1;
         self.next_deadline = earlier(self.next_deadline, ticket.deadline);
-        for (part, content) in parts.into_iter().enumerate() {
-            self.rows += content.rows;
-            self.bytes += content.bytes();
-            self.pieces.push_back(Piece { ticket: Arc::clone(ticket), part, first_row: 0, content });
-        }
+        let (rows, bytes) = parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes()));
+        self.rows += rows;
+        self.bytes += bytes;
+        let costs = &self.costs;
+        let pieces = parts.into_iter().enumerate().map(|(part, content)| {
+            let cost = nanos(costs.row(content.length as f64));
+            (Piece { ticket: Arc::clone(ticket), part, first_row: 0, content }, cost)
+        });
+        self.flows.push(ticket.flow, pieces);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.requests == 0
     }
 
-    /// The next batch, or how long to wait for it. Must not be empty.
-    pub(super) fn next(&mut self, now: Instant, rules: &Batching) -> Result<Batch, Instant> {
-        let oldest = self.pieces.front().map_or(now, |piece| piece.ticket.arrived);
-        // An even share is for running at once; whether to wait is asked of the whole batch.
-        if !rules.max_queue_delay.is_zero() {
-            let full = self.rows >= rules.max_batch || self.fills(rules);
-            if let Moment::Wait(until) = batching::moment(now, oldest, full, rules.max_queue_delay) {
-                return Err(until);
+    /// Whether a request would miss its deadline, as far as the measured forwards tell.
+    pub(super) fn too_late(&self, now: Instant, flow: FlowKey, due: Instant, parts: &[Part]) -> Option<TooLate> {
+        // What an explanation costs is not learnt.
+        if !self.believes(now) || parts.iter().any(|part| part.attribution.is_some()) {
+            return None;
+        }
+        let (rows, length) = parts.iter().fold((0, 0), |(rows, longest), part| (rows + part.rows, longest.max(part.length)));
+        let length = length as f64;
+        let left = due.saturating_duration_since(now).as_secs_f64();
+        let best = self.size(length, left);
+        let full = self.costs.forward(best, length);
+        let own = parts.iter().map(|part| self.costs.row(part.length as f64) * part.rows as f64).sum::<f64>();
+        let alone = self.costs.forward(rows.min(best), length) + (own - full).max(0.0) / self.instances as f64;
+        if alone > left {
+            return Some(TooLate::Alone(seconds(alone)));
+        }
+        let ahead = self.flows.ahead(flow, due, nanos(own)) as f64 / 1e9;
+        let batches = if full > 0.0 { (ahead / full).floor() } else { 0.0 };
+        let company = self.flows.cost() as f64 / 1e9 / self.costs.row(length);
+        let last = self.costs.forward((rows + company as usize).min(best), length);
+        let free = self.next_free(now).saturating_duration_since(now).as_secs_f64();
+        let wait = free + batches * full / self.instances as f64;
+        let busy = free > 0.0 || self.rows > 0;
+        let finish = wait + last + (own - full).max(0.0) + if busy { MARGIN * last } else { 0.0 };
+        (finish > left).then(|| TooLate::Behind(seconds(finish)))
+    }
+
+    /// How many rows of `length` run together when there are `left` seconds: the preferred number, or fewer where that makes them in time and costs
+    /// little.
+    fn size(&self, length: f64, left: f64) -> usize {
+        let best = self.costs.preferred(length);
+        let fits = self.costs.within(left / 2.0, length).min(best);
+        let each = |rows: usize| self.costs.forward(rows, length) / rows as f64;
+        if fits > 0 && each(fits) <= CHEAP * each(best) { fits } else { best }
+    }
+
+    /// How long it is until an executor is free, and how long all that waits takes from then on.
+    pub(super) fn wait(&self, now: Instant) -> (Duration, Duration) {
+        let free = self.next_free(now).saturating_duration_since(now);
+        (free, Duration::from_nanos(self.flows.cost() / self.instances as u64))
+    }
+
+    /// Whether what was measured may refuse anybody.
+    fn believes(&self, now: Instant) -> bool {
+        let fresh = || self.measured.is_some_and(|at| now.saturating_duration_since(at) < STALE);
+        self.costs.is_known() && (!self.running.is_empty() || fresh())
+    }
+
+    fn next_free(&self, now: Instant) -> Instant {
+        let all_run = self.idle == 0 && self.running.len() >= self.instances;
+        if all_run { self.running.iter().min().map_or(now, |end| now.max(*end)) } else { now }
+    }
+
+    /// An executor has come for work: the batch that was to be done first is done.
+    pub(super) fn executor_came(&mut self) {
+        let others = self.instances.saturating_sub(1 + self.idle + self.lingering);
+        while self.running.len() > others {
+            let first = self.running.iter().enumerate().min_by_key(|(_, end)| **end).map_or(0, |(at, _)| at);
+            self.running.swap_remove(first);
+        }
+    }
+
+    /// Nothing waits and an executor is idle.
+    pub(super) fn rest(&mut self) {
+        self.flows.forgive();
+    }
+
+    /// What the executor that asks is to do. Something must wait.
+    pub(super) fn next(&mut self, now: Instant) -> Next {
+        let Some(first) = self.flows.order(None).next().map(|(_, piece)| piece.content.length as f64) else { return Next::Wait(now) };
+        let best = self.costs.preferred(first);
+        if let Some(until) = self.linger(now, best, first) {
+            return Next::Wait(until);
+        }
+        let share = batching::share(self.rows, self.idle, best);
+        let saturated = self.rows >= 2 * best;
+        if let Some(rows) = self.to_try(first, saturated) {
+            let tried = self.choose(now, rows, first);
+            if tried.in_time(now) {
+                return self.run(now, &tried);
             }
         }
-        let rows = batching::share(self.rows, self.idle, rules.max_batch);
-        let picks = batching::select(self.candidates(), rows, rules);
-        Ok(Batch { pieces: self.take(&picks), taken: now })
+        let mut choice = self.choose(now, share, first);
+        if choice.in_time(now) || !self.believes(now) {
+            return self.run(now, &choice);
+        }
+        // There may be time for a smaller batch: with little waiting nothing is lost by it, with much it must be nearly as good.
+        let left = choice.tightest.map_or(0.0, |tightest| tightest.saturating_duration_since(now).as_secs_f64());
+        let length = self.length(choice.work);
+        let fits = self.costs.within(left / CAUTION, length).min(share);
+        let each = |rows: usize| self.costs.forward(rows, length) / rows as f64;
+        let mut hopeless = if saturated { choice.seconds } else { self.costs.forward(1, first) };
+        if fits > 0 && (!saturated || each(fits) <= CHEAP * each(choice.work.rows)) {
+            choice = self.choose(now, fits, first);
+            hopeless = choice.seconds;
+            if choice.in_time(now) {
+                return self.run(now, &choice);
+            }
+        }
+        let ends = now + seconds(CAUTION * hopeless);
+        let late = self.remove(None, |ticket| ticket.expired(ends));
+        if late.is_empty() { self.run(now, &choice) } else { Next::Late(late) }
     }
 
-    /// Whether what waits reaches the token budget before it reaches the row limit.
-    fn fills(&self, rules: &Batching) -> bool {
-        let picks = batching::select(self.candidates(), rules.max_batch, rules);
-        let rows: usize = picks.iter().map(|pick| pick.rows).sum();
-        let longest = picks.iter().map(|pick| self.pieces[pick.index].content.length).max().unwrap_or(0);
-        rows >= rules.max_batch || (rows + 1) * longest > rules.max_padded_tokens
+    /// Until when to wait for company.
+    fn linger(&self, now: Instant, best: usize, length: f64) -> Option<Instant> {
+        let delay = self.batching.max_queue_delay;
+        if delay.is_zero() {
+            return None;
+        }
+        let oldest = self.flows.pieces().map(|piece| piece.ticket.arrived).min().unwrap_or(now);
+        // An even share is for running at once; whether to wait is asked of the whole batch.
+        let whole = self.choose(now, best, length);
+        let full = self.rows >= best || whole.is_full(self.rules);
+        let latest = whole.tightest.map(|tightest| tightest.checked_sub(seconds(whole.seconds)).unwrap_or(now));
+        match batching::moment(now, oldest, full, delay) {
+            Moment::Run => None,
+            Moment::Wait(until) => Some(latest.map_or(until, |latest| until.min(latest))).filter(|until| *until > now),
+        }
     }
 
-    fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
-        self.pieces.iter().map(|Piece { ticket, content, .. }| Candidate {
-            owner: Arc::as_ptr(ticket).addr(),
-            rows: content.rows,
-            length: content.length,
-            shape: &content.shape,
-        })
+    /// A size of batch to learn something by.
+    fn to_try(&mut self, length: f64, saturated: bool) -> Option<usize> {
+        if !saturated {
+            return None;
+        }
+        self.full_batches += 1;
+        if !self.full_batches.is_multiple_of(TRY_EVERY) {
+            return None;
+        }
+        self.costs.untried(length).filter(|rows| *rows <= self.rows)
     }
 
-    fn take(&mut self, picks: &[Pick]) -> Vec<Piece> {
-        let whole_front = picks.iter().enumerate().all(|(at, pick)| pick.index == at && pick.rows == self.pieces[at].content.rows);
-        let taken: Vec<Piece> = if whole_front { self.pieces.drain(..picks.len()).collect() } else { self.take_scattered(picks) };
-        for piece in &taken {
+    /// Chooses up to `rows` rows in the order of service; `length` is that of the rows whose turn it is.
+    fn choose(&self, now: Instant, rows: usize, length: f64) -> Choice {
+        let forward = seconds(self.costs.forward(rows, length));
+        // Who would miss its deadline by waiting for this batch and its own.
+        let urgency = Urgency { before: now + 2 * forward, credit: nanos(forward.as_secs_f64()) };
+        let mut places = Vec::with_capacity(rows.min(self.rows));
+        let order = self.flows.order(self.next_deadline.map(|_| urgency)).map(|(place, piece)| {
+            places.push(place);
+            let Piece { ticket, content, .. } = piece;
+            Candidate { owner: Arc::as_ptr(ticket).addr(), rows: content.rows, length: content.length, shape: &content.shape }
+        });
+        let picks = batching::select(order, rows, &self.rules);
+        let mut picks: Vec<_> = picks.into_iter().map(|pick| (places[pick.index], pick.rows)).collect();
+        let (mut work, mut tightest) = (Work::default(), None);
+        for (place, rows) in &picks {
+            let piece = self.flows.piece(*place);
+            work.add(*rows, piece.content.length);
+            tightest = earlier(tightest, piece.ticket.deadline);
+        }
+        picks.sort_unstable();
+        Choice { picks, work, seconds: self.costs.forward(work.rows, self.length(work)), tightest }
+    }
+
+    fn run(&mut self, now: Instant, choice: &Choice) -> Next {
+        let pieces = self.flows.take(&choice.picks);
+        for piece in &pieces {
             self.rows -= piece.content.rows;
             self.bytes -= piece.content.bytes();
         }
-        taken
+        self.release(pieces.iter().map(|piece| &piece.ticket));
+        self.running.push(now + seconds(choice.seconds));
+        Next::Run(Batch { pieces, taken: now })
     }
 
-    fn take_scattered(&mut self, picks: &[Pick]) -> Vec<Piece> {
-        let mut taken = Vec::with_capacity(picks.len());
-        let last = picks.last().map_or(0, |pick| pick.index);
-        let mut kept = VecDeque::with_capacity(self.pieces.len());
-        let mut picks = picks.iter().peekable();
-        for (index, mut piece) in self.pieces.drain(..=last).enumerate() {
-            match picks.next_if(|pick| pick.index == index) {
-                Some(pick) if pick.rows == piece.content.rows => taken.push(piece),
-                Some(pick) => {
-                    taken.push(split(&mut piece, pick.rows));
-                    kept.push_back(piece);
-                }
-                None => kept.push_back(piece),
-            }
+    /// The length that a batch's cost goes by.
+    fn length(&self, work: Work) -> f64 {
+        match self.rules.length_ratio {
+            Some(_) => work.longest as f64,
+            None => work.tokens as f64 / work.rows.max(1) as f64,
         }
-        while let Some(piece) = kept.pop_back() {
-            self.pieces.push_front(piece);
-        }
-        taken
     }
 
     /// Counts pieces that left the queue for good; a request whose last piece left gives its slot back.
-    pub(super) fn release<'a>(&mut self, left: impl Iterator<Item = &'a Arc<Ticket>>) {
+    fn release<'a>(&mut self, left: impl Iterator<Item = &'a Arc<Ticket>>) {
         for ticket in left {
             if ticket.queued.fetch_sub(1, Ordering::Relaxed) == 1 {
                 self.requests -= 1;
@@ -119,14 +317,9 @@ impl State {
         }
     }
 
-    /// Takes out every piece for which `gone` holds, and counts it as left.
-    pub(super) fn remove(&mut self, gone: impl Fn(&Ticket) -> bool) -> Vec<Piece> {
-        let mut removed = Vec::new();
-        let mut kept = VecDeque::with_capacity(self.pieces.len());
-        for piece in self.pieces.drain(..) {
-            if gone(&piece.ticket) { removed.push(piece) } else { kept.push_back(piece) }
-        }
-        self.pieces = kept;
+    /// Takes out every piece for which `gone` holds, of one flow or of all, and counts it as left.
+    pub(super) fn remove(&mut self, of: Option<FlowKey>, gone: impl Fn(&Ticket) -> bool) -> Vec<Piece> {
+        let removed = self.flows.remove(of, gone);
         for piece in &removed {
             self.rows -= piece.content.rows;
             self.bytes -= piece.content.bytes();
@@ -140,24 +333,31 @@ impl State {
         if self.next_deadline.is_none_or(|deadline| deadline > now) {
             return Vec::new();
         }
-        let removed = self.remove(|ticket| ticket.expired(now));
-        self.next_deadline = self.pieces.iter().fold(None, |soonest, piece| earlier(soonest, piece.ticket.deadline));
+        let removed = self.remove(None, |ticket| ticket.expired(now));
+        self.next_deadline = self.flows.pieces().fold(None, |soonest, piece| earlier(soonest, piece.ticket.deadline));
         removed
+    }
+
+    /// How many rows fill a batch.
+    pub(super) fn fills(&self) -> usize {
+        self.flows.pieces().next().map_or(self.batching.max_batch, |piece| self.costs.preferred(piece.content.length as f64))
     }
 }
 
-/// Cuts the first `rows` rows off a piece.
-fn split(piece: &mut Piece, rows: usize) -> Piece {
-    let rest = piece.content.rows - rows;
-    let (front, back): (Vec<Tensor>, Vec<Tensor>) = piece.content.inputs.iter().map(|input| input.split_rows(rows)).unzip();
-    let content = super::Part { rows, length: piece.content.length, shape: piece.content.shape.clone(), inputs: front, attribution: None };
-    let cut = Piece { ticket: Arc::clone(&piece.ticket), part: piece.part, first_row: piece.first_row, content };
-    // Two pieces where there was one.
-    piece.ticket.queued.fetch_add(1, Ordering::Relaxed);
-    piece.first_row += rows;
-    piece.content.rows = rest;
-    piece.content.inputs = back;
-    cut
+impl Choice {
+    /// Whether every one of its requests is answered within its deadline.
+    fn in_time(&self, now: Instant) -> bool {
+        self.tightest.is_none_or(|tightest| tightest >= now + seconds(CAUTION * self.seconds))
+    }
+
+    /// Whether one more row like the longest would exceed the token budget.
+    fn is_full(&self, rules: Rules) -> bool {
+        let with_another = match rules.length_ratio {
+            Some(_) => (self.work.rows + 1) * self.work.longest,
+            None => self.work.tokens + self.work.longest,
+        };
+        with_another > rules.max_tokens
+    }
 }
 
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
@@ -165,4 +365,13 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     }
+}
+
+/// At most a day, so that adding it to an instant cannot fail.
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(if seconds.is_finite() { seconds.clamp(0.0, 86_400.0) } else { 86_400.0 })
+}
+
+fn nanos(seconds: f64) -> u64 {
+    u64::try_from(self::seconds(seconds).as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    ops::Deref,
     pin::Pin,
     sync::{
         Arc,
@@ -16,9 +17,14 @@ use torchmesh_api::error::ApiError;
 use tracing::Span;
 
 use super::{
-    Answered, Queue,
+    Answered, Queue, Spent,
     bell::{Letters, Wake, letters_here},
+    flows::FlowKey,
 };
+use crate::stats::BatchTimes;
+
+/// A request without a deadline is served as if it had one so long after its arrival.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a request's pieces have in common.
 #[derive(Debug)]
@@ -27,6 +33,10 @@ pub struct Ticket {
     pub arrived: Instant,
     /// When its answer is of no use any more.
     pub deadline: Option<Instant>,
+    /// When it is due among the requests of its flow.
+    pub(super) due: Instant,
+    /// Where it waits.
+    pub(super) flow: FlowKey,
     /// The request's span.
     pub span: Span,
     /// From admission to the first batch; none when the caller records no trace.
@@ -44,13 +54,40 @@ pub struct Ticket {
 struct Progress {
     rows_left: usize,
     answered: Vec<Answered>,
-    outcome: Option<Result<Vec<Answered>, ApiError>>,
+    spent: Spent,
+    outcome: Option<Result<Answers, ApiError>>,
     finished: bool,
     waker: Option<Waker>,
 }
 
+/// A request's outputs.
+#[derive(Debug)]
+pub struct Answers {
+    /// The outputs of all rows, in order.
+    pub answered: Vec<Answered>,
+    /// Where its time went.
+    pub spent: Spent,
+}
+
+impl Deref for Answers {
+    type Target = [Answered];
+
+    fn deref(&self) -> &[Answered] {
+        &self.answered
+    }
+}
+
+impl IntoIterator for Answers {
+    type Item = Answered;
+    type IntoIter = std::vec::IntoIter<Answered>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.answered.into_iter()
+    }
+}
+
 impl Ticket {
-    pub(super) fn new(rows: usize, pieces: usize, arrived: Instant, deadline: Option<Instant>, span: Span) -> Self {
+    pub(super) fn new(rows: usize, pieces: usize, arrived: Instant, deadline: Option<Instant>, flow: FlowKey, span: Span) -> Self {
         let queue_span = if span.is_none() {
             Span::none()
         } else {
@@ -59,6 +96,8 @@ impl Ticket {
         Self {
             arrived,
             deadline,
+            due: deadline.unwrap_or(arrived + PATIENCE),
+            flow,
             span,
             queue_span: Mutex::new(queue_span),
             queued: AtomicUsize::new(pieces),
@@ -67,6 +106,7 @@ impl Ticket {
             progress: Mutex::new(Progress {
                 rows_left: rows,
                 answered: Vec::with_capacity(1),
+                spent: Spent::default(),
                 outcome: None,
                 finished: false,
                 waker: None,
@@ -77,7 +117,7 @@ impl Ticket {
     /// A ticket of one row that belongs to no queue.
     #[cfg(test)]
     pub(crate) fn for_test() -> Self {
-        Self::new(1, 1, Instant::now(), None, Span::none())
+        Self::new(1, 1, Instant::now(), None, FlowKey::default(), Span::none())
     }
 
     /// Ends the span of the wait: the request is in a batch.
@@ -97,6 +137,20 @@ impl Ticket {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// Notes that a batch, taken at `taken`, has run with rows of this request in it. To be called before those are handed in, once a batch.
+    pub fn spend(&self, taken: Instant, times: BatchTimes) {
+        let mut progress = self.progress.lock();
+        if progress.spent.batches == 0 {
+            progress.spent.queue = self.age(taken);
+        }
+        progress.spent.add(times);
+    }
+
+    /// Where its time has gone so far.
+    pub fn spent(&self) -> Spent {
+        self.progress.lock().spent
+    }
+
     /// Hands in rows; the waker to call when these were the last. The caller is woken by whoever holds the waker, so that a
     /// whole batch can be handed in before anyone runs.
     #[must_use = "the caller sleeps until its waker is called"]
@@ -112,7 +166,8 @@ impl Ticket {
         }
         let mut all = std::mem::take(&mut progress.answered);
         all.sort_unstable_by_key(|piece| (piece.part, piece.first_row));
-        progress.finish(Ok(all)).map(|waker| self.wake(waker))
+        let spent = progress.spent;
+        progress.finish(Ok(Answers { answered: all, spent })).map(|waker| self.wake(waker))
     }
 
     /// Ends the request with an error, unless it has ended.
@@ -141,7 +196,7 @@ impl Ticket {
 }
 
 impl Progress {
-    fn finish(&mut self, outcome: Result<Vec<Answered>, ApiError>) -> Option<Waker> {
+    fn finish(&mut self, outcome: Result<Answers, ApiError>) -> Option<Waker> {
         self.finished = true;
         self.outcome = Some(outcome);
         self.waker.take()
@@ -159,7 +214,7 @@ pub struct Pending {
 }
 
 impl Future for Pending {
-    type Output = Result<Vec<Answered>, ApiError>;
+    type Output = Result<Answers, ApiError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = {

@@ -1,7 +1,9 @@
 //! Which waiting rows run together, and when: plain functions of what waits and of the time.
 
+pub mod costs;
+
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -9,6 +11,8 @@ use crate::manifest::Batching;
 
 /// Sequences shorter than this count as this long when lengths are compared: the padding between them costs next to nothing.
 const SHORT: usize = 8;
+/// An engine that packs its rows gets and gives padded tensors all the same: they may hold so many times the token budget.
+const PACKED: usize = 4;
 /// How many waiting parts are looked at for one batch, so that a long queue cannot make the choice slow.
 const SCAN: usize = 4096;
 
@@ -23,6 +27,28 @@ pub struct Candidate<'a> {
     pub length: usize,
     /// Dimensions that must be equal within a batch.
     pub shape: &'a [i64],
+}
+
+/// What limits a batch beside its rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// Sequence elements that one forward may run.
+    pub max_tokens: usize,
+    /// The longest sequence against the shortest, at least 1; none for an engine that packs its rows: padding costs it nothing, so any lengths go
+    /// together, and only real tokens count.
+    pub length_ratio: Option<f64>,
+}
+
+impl Rules {
+    /// The rules of a manifest, for an engine that multiplies padding or does not.
+    pub fn of(batching: &Batching, padding_costs: bool) -> Self {
+        Self { max_tokens: batching.max_padded_tokens, length_ratio: padding_costs.then_some(batching.length_ratio) }
+    }
+
+    fn compatible(&self, one: usize, other: usize) -> bool {
+        let (shorter, longer) = (one.min(other).max(SHORT), one.max(other).max(SHORT));
+        self.length_ratio.is_none_or(|ratio| longer as f64 <= shorter as f64 * ratio)
+    }
 }
 
 /// Rows chosen for a batch.
@@ -43,24 +69,30 @@ pub enum Moment {
     Wait(Instant),
 }
 
-/// Chooses the next batch of at most `max_rows` rows. The first candidate, the oldest, is always in it.
+/// Chooses the next batch of at most `max_rows` rows. The first candidate, whose turn it is, is always in it.
 ///
-/// The others join in the order of how near their length is to the oldest's, then of age. One that does not fit is passed
+/// The others join in the order of how near their length is to the first one's (where padding costs), then in theirs. One that does not fit is passed
 /// over, never the end of the search. When not all fit, every request first gets an even share of the batch, so that a request of a
 /// thousand rows does not hold up those of one. The picks come in the order of the candidates.
-pub fn select<'a>(candidates: impl Iterator<Item = Candidate<'a>>, max_rows: usize, rules: &Batching) -> Vec<Pick> {
+pub fn select<'a>(candidates: impl Iterator<Item = Candidate<'a>>, max_rows: usize, rules: &Rules) -> Vec<Pick> {
     let near = near(candidates, max_rows, rules);
     let Some(&Near { candidate: seed, .. }) = near.first() else { return Vec::new() };
-    let owners = 1 + near.windows(2).filter(|pair| pair[0].candidate.owner != pair[1].candidate.owner).count();
-    let mixed = near.iter().any(|other| other.candidate.length != seed.length);
+    if seed.length > rules.max_tokens {
+        // Longer than the token budget: it runs alone.
+        return vec![Pick { index: 0, rows: 1 }];
+    }
+    let mixed = rules.length_ratio.is_some() && near.iter().any(|other| other.candidate.length != seed.length);
     let mut order = near;
     if mixed {
         order.sort_by_key(|near| near.candidate.length.abs_diff(seed.length));
     }
-    let mut batch = Shape { rows: 0, shortest: seed.length, longest: seed.length };
+    let mut batch = Shape { rows: 0, tokens: 0, shortest: seed.length, longest: seed.length };
     let wanted: usize = order.iter().map(|near| near.candidate.rows).sum();
-    if wanted > max_rows && owners < wanted {
-        batch.fill_evenly(&mut order, (max_rows / owners).max(1), max_rows, rules);
+    if wanted > max_rows {
+        let owners = order.iter().map(|near| near.candidate.owner).collect::<HashSet<_>>().len();
+        if owners < wanted {
+            batch.fill_evenly(&mut order, (max_rows / owners).max(1), max_rows, rules);
+        }
     }
     for near in &mut order {
         near.taken += batch.take(near.left(), max_rows, rules);
@@ -69,14 +101,10 @@ pub fn select<'a>(candidates: impl Iterator<Item = Candidate<'a>>, max_rows: usi
     if mixed {
         picks.sort_unstable_by_key(|pick| pick.index);
     }
-    if batch.rows == 0 {
-        // Longer than the token budget: it runs alone.
-        picks.push(Pick { index: 0, rows: 1 });
-    }
     picks
 }
 
-/// A candidate that can share a batch with the oldest.
+/// A candidate that can share a batch with the first.
 struct Near<'a> {
     index: usize,
     candidate: Candidate<'a>,
@@ -89,23 +117,24 @@ impl<'a> Near<'a> {
     }
 }
 
-/// The oldest candidate and those that can share a batch with it, in their order; no more of them than can be of use.
-fn near<'a>(candidates: impl Iterator<Item = Candidate<'a>>, max_rows: usize, rules: &Batching) -> Vec<Near<'a>> {
+/// The first candidate and those that can share a batch with it, in their order; no more of them than can be of use.
+fn near<'a>(candidates: impl Iterator<Item = Candidate<'a>>, max_rows: usize, rules: &Rules) -> Vec<Near<'a>> {
     let mut near: Vec<Near<'a>> = Vec::new();
-    // Requests with a row as long as the oldest: a batch full of them cannot be bettered.
-    let mut equal_owners = 0;
+    // Requests with a row as good as the first: a batch full of them cannot be bettered.
+    let mut equal_owners = HashSet::new();
     for (index, candidate) in candidates.take(SCAN).enumerate() {
         let Some(Near { candidate: seed, .. }) = near.first() else {
             near.push(Near { index, candidate, taken: 0 });
-            equal_owners = 1;
+            equal_owners.insert(candidate.owner);
             continue;
         };
-        if equal_owners >= max_rows {
+        if equal_owners.len() >= max_rows {
             break;
         }
-        if candidate.shape == seed.shape && compatible(seed.length, candidate.length, rules) {
-            let new_owner = near.last().is_none_or(|last| last.candidate.owner != candidate.owner);
-            equal_owners += usize::from(new_owner && candidate.length == seed.length);
+        if candidate.shape == seed.shape && rules.compatible(seed.length, candidate.length) {
+            if candidate.length == seed.length || rules.length_ratio.is_none() {
+                equal_owners.insert(candidate.owner);
+            }
             near.push(Near { index, candidate, taken: 0 });
         }
     }
@@ -123,27 +152,23 @@ pub fn share(waiting_rows: usize, idle: usize, max_batch: usize) -> usize {
     waiting_rows.div_ceil(idle + 1).clamp(1, max_batch)
 }
 
-/// When a caller who finds the queue full should try again: the time that half of the queue takes.
-pub fn retry_after(waiting_rows: usize, instances: usize, seconds_a_row: f64) -> Duration {
-    let seconds = seconds_a_row * waiting_rows as f64 / instances.max(1) as f64 / 2.0;
-    Duration::from_secs_f64(if seconds.is_finite() { seconds.clamp(0.001, 10.0) } else { 1.0 })
-}
-
-fn compatible(one: usize, other: usize, rules: &Batching) -> bool {
-    let (shorter, longer) = (one.min(other).max(SHORT), one.max(other).max(SHORT));
-    longer as f64 <= shorter as f64 * rules.length_ratio
+/// When a caller who finds the queue full should try again: the time that half of the queue takes, where all of it takes `wait`.
+pub fn retry_after(wait: Duration) -> Duration {
+    (wait / 2).clamp(Duration::from_millis(1), Duration::from_secs(10))
 }
 
 /// A batch so far.
 struct Shape {
     rows: usize,
+    /// Without padding.
+    tokens: usize,
     shortest: usize,
     longest: usize,
 }
 
 impl Shape {
     /// Adds rows of each owner until it has `share` of them.
-    fn fill_evenly(&mut self, order: &mut [Near<'_>], share: usize, max_rows: usize, rules: &Batching) {
+    fn fill_evenly(&mut self, order: &mut [Near<'_>], share: usize, max_rows: usize, rules: &Rules) {
         let mut given: HashMap<usize, usize> = HashMap::new();
         for near in order {
             let given = given.entry(near.candidate.owner).or_default();
@@ -154,17 +179,22 @@ impl Shape {
     }
 
     /// Adds as many of the candidate's rows as fit, and says how many.
-    fn take(&mut self, candidate: Candidate<'_>, max_rows: usize, rules: &Batching) -> usize {
+    fn take(&mut self, candidate: Candidate<'_>, max_rows: usize, rules: &Rules) -> usize {
         let shortest = self.shortest.min(candidate.length);
         let longest = self.longest.max(candidate.length);
-        if !compatible(shortest, longest, rules) {
+        if !rules.compatible(shortest, longest) {
             return 0;
         }
-        let by_tokens = rules.max_padded_tokens / longest.max(1);
-        let room = max_rows.min(by_tokens).saturating_sub(self.rows);
-        let rows = candidate.rows.min(room);
+        let by_tokens = match rules.length_ratio {
+            Some(_) => (rules.max_tokens / longest.max(1)).saturating_sub(self.rows),
+            None => {
+                let padded = (PACKED * rules.max_tokens / longest.max(1)).saturating_sub(self.rows);
+                padded.min(rules.max_tokens.saturating_sub(self.tokens) / candidate.length.max(1))
+            }
+        };
+        let rows = candidate.rows.min(by_tokens).min(max_rows.saturating_sub(self.rows));
         if rows > 0 {
-            *self = Self { rows: self.rows + rows, shortest, longest };
+            *self = Self { rows: self.rows + rows, tokens: self.tokens + rows * candidate.length, shortest, longest };
         }
         rows
     }

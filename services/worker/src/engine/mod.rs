@@ -48,6 +48,12 @@ pub trait Engine: Send {
         false
     }
 
+    /// Whether the elements that fill up shorter rows cost as much as real ones. An engine that packs its rows says no, and then rows of any
+    /// lengths share a batch.
+    fn padding_costs(&self) -> bool {
+        true
+    }
+
     /// Which runtime answers, in the protocol's words, for example `pytorch_torchscript`.
     fn platform(&self) -> &'static str;
 }

@@ -5,10 +5,7 @@ mod finish;
 mod runner;
 mod warmup;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_runtime::telemetry::SPAN_TARGET;
@@ -141,12 +138,15 @@ impl Executor {
 
     /// Parts of explanations, which share no forward. They come in batches of their own.
     fn attribute(&mut self, batch: &Batch) -> Result<(), Failure> {
+        let started = Instant::now();
         let mut answers = Vec::with_capacity(batch.pieces.len());
         for Piece { part, first_row, content, .. } in &batch.pieces {
             let Some(along) = &content.attribution else { continue };
             let outputs = vec![self.runner.attribute(&content.inputs, along)?];
             answers.push(Answered { part: *part, first_row: *first_row, rows: content.rows, outputs });
         }
+        let times = BatchTimes { forward: started.elapsed(), ..BatchTimes::default() };
+        tickets(batch).for_each(|ticket| ticket.spend(batch.taken, times));
         Wake::all(batch.pieces.iter().zip(answers).filter_map(|(piece, answer)| piece.ticket.answer(answer)).collect());
         Ok(())
     }
@@ -167,19 +167,23 @@ impl Executor {
         let outputs = self.runner.finish(ran?, &inputs, rows)?;
         let answers = assemble::part(batch, outputs, &self.assignment.manifest);
         let times = BatchTimes { input: joined - started, forward: forward_done - joined, output: forward_done.elapsed() };
-        self.count(batch, rows, times.forward);
+        self.count(batch, rows, times);
 
         let now = Instant::now();
-        let mut ran = Ran { rows, requests: batch.pieces.len(), times, ..Ran::default() };
+        for ticket in tickets(batch) {
+            ticket.spend(batch.taken, times);
+        }
+        let mut ran = Ran { rows, times, ..Ran::default() };
         let mut wakes = Vec::with_capacity(batch.pieces.len());
         for (piece, answer) in batch.pieces.iter().zip(answers) {
-            ran.queued += piece.ticket.age(batch.taken);
-            let wake = piece.ticket.answer(answer);
-            if wake.is_some() || piece.ticket.finished() {
-                ran.completed += 1;
-                ran.total += piece.ticket.age(now);
-            }
-            wakes.extend(wake);
+            wakes.extend(piece.ticket.answer(answer));
+        }
+        for ticket in tickets(batch).filter(|ticket| ticket.finished()) {
+            let spent = ticket.spent();
+            ran.completed += 1;
+            ran.total += ticket.age(now);
+            ran.queued += spent.queue;
+            ran.spent += spent.times;
         }
         // Counted before anyone is woken, so that a caller who asks for the counters finds its own request in them.
         self.assignment.stats.ran(&ran);
@@ -187,14 +191,14 @@ impl Executor {
         Ok(())
     }
 
-    fn count(&self, batch: &Batch, rows: usize, forward: Duration) {
-        let metrics = &self.assignment.metrics;
-        metrics.forward_seconds.observe(forward.as_secs_f64());
+    fn count(&self, batch: &Batch, rows: usize, times: BatchTimes) {
+        let (metrics, work) = (&self.assignment.metrics, batch.work());
+        metrics.forward_seconds.observe(times.forward.as_secs_f64());
         metrics.batch_rows.observe(rows as f64);
-        let tokens: usize = batch.pieces.iter().map(|piece| piece.content.rows * piece.content.length).sum();
-        metrics.tokens.inc_by(tokens as u64);
-        metrics.padded_tokens.inc_by((rows * batch.longest()) as u64);
-        self.assignment.queue.learn(rows, forward.as_secs_f64());
+        metrics.tokens.inc_by(work.tokens as u64);
+        let run = if self.runner.padding_costs() { rows * work.longest } else { work.tokens };
+        metrics.padded_tokens.inc_by(run as u64);
+        self.assignment.queue.learn(work, times.total());
     }
 
     fn fail(&self, ticket: &Arc<Ticket>, error: ApiError) {
@@ -204,6 +208,11 @@ impl Executor {
             wake.now();
         }
     }
+}
+
+/// The requests of a batch, once each: their pieces are neighbours.
+fn tickets(batch: &Batch) -> impl Iterator<Item = &Arc<Ticket>> {
+    batch.pieces.chunk_by(|one, other| Arc::ptr_eq(&one.ticket, &other.ticket)).map(|pieces| &pieces[0].ticket)
 }
 
 /// One span a recorded request, so that the forward is found in every trace that it served.

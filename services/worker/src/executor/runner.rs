@@ -41,6 +41,10 @@ impl Runner {
         self.engine.platform()
     }
 
+    pub(super) fn padding_costs(&self) -> bool {
+        self.engine.padding_costs()
+    }
+
     /// One forward.
     pub(super) fn forward(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Failure> {
         self.guarded(|engine, _| engine.forward(inputs))

@@ -105,7 +105,7 @@ fn a_caller_who_left_while_the_executor_was_busy_costs_no_forward() {
     let busy = bench.occupy();
     let left = bench.queue.push(request(&[1])).unwrap();
     drop(left);
-    assert_eq!(bench.metrics.depth.get(), 0, "at once, though the executor is busy");
+    assert_eq!(bench.metrics.queue.depth.get(), 0, "at once, though the executor is busy");
     bench.seen.gate.open();
     wait(busy).unwrap();
     assert_eq!(values(&wait(bench.queue.push(request(&[2])).unwrap()).unwrap()), [2]);

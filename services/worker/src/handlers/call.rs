@@ -6,11 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION},
+    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT},
 };
 use tracing::Span;
 
-use crate::models::{Model, State, shown};
+use crate::{
+    admission::{Caller, Part, Priority, Submission, Tenant},
+    models::{Model, State, shown},
+};
 
 /// What the layers in front of the handlers found out about a call. Absent from the request's extensions when there is nothing to say.
 #[derive(Clone, Debug)]
@@ -19,12 +22,38 @@ pub struct CallInfo {
     pub deadline: Option<Instant>,
     /// The span of the call; none when the caller records no trace.
     pub span: Span,
+    /// Who asks, and how urgently.
+    pub caller: Caller,
 }
 
 impl CallInfo {
-    /// What the layers left in a request.
-    pub(super) fn of<T>(request: &tonic::Request<T>) -> Self {
-        request.extensions().get().cloned().unwrap_or_else(|| Self { deadline: None, span: Span::none() })
+    /// What the layers left in a request, and what its headers say of who asks.
+    pub(super) fn of<T>(request: &tonic::Request<T>) -> Result<Self, ApiError> {
+        let info = request.extensions().get().cloned().unwrap_or_else(|| Self::unknown(None, Span::none()));
+        Ok(Self { caller: caller(request.metadata().as_ref())?, ..info })
+    }
+
+    /// A call of which nobody knows yet who makes it.
+    pub fn unknown(deadline: Option<Instant>, span: Span) -> Self {
+        Self { deadline, span, caller: Caller::default() }
+    }
+
+    /// A request for the queue, made of `parts`.
+    pub(super) fn submission(self, parts: Vec<Part>) -> Submission {
+        Submission { parts, deadline: self.deadline, caller: self.caller, span: self.span }
+    }
+}
+
+fn caller(headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let tenant = headers.get(X_TORCHMESH_TENANT).map_or_else(Tenant::default, |name| Tenant::named(name.as_bytes()));
+    let Some(word) = headers.get(X_TORCHMESH_PRIORITY) else { return Ok(Caller { tenant, priority: None }) };
+    match Priority::parse(word.as_bytes()) {
+        Some(priority) => Ok(Caller { tenant, priority: Some(priority) }),
+        None => {
+            let given = String::from_utf8_lossy(word.as_bytes());
+            let message = format!("{X_TORCHMESH_PRIORITY} is \"{}\"; send high, normal or low", shown(&given));
+            Err(ApiError::new(ErrorKind::InvalidArgument, message))
+        }
     }
 }
 

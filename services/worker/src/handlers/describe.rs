@@ -7,6 +7,7 @@ use torchmesh_api::inference::{
 };
 
 use crate::{
+    admission::Priority,
     engine::Device,
     manifest::{Manifest, TensorSpec},
     models::{Model, Serving},
@@ -75,6 +76,8 @@ fn batching(manifest: &Manifest) -> ModelDynamicBatching {
     let max_queue_size = u32::try_from(manifest.queue.max_requests).unwrap_or(u32::MAX);
     ModelDynamicBatching {
         max_queue_delay_microseconds: u64::try_from(manifest.batching.max_queue_delay.as_micros()).unwrap_or(u64::MAX),
+        priority_levels: Priority::ALL.len() as u64,
+        default_priority_level: manifest.queue.priority.level(),
         default_queue_policy: Some(ModelQueuePolicy { max_queue_size, ..Default::default() }),
         ..Default::default()
     }

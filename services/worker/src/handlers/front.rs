@@ -1,15 +1,19 @@
 //! What all handlers share: the models, and the way of a tensor request through one of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
+use tonic::Response;
 use torchmesh_api::{
     error::ApiError,
     inference::{ModelInferRequest, ModelInferResponse},
 };
 
-use super::call::{CallInfo, Outcome, Routed};
+use super::{
+    answer::answer,
+    call::{CallInfo, Outcome, Routed},
+};
 use crate::{
-    admission::Submission,
+    admission::Answers,
     infer,
     models::{Model, Registry},
     text::TokeniserPool,
@@ -32,17 +36,28 @@ impl Front {
     }
 
     /// Runs a tensor request.
-    pub(super) async fn infer(&self, routed: &Routed, request: ModelInferRequest, call: CallInfo) -> Result<ModelInferResponse, ApiError> {
+    pub(super) async fn infer(
+        &self,
+        routed: &Routed,
+        request: ModelInferRequest,
+        call: CallInfo,
+    ) -> Result<Response<ModelInferResponse>, ApiError> {
         let model = self.find(routed, &request.model_name, &request.model_version)?;
         let outcome = Outcome::begin(&model, call.deadline);
         outcome.end(run(&model, request, call).await)
     }
 }
 
-async fn run(model: &Model, request: ModelInferRequest, call: CallInfo) -> Result<ModelInferResponse, ApiError> {
+async fn run(model: &Model, request: ModelInferRequest, mut call: CallInfo) -> Result<Response<ModelInferResponse>, ApiError> {
     let serving = model.serving()?;
+    let wishes = infer::wishes(&request)?;
+    call.caller.priority = wishes.priority.or(call.caller.priority);
+    if let Some(timeout) = wishes.timeout {
+        let deadline = Instant::now() + timeout;
+        call.deadline = Some(call.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
+    }
     let infer::Decoded { part, wanted, id } = infer::decode(request, serving)?;
-    let submission = Submission { parts: vec![part], deadline: call.deadline, span: call.span };
-    let answered = serving.queue.push(submission)?.await?;
-    Ok(infer::encode(model, &serving.outputs, id, &wanted, answered))
+    let Answers { answered, spent } = serving.queue.push(call.submission(vec![part]))?.await?;
+    let response = infer::encode(model, &serving.outputs, id, &wanted, answered);
+    Ok(answer(response, spent, model))
 }

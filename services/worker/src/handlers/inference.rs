@@ -97,8 +97,8 @@ impl GrpcInferenceService for Inference {
     }
 
     async fn model_infer(&self, request: Request<ModelInferRequest>) -> Result<Response<ModelInferResponse>, Status> {
-        let (routed, call) = (routed(&request), CallInfo::of(&request));
-        answer(self.front.infer(&routed, request.into_inner(), call).await)
+        let (routed, call) = (routed(&request), CallInfo::of(&request)?);
+        self.front.infer(&routed, request.into_inner(), call).await.map_err(Status::from)
     }
 
     type ModelStreamInferStream = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
@@ -107,7 +107,7 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<Streaming<ModelInferRequest>>,
     ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
-        let (routed, call) = (routed(&request), CallInfo::of(&request));
+        let (routed, call) = (routed(&request), CallInfo::of(&request)?);
         Ok(Response::new(Box::pin(stream::answers(Arc::clone(&self.front), routed, call, request.into_inner()))))
     }
 

@@ -1,5 +1,6 @@
 //! What the worker answers: the Open Inference Protocol and the text API.
 
+mod answer;
 mod call;
 mod describe;
 mod front;

@@ -35,7 +35,8 @@ pub(super) fn answers(
 
 async fn one(front: &Front, routed: &Routed, request: ModelInferRequest, call: CallInfo) -> ModelStreamInferResponse {
     match front.infer(routed, request, call).await {
-        Ok(mut response) => {
+        Ok(response) => {
+            let mut response = response.into_inner();
             response.parameters.insert(FINAL.to_owned(), InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) });
             ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
         }

@@ -3,6 +3,8 @@
 mod contents;
 mod decode;
 mod encode;
+mod wishes;
 
 pub use decode::{Decoded, decode};
 pub use encode::encode;
+pub use wishes::wishes;

@@ -22,6 +22,7 @@ mod words;
 use std::{fmt, time::Duration};
 
 use crate::{
+    admission::Priority,
     engine::{Device, Dtype},
     tensor::Datatype,
 };
@@ -109,6 +110,8 @@ pub struct QueueLimits {
     pub max_bytes: usize,
     /// `max_rows`: rows (or texts) in one request. Default 2048, 1 to 1000000.
     pub max_rows: usize,
+    /// `priority`: the class of a request that names none: `high`, `normal` or `low`. Default `normal`.
+    pub priority: Priority,
 }
 
 /// What a model runs before it is ready, so that no caller meets a cold model.

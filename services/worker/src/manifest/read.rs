@@ -10,7 +10,10 @@ use super::{
     read_task, sources, tensors,
     words::{EngineChoice, TaskWord},
 };
-use crate::engine::{Device, Dtype};
+use crate::{
+    admission::Priority,
+    engine::{Device, Dtype},
+};
 
 pub(super) fn parse(text: &str, published: &Published) -> Result<Manifest, Problems> {
     let table = text.parse::<toml::Table>().map_err(|error| {
@@ -66,7 +69,8 @@ fn queue(s: &mut Section) -> QueueLimits {
     let max_requests = within(s, "max_requests", 1024, 1..=100_000);
     let ByteSize(max_bytes) = s.or("max_bytes", ByteSize::mib(256));
     s.check(max_bytes >= 1024, "max_bytes", "must be at least 1KiB");
-    QueueLimits { max_requests, max_bytes, max_rows: within(s, "max_rows", 2048, 1..=1_000_000) }
+    let max_rows = within(s, "max_rows", 2048, 1..=1_000_000);
+    QueueLimits { max_requests, max_bytes, max_rows, priority: s.or("priority", Priority::default()) }
 }
 
 fn warmup(s: &mut Section, max_batch: usize, longest: usize) -> Warmup {

@@ -4,6 +4,7 @@ use toml::Value;
 use torchmesh_runtime::config::FromSetting;
 
 use crate::{
+    admission::Priority,
     engine::{Device, Dtype},
     tensor::Datatype,
 };
@@ -109,6 +110,13 @@ pub(super) enum EngineChoice {
 }
 
 words!(EngineChoice, "\"auto\", \"torchscript\" or \"native\"", "auto" => Self::Auto, "torchscript" => Self::TorchScript, "native" => Self::Native);
+
+impl FromSetting for Priority {
+    const EXPECTED: &'static str = "\"high\", \"normal\" or \"low\"";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        value.as_str().and_then(|text| Self::parse(text.as_bytes())).ok_or_else(|| wrong::<Self>(value))
+    }
+}
 
 impl FromSetting for Device {
     const EXPECTED: &'static str = "\"auto\", \"cpu\" or \"cuda:N\"";

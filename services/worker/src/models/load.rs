@@ -52,8 +52,7 @@ pub(super) fn start(
         limits: manifest.queue.clone(),
         batching: manifest.batching.clone(),
         instances: manifest.instances,
-        depth: model.metrics.depth.clone(),
-        dropped: model.metrics.dropped.clone(),
+        metrics: model.metrics.queue.clone(),
     });
     let mut assignment = Assignment {
         model: model.name.as_str().into(),

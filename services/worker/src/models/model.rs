@@ -1,7 +1,10 @@
 //! One model version and what has become of it.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -35,6 +38,7 @@ pub struct Model {
     serving: OnceLock<Serving>,
     failure: OnceLock<String>,
     note: Mutex<Option<String>>,
+    placed: AtomicBool,
     left: OnceLock<Instant>,
 }
 
@@ -127,6 +131,7 @@ impl Model {
             serving: OnceLock::new(),
             failure: OnceLock::new(),
             note: Mutex::default(),
+            placed: AtomicBool::new(false),
             left: OnceLock::new(),
         }
     }
@@ -136,6 +141,16 @@ impl Model {
         let model = Self::new(of.name.clone(), of.version, of.metrics.clone());
         let _ = model.failure.set("unloaded by a call; RepositoryModelLoad loads it again".to_owned());
         model
+    }
+
+    /// What has become of it shows in the table.
+    pub(super) fn set_placed(&self) {
+        self.placed.store(true, Ordering::Release);
+    }
+
+    /// Whether what has become of it shows in the table, so that whoever waited for it finds it there.
+    pub(super) fn is_placed(&self) -> bool {
+        self.placed.load(Ordering::Acquire)
     }
 
     pub(super) fn key(&self) -> Key {

@@ -198,9 +198,13 @@ impl Registry {
 
     /// A version has become ready or failed: the table learns of it, unless something newer has begun meanwhile.
     fn settle(&self, keeper: &Keeper, model: &Arc<Model>) {
-        if !keeper.is_newest(model) {
-            return;
+        if keeper.is_newest(model) {
+            self.place(model);
         }
+        model.set_placed();
+    }
+
+    fn place(&self, model: &Arc<Model>) {
         let table = self.table.load();
         match (model.state(), table.get(&model.key()).filter(|serving| !Arc::ptr_eq(serving, model))) {
             (State::Unavailable(reason), Some(serving)) if serving.is_offered() => {
@@ -228,7 +232,7 @@ impl Registry {
         let (registry, wanted) = (Arc::clone(self), name.to_owned());
         let begun = tokio::task::spawn_blocking(move || registry.load_now(&wanted)).await;
         let models = begun.map_err(|_| ApiError::new(ErrorKind::Internal, "the model repository could not be searched"))??;
-        let all_settled = |_: &u64| models.iter().all(|model| !matches!(model.state(), State::Loading));
+        let all_settled = |_: &u64| models.iter().all(|model| model.is_placed());
         // The sender lives as long as this registry.
         let _ = self.settled.subscribe().wait_for(all_settled).await;
         let failed = |model: &Arc<Model>| match model.state() {

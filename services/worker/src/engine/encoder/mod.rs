@@ -192,6 +192,10 @@ impl Engine for Encoder {
         true
     }
 
+    fn padding_costs(&self) -> bool {
+        false
+    }
+
     fn platform(&self) -> &'static str {
         "torchmesh_encoder"
     }

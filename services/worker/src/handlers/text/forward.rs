@@ -7,7 +7,7 @@ use torchmesh_api::{error::ApiError, text::v1 as pb};
 
 use super::{TextCall, invalid};
 use crate::{
-    admission::{Answered, Part, Submission},
+    admission::{Answered, Part},
     manifest::{ATTENTION_MASK, INPUT_IDS, ScoreFunction, Truncation},
     tensor::{Datatype, Tensor},
     text::{Job, Source, Tokenised, Window},
@@ -81,8 +81,9 @@ impl TextCall<'_> {
 
     /// Waits for the answers of parts of one row each, in their order.
     pub(super) async fn submit(&self, parts: Vec<Part>) -> Result<Vec<Answered>, ApiError> {
-        let submission = Submission { parts, deadline: self.info.deadline, span: self.info.span.clone() };
-        self.serving.queue.push(submission)?.await
+        let answers = self.serving.queue.push(self.info.clone().submission(parts))?.await?;
+        self.spending.add(answers.spent);
+        Ok(answers.answered)
     }
 
     /// A window as the model's inputs, in the order of its manifest.

@@ -18,6 +18,7 @@ use torchmesh_api::{
 
 use super::{
     Front,
+    answer::Spending,
     call::{CallInfo, Outcome, Routed},
 };
 use crate::models::{Model, Serving, TextModel};
@@ -42,6 +43,7 @@ struct TextCall<'a> {
     serving: &'a Serving,
     text: &'a TextModel,
     info: CallInfo,
+    spending: &'a Spending,
 }
 
 /// One method of the service: the model by the fields that every request has, the count of the call, and the work.
@@ -50,15 +52,16 @@ macro_rules! methods {
         #[tonic::async_trait]
         impl TextService for Text {$(
             async fn $name(&self, request: Request<pb::$request>) -> Result<Response<pb::$response>, Status> {
-                let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
+                let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
                 let request = request.into_inner();
                 let model = self.front.find(&routed, &request.model, &request.model_version)?;
-                let outcome = Outcome::begin(&model, info.deadline);
+                let (outcome, spending) = (Outcome::begin(&model, info.deadline), Spending::default());
                 let answered = async {
-                    let call = TextCall::begin(&self.front, &model, info, &request.id)?;
+                    let call = TextCall::begin(&self.front, &model, info, &request.id, &spending)?;
                     $run(call, request).await
                 };
-                outcome.end(answered.await).map(Response::new).map_err(Status::from)
+                let message = outcome.end(answered.await)?;
+                Ok(spending.answer(message, &model))
             }
         )*}
     };
@@ -77,7 +80,7 @@ methods! {
 const MAX_ID: usize = 128;
 
 impl<'a> TextCall<'a> {
-    fn begin(front: &'a Front, model: &'a Model, info: CallInfo, id: &str) -> Result<Self, ApiError> {
+    fn begin(front: &'a Front, model: &'a Model, info: CallInfo, id: &str, spending: &'a Spending) -> Result<Self, ApiError> {
         let serving = model.serving()?;
         let Some(text) = serving.text() else {
             let message = format!("model \"{}\" does not read text; call it with ModelInfer", model.name);
@@ -86,7 +89,7 @@ impl<'a> TextCall<'a> {
         if id.len() > MAX_ID {
             return Err(invalid(format!("id has {} bytes; send at most {MAX_ID}", id.len())));
         }
-        Ok(Self { front, model, serving, text, info })
+        Ok(Self { front, model, serving, text, info, spending })
     }
 
     /// What a caller is told who asks a model for what it does not do.

@@ -1,0 +1,64 @@
+//! How a message goes back: with where its time went and how busy the model is, for whoever chooses where the next one goes.
+
+use std::{
+    fmt::{Arguments, Write as _},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
+use tonic::{Response, metadata::MetadataMap};
+use torchmesh_api::headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_LOAD, X_TORCHMESH_QUEUE_US};
+
+use crate::{
+    admission::{Load, Spent},
+    models::{Model, State},
+};
+
+/// Where the time of a call went that may run more than one request.
+#[derive(Debug, Default)]
+pub(super) struct Spending(Mutex<Spent>);
+
+impl Spending {
+    /// Adds what a request has spent.
+    pub(super) fn add(&self, spent: Spent) {
+        let mut all = self.0.lock();
+        all.queue += spent.queue;
+        all.times += spent.times;
+        all.batches += spent.batches;
+    }
+
+    /// The answer of a call to `model`.
+    pub(super) fn answer<T>(&self, message: T, model: &Model) -> Response<T> {
+        answer(message, *self.0.lock(), model)
+    }
+}
+
+/// A message, with the headers that say where its time went and how busy `model` is.
+pub(super) fn answer<T>(message: T, spent: Spent, model: &Model) -> Response<T> {
+    let mut headers = HeaderMap::with_capacity(8);
+    put(&mut headers, X_TORCHMESH_QUEUE_US, format_args!("{}", micros(spent.queue)));
+    put(&mut headers, X_TORCHMESH_COMPUTE_US, format_args!("{}", micros(spent.times.total())));
+    if let State::Ready(serving) = model.state() {
+        let Load { depth, wait_us } = serving.queue.load();
+        put(&mut headers, X_TORCHMESH_LOAD, format_args!("depth={depth}, wait-us={wait_us}"));
+    }
+    let mut response = Response::new(message);
+    *response.metadata_mut() = MetadataMap::from_headers(headers);
+    response
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, text: Arguments<'_>) {
+    let mut value = String::with_capacity(40);
+    let written = value.write_fmt(text);
+    // Digits and plain words are always a valid value.
+    if let (Ok(()), Ok(mut value)) = (written, HeaderValue::try_from(value)) {
+        // Hardly ever the same twice: not worth a place in the header compression's table.
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
