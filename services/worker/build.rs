@@ -2,9 +2,21 @@
 
 use std::path::Path;
 
+/// Where the C++ is.
+const KERNELS: &str = "src/engine/kernels";
+
+/// The instruction sets that the encoder's kernels are compiled for on `x86_64`, and what tells the compiler. Which one a process uses is
+/// decided when it runs (simd.rs).
+const X86_64: [(&str, &[&str]); 3] = [
+    ("avx2", &["-mavx2", "-mfma"]),
+    ("avx512", &["-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"]),
+    ("avx512_bf16", &["-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16"]),
+];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/engine/kernels/packed.cpp");
+    println!("cargo:rerun-if-changed={KERNELS}");
+    own_kernels();
     // torch-sys finds libtorch and says where, but a dependency's rpath does not reach the binaries of the packages above it.
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
@@ -15,6 +27,32 @@ fn main() {
         .include(include)
         .warnings(false)
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .file("src/engine/kernels/packed.cpp")
-        .compile("torchmesh_kernels");
+        .file(format!("{KERNELS}/packed.cpp"))
+        .compile("torchmesh_packed");
+}
+
+/// The kernels need nothing of libtorch.
+fn own_kernels() {
+    compile("plain", &[]);
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|architecture| architecture == "x86_64") {
+        for (name, flags) in X86_64 {
+            compile(name, flags);
+        }
+    }
+}
+
+fn compile(name: &str, flags: &[&str]) {
+    let mut build = cc::Build::new();
+    // Without contraction a product and its sum would be two instructions; a square root that may set errno would be a call.
+    for flag in ["-ffp-contract=fast", "-fno-math-errno"].iter().chain(flags) {
+        build.flag(flag);
+    }
+    let table = format!("torchmesh_kernels_{name}");
+    build
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        .define("TORCHMESH_KERNELS", table.as_str())
+        .file(format!("{KERNELS}/simd.cpp"))
+        .compile(&table);
 }

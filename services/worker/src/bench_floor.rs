@@ -5,21 +5,24 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::engine::{self, Engine, EngineError, EngineSpec};
+use crate::engine::{self, Dtype, Engine, EngineError, EngineSpec};
 use crate::tensor::Tensor;
 
 /// Measures raw forwards of a text encoder: the floor that serving is held against.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchFloorArgs {
-    /// The encoder: a `TorchScript` file that takes `input_ids` and `attention_mask`.
+    /// The encoder: a `TorchScript` file that takes `input_ids` and `attention_mask`, or the `model.safetensors` of a Hugging Face directory.
     #[arg(long)]
     pub model: PathBuf,
     /// Sentences in a batch.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub batch: u32,
-    /// Tokens in a sentence.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub sequence: u32,
+    /// Tokens in a sentence; several numbers, separated by commas, are the lengths of one sentence after the other, over and over.
+    #[arg(long, default_value = "32", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub sequence: Vec<u32>,
+    /// What the weights are held in: auto, fp32, bf16 or fp16.
+    #[arg(long, default_value_t = Dtype::Auto)]
+    pub dtype: Dtype,
     /// How long to measure, after warming up.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
@@ -59,7 +62,7 @@ pub fn run(args: &BenchFloorArgs) -> Result<(), EngineError> {
     let line = match args.output {
         OutputFormat::Json => serde_json::json!(floor).to_string(),
         OutputFormat::Text => format!(
-            "{:.1} sentences/s (batch {}, {} tokens, {} threads; forward p50 {:.2} ms, first {:.2} ms)",
+            "{:.1} sentences/s (batch {}, {:?} tokens, {} threads; forward p50 {:.2} ms, first {:.2} ms)",
             floor.sentences_per_second, args.batch, args.sequence, args.threads, floor.forward_p50_ms, floor.first_forward_ms
         ),
     };
@@ -69,8 +72,8 @@ pub fn run(args: &BenchFloorArgs) -> Result<(), EngineError> {
 
 /// Measures: every thread forwards its own batch again and again until the time is up.
 pub fn measure(args: &BenchFloorArgs) -> Result<Floor, EngineError> {
-    let batch = example(args.batch, args.sequence);
-    let spec = EngineSpec::new(&args.model);
+    let batch = example(args.batch, &args.sequence);
+    let spec = EngineSpec { dtype: args.dtype, ..EngineSpec::new(&args.model) };
     let mut engines = (0..args.threads).map(|_| engine::load(&spec)).collect::<Result<Vec<_>, _>>()?;
     let mut first = Duration::ZERO;
     for engine in &mut engines {
@@ -114,10 +117,13 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A batch without padding, of words from all over the vocabulary.
-fn example(batch: u32, sequence: u32) -> [Tensor; 2] {
-    let shape = [i64::from(batch), i64::from(sequence)];
-    let count = i64::from(batch) * i64::from(sequence);
+/// A batch of words from all over the vocabulary, its sentences of the given lengths in turn, padded to the longest that is in it.
+fn example(batch: u32, lengths: &[u32]) -> [Tensor; 2] {
+    let lengths: Vec<u32> = lengths.iter().copied().cycle().take(batch as usize).collect();
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let shape = [i64::from(batch), i64::from(longest)];
+    let count = shape[0] * shape[1];
     let ids: Vec<i64> = (0..count).map(|index| 1000 + index * 7919 % 20_000).collect();
-    [Tensor::from_i64s(shape, &ids), Tensor::from_i64s(shape, &vec![1; ids.len()])]
+    let mask: Vec<i64> = lengths.iter().flat_map(|&length| (0..longest).map(move |column| i64::from(column < length))).collect();
+    [Tensor::from_i64s(shape, &ids), Tensor::from_i64s(shape, &mask)]
 }

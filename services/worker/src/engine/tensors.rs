@@ -33,6 +33,16 @@ pub(super) fn to_torch(index: usize, input: &Tensor, device: tch::Device) -> Res
     copy().map_err(|error| EngineError::forward(text(error)))
 }
 
+/// The values of a whole `FP32` tensor on the CPU, in the order of its shape.
+#[expect(unsafe_code, reason = "the binding has no view of a tensor's values")]
+pub(super) fn values(tensor: &tch::Tensor) -> Result<&[f32], TchError> {
+    if tensor.f_kind()? != Kind::Float || tensor.device() != tch::Device::Cpu || !tensor.is_contiguous() {
+        return Err(TchError::Kind("only the values of a contiguous FP32 tensor on the CPU can be seen".to_owned()));
+    }
+    // SAFETY: that many values of that type lie there, and live as long as the tensor, whose values nobody changes.
+    Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), tensor.numel()) })
+}
+
 /// Copies a tensor out of libtorch.
 pub(super) fn from_torch(tensor: &tch::Tensor) -> Result<Tensor, EngineError> {
     let kind = tensor.f_kind().map_err(|error| EngineError::forward(text(error)))?;

@@ -4,6 +4,7 @@
 
 mod attribute;
 pub(crate) mod config;
+mod cpu;
 mod head;
 mod linear;
 mod names;
@@ -22,9 +23,10 @@ use tch::Kind;
 
 use self::{
     config::EncoderConfig,
+    cpu::CpuNetwork,
     head::Head,
     network::{Network, Tokens},
-    pack::Packing,
+    pack::{Ids, Packing},
     weights::Weights,
 };
 use super::{Attribution, Dtype, Engine, EngineError, EngineSpec, Readout, cuda, kernels, tensors};
@@ -71,7 +73,7 @@ pub enum NetworkError {
 /// Values at padded places are zero.
 pub(super) struct Encoder {
     config: EncoderConfig,
-    network: Network,
+    body: Body,
     head: Head,
     device: tch::Device,
     intra_op_threads: i32,
@@ -82,13 +84,31 @@ pub(super) struct Encoder {
     plain: Option<attribute::Plain>,
 }
 
+/// Whether an encoder runs on [`CpuNetwork`] there.
+fn has_own_kernels(spec: &EngineSpec, device: tch::Device) -> bool {
+    device == tch::Device::Cpu && spec.intra_op_threads <= 1
+}
+
+/// The network, in the form that is fastest where it runs.
+enum Body {
+    /// On a CPU, one thread a forward: our own kernels.
+    Cpu(Box<CpuNetwork>),
+    /// On a GPU, and on a CPU with several threads a forward: libtorch's.
+    Plain(Network),
+}
+
 impl Encoder {
     /// Reads the directory in which the artefact lies.
     pub(super) fn load(spec: &EngineSpec) -> Result<Self, EngineError> {
         let folder = spec.artefact.parent().unwrap_or(Path::new("."));
         let file = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let device = cuda::resolve(spec.device)?;
-        if !matches!(spec.dtype, Dtype::Auto | Dtype::Fp32) {
+        let holds = match spec.dtype {
+            Dtype::Auto | Dtype::Fp32 => true,
+            Dtype::Bf16 => has_own_kernels(spec, device),
+            Dtype::Fp16 => false,
+        };
+        if !holds {
             return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });
         }
         tensors::use_threads(i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX));
@@ -102,14 +122,19 @@ impl Encoder {
         let _no_grad = tch::no_grad_guard();
         let config = EncoderConfig::read(&folder.join(CONFIG))?;
         let weights = Weights::read(&folder.join(file), device)?;
-        let packs = device == tch::Device::Cpu && kernels::packing_pays(config.hidden_size, config.intermediate_size)?;
-        tracing::info!(kernel = if packs { "onednn packed" } else { "libtorch linear" }, "chose the faster matrix kernel");
         let family = config.family().map_err(NetworkError::Weights)?;
-        let network = Network::new(&config, family, &weights, packs)?;
+        let own = has_own_kernels(spec, device);
+        let packs = !own && device == tch::Device::Cpu && kernels::packing_pays(config.hidden_size, config.intermediate_size)?;
+        let body = if own {
+            Body::Cpu(Box::new(CpuNetwork::new(&config, family, &weights, spec.dtype == Dtype::Bf16)?))
+        } else {
+            tracing::info!(kernel = if packs { "onednn packed" } else { "libtorch linear" }, "chose the faster matrix kernel");
+            Body::Plain(Network::new(&config, family, &weights, packs)?)
+        };
         let head = Head::new(&config, family, &weights, packs, spec.hidden)?;
         let intra_op_threads = i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX);
         let (source, hidden) = (folder.join(file), spec.hidden);
-        Ok(Self { config, network, head, device, intra_op_threads, source, hidden, plain: None })
+        Ok(Self { config, body, head, device, intra_op_threads, source, hidden, plain: None })
     }
 
     fn run(&self, inputs: &[Tensor]) -> Result<Tensor, NetworkError> {
@@ -118,27 +143,35 @@ impl Encoder {
         if tokens == 0 {
             return self.answer(tch::Tensor::f_zeros([0, self.config.hidden_size], (Kind::Float, self.device))?, &batch);
         }
-        let hidden = self.network.forward(&self.tokens(&batch)?, &batch.packing.groups)?;
+        let hidden = match &self.body {
+            Body::Cpu(network) => network.forward(&self.ids(&batch)?, &batch.packing.groups)?,
+            Body::Plain(network) => network.forward(&self.tokens(&batch)?, &batch.packing.groups)?,
+        };
         self.answer(hidden, &batch)
     }
 
-    fn tokens(&self, batch: &Batch) -> Result<Tokens, NetworkError> {
+    fn ids(&self, batch: &Batch) -> Result<Ids, NetworkError> {
         let longest = self.config.longest();
         if let Some(column) = batch.packing.columns.iter().find(|&&column| column >= longest) {
             return Err(NetworkError::Input(format!("a row has {} tokens or more; this model reads {longest}", column + 1)));
         }
         let first = self.config.first_position();
-        let place = |values: Vec<i64>| tch::Tensor::f_from_slice(&values)?.f_to(self.device);
         let packing = &batch.packing;
         let types = match &batch.types {
             Some(types) => packing.pick(types, "token_type_ids", self.config.type_vocab_size.max(1))?,
             None => vec![0; packing.places.len()],
         };
-        Ok(Tokens {
-            ids: place(packing.pick(&batch.ids, "input_ids", self.config.vocab_size)?)?,
-            positions: place(packing.columns.iter().map(|column| column + first).collect())?,
-            types: place(types)?,
+        Ok(Ids {
+            words: packing.pick(&batch.ids, "input_ids", self.config.vocab_size)?,
+            positions: packing.columns.iter().map(|column| column + first).collect(),
+            types,
         })
+    }
+
+    fn tokens(&self, batch: &Batch) -> Result<Tokens, NetworkError> {
+        let ids = self.ids(batch)?;
+        let place = |values: &[i64]| tch::Tensor::f_from_slice(values)?.f_to(self.device);
+        Ok(Tokens { ids: place(&ids.words)?, positions: place(&ids.positions)?, types: place(&ids.types)? })
     }
 
     /// The head's answer, unpacked.

@@ -15,6 +15,14 @@ pub(super) struct Packing {
     pub(super) firsts: Vec<Option<i64>>,
 }
 
+/// What packed tokens are, one value each.
+#[derive(Debug)]
+pub(super) struct Ids {
+    pub(super) words: Vec<i64>,
+    pub(super) positions: Vec<i64>,
+    pub(super) types: Vec<i64>,
+}
+
 /// Rows of one length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Group {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    engine::{self, Device, Engine, EngineError, EngineSpec},
-    golden::{embeds_as_transformers, fetched, largest_difference, padded},
+    engine::{self, Device, Dtype, Engine, EngineError, EngineSpec},
+    golden::{embeds_as_transformers, embeds_within, fetched, largest_difference, padded},
     tensor::Tensor,
 };
 
@@ -107,6 +107,28 @@ fn every_family_and_head_answers_as_transformers_does_alone_and_in_a_padded_batc
 #[test]
 fn minilm_embeds_as_transformers_alone_and_in_a_mixed_batch() {
     embeds_as_transformers(load(&fetched("all-MiniLM-L6-v2")).unwrap().as_mut());
+}
+
+#[test]
+fn several_threads_and_libtorchs_kernels_give_the_same_answers() {
+    let spec =
+        EngineSpec { device: Device::Cpu, intra_op_threads: 2, ..EngineSpec::new(fetched("all-MiniLM-L6-v2").join("model.safetensors")) };
+    embeds_as_transformers(engine::load(&spec).unwrap().as_mut());
+}
+
+#[test]
+fn in_bf16_minilm_is_off_by_a_few_thousandths_at_most() {
+    let spec = |dtype, intra_op_threads| EngineSpec {
+        device: Device::Cpu,
+        dtype,
+        intra_op_threads,
+        ..EngineSpec::new(fetched("all-MiniLM-L6-v2").join("model.safetensors"))
+    };
+    embeds_within(engine::load(&spec(Dtype::Bf16, 1)).unwrap().as_mut(), 5e-3);
+    for refused in [spec(Dtype::Bf16, 2), spec(Dtype::Fp16, 1)] {
+        let error = engine::load(&refused).err().unwrap().to_string();
+        assert!(error.contains("dtype"), "{error}");
+    }
 }
 
 #[test]

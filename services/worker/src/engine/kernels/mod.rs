@@ -4,12 +4,20 @@
 //! network measures both once, when it is loaded ([`packing_pays`]).
 #![expect(unsafe_code, reason = "calls into packed.cpp; each call says why it is sound")]
 
+mod rows;
+mod simd;
+
 use std::{
     ffi::{CStr, c_char, c_void},
     time::{Duration, Instant},
 };
 
 use tch::{Device, Kind, TchError, Tensor};
+
+pub(super) use self::{
+    rows::{Lines, Rows},
+    simd::{Simd, Weight},
+};
 
 unsafe extern "C" {
     fn torchmesh_pack_linear(weight: *const c_void, out: *mut *mut c_void) -> *mut c_char;
@@ -40,6 +48,15 @@ impl Activation {
             Self::None => (c"none", c"none"),
             Self::Gelu => (c"gelu", c"none"),
             Self::GeluTanh => (c"gelu", c"tanh"),
+        }
+    }
+
+    /// What simd.cpp calls it.
+    fn code(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Gelu => 1,
+            Self::GeluTanh => 2,
         }
     }
 

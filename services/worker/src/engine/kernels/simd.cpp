@@ -1,0 +1,85 @@
+// The encoder's kernels for one instruction set: build.rs compiles this file once for each, under a name of its own (TORCHMESH_KERNELS).
+//
+// No kernel allocates, keeps anything, or checks its arguments: simd.rs does that before it calls.
+
+#include "attention.h"
+#include "norm.h"
+#include "product.h"
+
+namespace {
+
+// Round to the nearest, ties to even; NaN stays NaN.
+inline uint16_t brief(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  if (value != value) return (uint16_t)((bits >> 16) | 0x40);
+  return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// `weight` [columns, depth] → panels [⌈columns / kPanel⌉, depth, kPanel], filled up with zeros.
+void pack(const float* weight, size_t columns, size_t depth, float* packed) {
+  for (size_t first = 0; first < columns; first += kPanel) {
+    for (size_t step = 0; step < depth; ++step) {
+      for (size_t at = first; at < first + kPanel; ++at) *packed++ = at < columns ? weight[at * depth + step] : 0.0f;
+    }
+  }
+}
+
+// The same in brief: a word holds the values of two steps.
+void pack_brief(const float* weight, size_t columns, size_t depth, float* packed) {
+  uint16_t* words = (uint16_t*)packed;
+  for (size_t first = 0; first < columns; first += kPanel) {
+    for (size_t step = 0; step < depth; step += 2) {
+      for (size_t at = first; at < first + kPanel; ++at) {
+        for (size_t each = step; each < step + 2; ++each) {
+          *words++ = at < columns && each < depth ? brief(weight[at * depth + each]) : 0;
+        }
+      }
+    }
+  }
+}
+
+void multiply_single(const Product* product) { multiply<Single>(*product, product->left, product->left_stride); }
+
+#if defined(__AVX512BF16__)
+void multiply_brief(const Product* product) {
+  const size_t stride = (product->depth + 1) / 2 * 2;
+  for (size_t row = 0; row < product->rows; ++row) {
+    const float* from = product->left + row * product->left_stride;
+    uint16_t* to = product->scratch + row * stride;
+    size_t at = 0;
+    for (; at + kLanes <= product->depth; at += kLanes) {
+      const __m256bh few = _mm512_cvtneps_pbh((__m512)load(from + at));
+      __builtin_memcpy(to + at, &few, sizeof few);
+    }
+    for (; at < product->depth; ++at) to[at] = brief(from[at]);
+    if (at < stride) to[at] = 0;
+  }
+  multiply<Brief>(*product, product->scratch, stride);
+}
+#else
+constexpr void (*multiply_brief)(const Product*) = nullptr;
+#endif
+
+void attend_once(const Attention* attention) { attend(*attention); }
+
+void normalise_rows(const Norm* norm) { normalise(*norm); }
+
+}  // namespace
+
+struct TorchmeshKernels {
+  size_t panel;
+  void (*pack)(const float*, size_t, size_t, float*);
+  void (*pack_brief)(const float*, size_t, size_t, float*);
+  void (*multiply)(const Product*);
+  // Null where the instruction set has no product of brief values.
+  void (*multiply_brief)(const Product*);
+  size_t (*attention_room)(size_t, size_t);
+  void (*attend)(const Attention*);
+  void (*normalise)(const Norm*);
+};
+
+extern "C" const TorchmeshKernels TORCHMESH_KERNELS;
+const TorchmeshKernels TORCHMESH_KERNELS = {
+    kPanel, pack, pack_brief, multiply_single, multiply_brief, attention_room, attend_once, normalise_rows,
+};

@@ -1,0 +1,238 @@
+//! The encoder's own kernels (simd.cpp), for the widest instruction set of this processor.
+//!
+//! They run at what the processor's multipliers give at most, from one row to thousands, where a library's are made for many rows: the weight
+//! is packed once, and what follows a product (bias, activation, what is added) is done while its tile is near.
+//!
+//! One forward is one thread's work. Everything is checked here, so that no call can read or write outside its slices.
+#![expect(unsafe_code, reason = "calls into simd.cpp; each call says why it is sound")]
+
+#[cfg(test)]
+mod tests;
+
+use super::{
+    Activation,
+    rows::{Lines, Part, PartMut, Rows},
+};
+
+/// What simd.cpp offers for one instruction set.
+#[repr(C)]
+struct Table {
+    panel: usize,
+    pack: unsafe extern "C" fn(*const f32, usize, usize, *mut f32),
+    pack_brief: unsafe extern "C" fn(*const f32, usize, usize, *mut f32),
+    multiply: unsafe extern "C" fn(*const Product),
+    multiply_brief: Option<unsafe extern "C" fn(*const Product)>,
+    attention_room: unsafe extern "C" fn(usize, usize) -> usize,
+    attend: unsafe extern "C" fn(*const Attention),
+    normalise: unsafe extern "C" fn(*const Norm),
+}
+
+#[repr(C)]
+struct Product {
+    left: *const f32,
+    left_stride: usize,
+    right: *const f32,
+    bias: *const f32,
+    add: *const f32,
+    add_stride: usize,
+    out: *mut f32,
+    out_stride: usize,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    activation: u32,
+    scratch: *mut u16,
+}
+
+#[repr(C)]
+struct Attention {
+    mixed: *const f32,
+    mixed_stride: usize,
+    out: *mut f32,
+    out_stride: usize,
+    length: usize,
+    heads: usize,
+    size: usize,
+    scratch: *mut f32,
+}
+
+#[repr(C)]
+struct Norm {
+    rows: *mut f32,
+    stride: usize,
+    count: usize,
+    size: usize,
+    weight: *const f32,
+    bias: *const f32,
+    epsilon: f32,
+}
+
+unsafe extern "C" {
+    static torchmesh_kernels_plain: Table;
+    #[cfg(target_arch = "x86_64")]
+    static torchmesh_kernels_avx2: Table;
+    #[cfg(target_arch = "x86_64")]
+    static torchmesh_kernels_avx512: Table;
+    #[cfg(target_arch = "x86_64")]
+    static torchmesh_kernels_avx512_bf16: Table;
+}
+
+/// The kernels of one instruction set.
+#[derive(Clone, Copy)]
+pub(crate) struct Simd {
+    /// For the log.
+    pub(crate) name: &'static str,
+    table: &'static Table,
+}
+
+impl std::fmt::Debug for Simd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Simd {
+    /// Those of the widest instruction set.
+    pub(crate) fn best() -> Self {
+        Self::usable().remove(0)
+    }
+
+    /// All that this processor can run, the widest first.
+    pub(crate) fn usable() -> Vec<Self> {
+        // SAFETY: the tables are constants, which nothing writes.
+        let plain = Self { name: "plain", table: unsafe { &torchmesh_kernels_plain } };
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::is_x86_feature_detected as has;
+            let avx2 = has!("avx2") && has!("fma");
+            let avx512 = avx2 && has!("avx512f") && has!("avx512bw") && has!("avx512dq") && has!("avx512vl");
+            // SAFETY: as above.
+            let tables = unsafe { [&torchmesh_kernels_avx512_bf16, &torchmesh_kernels_avx512, &torchmesh_kernels_avx2] };
+            let [brief, wide, narrow] = tables;
+            let of_x86 = [
+                (avx512 && has!("avx512bf16"), Self { name: "avx512_bf16", table: brief }),
+                (avx512, Self { name: "avx512", table: wide }),
+                (avx2, Self { name: "avx2", table: narrow }),
+            ];
+            of_x86.into_iter().filter_map(|(usable, simd)| usable.then_some(simd)).chain([plain]).collect()
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        vec![plain]
+    }
+
+    /// Whether it multiplies `BF16` values.
+    pub(crate) fn multiplies_bf16(self) -> bool {
+        self.table.multiply_brief.is_some()
+    }
+
+    fn panels(self, columns: usize) -> usize {
+        columns.div_ceil(self.table.panel) * self.table.panel
+    }
+
+    /// Room for `count` rows of `width` values, all zero.
+    pub(crate) fn rows(self, count: usize, width: usize) -> Rows {
+        // Kernels write whole panels, and attention a panel beyond.
+        let stride = self.panels(width) + self.panels(1);
+        Rows::zeros(count, width, stride)
+    }
+
+    /// Packs a weight ([columns, depth]) with its bias ([columns]); `brief` rounds the weight to `BF16`, for a processor that multiplies those.
+    pub(crate) fn pack(self, weight: &[f32], bias: &[f32], brief: bool) -> Weight {
+        let (columns, depth) = (bias.len(), weight.len() / bias.len().max(1));
+        assert_eq!(weight.len(), columns * depth, "a weight of {columns} columns");
+        let brief = brief && self.multiplies_bf16();
+        let steps = if brief { depth.div_ceil(2) } else { depth };
+        let mut values = Lines::zeros(self.panels(columns) * steps);
+        let mut padded = Lines::zeros(self.panels(columns));
+        padded.as_mut_slice()[..columns].copy_from_slice(bias);
+        let pack = if brief { self.table.pack_brief } else { self.table.pack };
+        // SAFETY: it reads columns × depth values, checked above, and writes ⌈columns / panel⌉ panels of `steps` words.
+        unsafe { pack(weight.as_ptr(), columns, depth, values.as_mut_slice().as_mut_ptr()) };
+        Weight { simd: self, values, bias: padded, columns, depth, brief }
+    }
+
+    /// Self-attention of one text to itself: `mixed` [length, 3 × heads × size], the queries scaled already, to `out` [length, heads × size].
+    pub(crate) fn attend(self, mixed: Part<'_>, heads: usize, scratch: &mut Lines, out: &mut PartMut<'_>) {
+        let (length, size) = (mixed.count, out.width / heads);
+        assert!(mixed.width == 3 * heads * size && out.width == heads * size && out.count == length, "attention's shapes");
+        if length == 0 {
+            return;
+        }
+        // SAFETY: it only computes.
+        scratch.grow(unsafe { (self.table.attention_room)(length, size) });
+        let attention = Attention {
+            mixed: mixed.values.as_ptr(),
+            mixed_stride: mixed.stride,
+            out: out.values.as_mut_ptr(),
+            out_stride: out.stride,
+            length,
+            heads,
+            size,
+            scratch: scratch.as_mut_slice().as_mut_ptr(),
+        };
+        // SAFETY: both have `length` whole rows, each a panel longer than its width (`rows`), and the scratch is as large as it asked for.
+        unsafe { (self.table.attend)(&raw const attention) };
+    }
+
+    /// Normalises each row, in place.
+    pub(crate) fn normalise(self, rows: &mut PartMut<'_>, weight: &[f32], bias: &[f32], epsilon: f32) {
+        assert!(weight.len() == rows.width && bias.len() == rows.width, "a norm's shapes");
+        let norm = Norm {
+            rows: rows.values.as_mut_ptr(),
+            stride: rows.stride,
+            count: rows.count,
+            size: rows.width,
+            weight: weight.as_ptr(),
+            bias: bias.as_ptr(),
+            epsilon,
+        };
+        // SAFETY: it touches `size` values of `count` whole rows, and of weight and bias, checked above.
+        unsafe { (self.table.normalise)(&raw const norm) };
+    }
+}
+
+/// A packed weight with its bias.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    simd: Simd,
+    values: Lines,
+    bias: Lines,
+    columns: usize,
+    depth: usize,
+    brief: bool,
+}
+
+impl Weight {
+    /// `out` = activation(`left` × weightᵀ + bias) + `add`.
+    pub(crate) fn multiply(
+        &self,
+        left: Part<'_>,
+        activation: Activation,
+        add: Option<Part<'_>>,
+        scratch: &mut Lines,
+        out: &mut PartMut<'_>,
+    ) {
+        assert!(left.width == self.depth && out.width == self.columns && left.count == out.count, "a product's shapes");
+        assert!(add.is_none_or(|add| add.count == out.count && add.width == out.width && add.stride == out.stride), "what is added");
+        scratch.grow(if self.brief { left.count * self.depth.next_multiple_of(2) / 2 } else { 0 });
+        let product = Product {
+            left: left.values.as_ptr(),
+            left_stride: left.stride,
+            right: self.values.as_slice().as_ptr(),
+            bias: self.bias.as_slice().as_ptr(),
+            add: add.map_or(std::ptr::null(), |add| add.values.as_ptr()),
+            add_stride: out.stride,
+            out: out.values.as_mut_ptr(),
+            out_stride: out.stride,
+            rows: left.count,
+            columns: self.columns,
+            depth: self.depth,
+            activation: activation.code(),
+            scratch: scratch.as_mut_slice().as_mut_ptr().cast(),
+        };
+        let multiply = self.simd.table.multiply_brief.filter(|_| self.brief).unwrap_or(self.simd.table.multiply);
+        // SAFETY: the weight was packed by these kernels for `columns` and `depth`; left, add and out have `rows` whole rows of those widths and
+        // room for whole panels (`rows`); the scratch holds the left side in two bytes a value.
+        unsafe { multiply(&raw const product) };
+    }
+}
