@@ -43,14 +43,14 @@ impl Partial {
         let plan = Plan { url: url.to_owned(), commit: listing.commit.clone(), files: listing.files.iter().map(planned).collect() };
         let before = fs::read(folder.join(PLAN)).ok().and_then(|text| serde_json::from_slice::<Plan>(&text).ok()).unwrap_or_default();
         let made = Self { folder };
-        if (&before.url, &before.commit) != (&plan.url, &plan.commit) {
-            let _ = fs::remove_dir_all(&made.folder);
-        } else {
+        if (&before.url, &before.commit) == (&plan.url, &plan.commit) {
             let told_apart = |file: &Planned| file.tag.is_some() || plan.commit.is_some();
             for stale in before.files.iter().filter(|file| !plan.files.contains(file) || !told_apart(file)) {
                 let _ = fs::remove_file(made.whole(&stale.name));
                 let _ = fs::remove_file(made.part(&stale.name));
             }
+        } else {
+            let _ = fs::remove_dir_all(&made.folder);
         }
         fs::create_dir_all(&made.folder)?;
         fs::write(made.folder.join(PLAN), serde_json::to_vec(&plan)?)?;

@@ -161,10 +161,14 @@ fn text(imported: &[Imported], screen: &Screen) -> String {
         let done = if imported.written { "is imported" } else { "would be imported" };
         let mut text = format!("{} {done} from {}: version {}", imported.model, imported.from, versions.join(", "));
         for Note { field, note } in &imported.notes {
-            text.push_str(&format!("\n  {}: {note}", screen.paint(Colour::Yellow, field)));
+            text.push_str("\n  ");
+            text.push_str(&screen.paint(Colour::Yellow, field));
+            text.push_str(": ");
+            text.push_str(note);
         }
         if !imported.written {
-            text.push_str(&format!("\n\n{}", imported.manifest.trim_end()));
+            text.push_str("\n\n");
+            text.push_str(imported.manifest.trim_end());
         }
         text
     };

@@ -1,6 +1,9 @@
 //! A model archive of TorchServe (`.mar`) with a TorchScript model.
 
-use std::io::{Read, Seek};
+use std::{
+    io::{Read, Seek},
+    path::Path,
+};
 
 use serde::Deserialize;
 use torchmesh_api::ids::{ModelName, ModelVersion};
@@ -29,12 +32,12 @@ pub struct Archive {
 
 #[derive(Debug, Deserialize)]
 struct Manifest {
-    model: Model,
+    model: Entry,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Model {
+struct Entry {
     model_name: String,
     serialized_file: Option<String>,
     #[serde(default)]
@@ -153,7 +156,7 @@ fn version(text: &str, made: &mut Description) -> u64 {
     number
 }
 
-fn extras<R: Read + Seek>(archive: &ZipArchive<R>, model: &Model, artefact: &str, made: &mut Description) -> Vec<String> {
+fn extras<R: Read + Seek>(archive: &ZipArchive<R>, model: &Entry, artefact: &str, made: &mut Description) -> Vec<String> {
     let mut extras = Vec::new();
     let mut names: Vec<_> =
         archive.file_names().filter(|name| !name.ends_with('/') && !name.starts_with("MAR-INF/") && *name != artefact).collect();
@@ -164,7 +167,7 @@ fn extras<R: Read + Seek>(archive: &ZipArchive<R>, model: &Model, artefact: &str
             made.note("model.requirementsFile", "is left out: no Python runs here");
         } else if role(&model.config_file) {
             made.note("model.configFile", format!("{name} is not read: its batchSize is batching.max_batch here, maxBatchDelay is batching.max_queue_delay, minWorkers is instances"));
-        } else if name.ends_with(".py") {
+        } else if Path::new(name).extension().is_some_and(|ending| ending == "py") {
             made.note(name, "is left out: no Python runs here");
         } else if !is_plain(name) {
             made.note(name, "is left out: only files beside the model are taken");

@@ -51,7 +51,7 @@ impl Objects {
     }
 
     pub(super) async fn read(&self, file: &RemoteFile, from: u64) -> Result<Reading, FetchError> {
-        let location = file.name.split('/').fold(self.folder.clone(), |path, part| path.join(part));
+        let location = file.name.split('/').fold(self.folder.clone(), Path::join);
         let place = format!("{}/{}", self.place.trim_end_matches('/'), file.name);
         let range = (from > 0).then_some(GetRange::Offset(from));
         let options = GetOptions { range, if_match: file.tag.clone(), ..GetOptions::default() };
