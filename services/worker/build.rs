@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-/// Where the C++ is.
+/// Where the C++ of our own kernels is.
 const KERNELS: &str = "src/engine/kernels";
+/// The C++ that calls libtorch.
+const SHIMS: [&str; 2] = ["src/engine/kernels/packed.cpp", "src/engine/aoti/package.cpp"];
 
 /// The instruction sets that the encoder's kernels are compiled for on `x86_64`, and what tells the compiler. Which one a process uses is
 /// decided when it runs (simd.rs).
@@ -16,19 +18,24 @@ const X86_64: [(&str, &[&str]); 3] = [
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={KERNELS}");
+    println!("cargo:rerun-if-changed={}", SHIMS[1]);
     own_kernels();
     // torch-sys finds libtorch and says where, but a dependency's rpath does not reach the binaries of the packages above it.
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
+    // A compiled model's library needs libtorch.so and says nothing of where it is: only the older form of the rpath also holds for what is
+    // opened later.
+    println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
     let include = Path::new(&lib).with_file_name("include");
     cc::Build::new()
         .cpp(true)
         .std("c++17")
-        .include(include)
+        .include(&include)
+        .include(include.join("torch/csrc/api/include"))
         .warnings(false)
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
-        .file(format!("{KERNELS}/packed.cpp"))
-        .compile("torchmesh_packed");
+        .files(SHIMS)
+        .compile("torchmesh_shims");
 }
 
 /// The kernels need nothing of libtorch.

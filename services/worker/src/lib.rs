@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod batching;
 pub mod bench_floor;
+pub mod compile;
 pub mod config;
 pub mod engine;
 pub mod executor;

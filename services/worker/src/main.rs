@@ -5,7 +5,7 @@ use std::{error::Error, process::ExitCode};
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 use torchmesh_runtime::{config::ConfigArgs, process};
-use torchmesh_worker::{bench_floor, config::WorkerConfig, export, train};
+use torchmesh_worker::{bench_floor, compile, config::WorkerConfig, export, train};
 
 // A call makes a few dozen small allocations and frees them, some of them on another thread. libtorch's tensors are not its concern.
 #[global_allocator]
@@ -28,6 +28,7 @@ enum Command {
     Export(export::ExportArgs),
     ExportNoop(export::ExportNoopArgs),
     ExportFixture(export::ExportFixtureArgs),
+    Compile(compile::CompileArgs),
     BenchFloor(bench_floor::BenchFloorArgs),
     TrainHead(train::TrainHeadArgs),
 }
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Export(args) => finish(args.run()),
         Command::ExportNoop(args) => finish(args.run()),
         Command::ExportFixture(args) => finish(args.run()),
+        Command::Compile(args) => finish(args.run()),
         Command::BenchFloor(args) => finish(bench_floor::run(&args)),
         Command::TrainHead(args) => finish(args.run()),
     }

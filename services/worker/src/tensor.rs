@@ -138,6 +138,18 @@ impl Tensor {
         (self.datatype == Datatype::Fp32).then(|| self.data.as_chunks().0.iter().map(read).collect())
     }
 
+    /// Whether no element is NaN or infinite; true for datatypes that have neither.
+    pub fn is_finite(&self) -> bool {
+        // The exponent's bits are all set in what is not a number, and in infinity.
+        match self.datatype {
+            Datatype::Fp32 => self.data.as_chunks().0.iter().all(|chunk| f32::from_le_bytes(*chunk).is_finite()),
+            Datatype::Fp64 => self.data.as_chunks().0.iter().all(|chunk| f64::from_le_bytes(*chunk).is_finite()),
+            Datatype::Fp16 => self.data.as_chunks().0.iter().all(|chunk| u16::from_le_bytes(*chunk) & 0x7c00 != 0x7c00),
+            Datatype::Bf16 => self.data.as_chunks().0.iter().all(|chunk| u16::from_le_bytes(*chunk) & 0x7f80 != 0x7f80),
+            _ => true,
+        }
+    }
+
     /// The elements as `i64`; `None` unless the datatype is `INT64`.
     pub fn to_i64s(&self) -> Option<Vec<i64>> {
         let read = |chunk: &[u8; 8]| i64::from_le_bytes(*chunk);
@@ -224,6 +236,16 @@ mod tests {
         assert_eq!(Tensor::from_f32s([3], &values).to_f32s(), Some(values.to_vec()));
         assert_eq!(Tensor::from_i64s([2], &[-1, i64::MAX]).to_i64s(), Some(vec![-1, i64::MAX]));
         assert_eq!(Tensor::from_i64s([1], &[1]).to_f32s(), None);
+    }
+
+    #[test]
+    fn what_is_no_number_is_seen_in_every_datatype_that_has_it() {
+        let of = |datatype, data: &[u8]| Tensor { datatype, shape: vec![], data: Bytes::copy_from_slice(data) }.is_finite();
+        assert!(Tensor::from_f32s([2], &[0.0, f32::MAX]).is_finite() && Tensor::from_i64s([1], &[-1]).is_finite());
+        assert!(!Tensor::from_f32s([2], &[0.0, f32::NAN]).is_finite() && !Tensor::from_f32s([1], &[f32::NEG_INFINITY]).is_finite());
+        assert!(!of(Datatype::Fp64, &f64::NAN.to_le_bytes()) && of(Datatype::Fp64, &1e300_f64.to_le_bytes()));
+        assert!(!of(Datatype::Fp16, &[0x00, 0x7c]) && of(Datatype::Fp16, &[0xff, 0x7b]));
+        assert!(!of(Datatype::Bf16, &[0xc0, 0xff]) && of(Datatype::Bf16, &[0x7f, 0x7f]));
     }
 
     #[test]

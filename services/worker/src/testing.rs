@@ -29,6 +29,9 @@ pub(crate) const FAILS: i64 = -1;
 /// The first element of a row that makes the fake engine panic.
 pub(crate) const PANICS: i64 = -2;
 
+/// The first element of a batch of more than one row that the fake engine has no memory for.
+pub(crate) const LARGE: i64 = -3;
+
 /// A manifest of one `INT64` input `x` and one output `y`, both [-1, -1] with padding.
 pub(crate) const ECHO: &str = "task = 'tensor'\n\
     [[inputs]]\nname = 'x'\ndatatype = 'INT64'\nshape = [-1, -1]\npad = 0\n\
@@ -131,6 +134,9 @@ impl Engine for FakeEngine {
         if values.contains(&FAILS) {
             return Err(EngineError::forward("told to fail\nat /secret/path"));
         }
+        if values.contains(&LARGE) && first.shape[0] > 1 {
+            return Err(EngineError::forward("std::bad_alloc"));
+        }
         Ok(vec![if inputs.len() == 2 { hidden(first, &values) } else { first.clone() }])
     }
 
@@ -157,7 +163,12 @@ pub(crate) struct Bench {
 impl Bench {
     /// Starts the executor with [`ECHO`] and `settings` behind it.
     pub(crate) fn start(settings: &str) -> Self {
-        let manifest = Arc::new(Manifest::parse(&format!("{ECHO}{settings}"), &Published::default()).unwrap());
+        Self::of(&format!("{ECHO}{settings}"))
+    }
+
+    /// Starts the executor with a whole manifest.
+    pub(crate) fn of(manifest: &str) -> Self {
+        let manifest = Arc::new(Manifest::parse(manifest, &Published::default()).unwrap());
         let metrics = WorkerMetrics::register(&mut Registry::default()).model("m", "1");
         let seen = Arc::new(Seen::default());
         let queue = queue(&manifest, &metrics);

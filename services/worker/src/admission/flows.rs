@@ -264,16 +264,9 @@ impl Flow {
 
 /// Cuts the first `rows` rows off a piece.
 fn split(piece: &mut Piece, rows: usize) -> Piece {
-    let rest = piece.content.rows - rows;
-    let (front, back): (Vec<Tensor>, Vec<Tensor>) = piece.content.inputs.iter().map(|input| input.split_rows(rows)).unzip();
-    let content = Part { rows, length: piece.content.length, shape: piece.content.shape.clone(), inputs: front, attribution: None };
-    let cut = Piece { ticket: std::sync::Arc::clone(&piece.ticket), part: piece.part, first_row: piece.first_row, content };
     // Two pieces where there was one.
     piece.ticket.queued.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    piece.first_row += rows;
-    piece.content.rows = rest;
-    piece.content.inputs = back;
-    cut
+    piece.cut(rows)
 }
 
 /// See [`Flows::order`].

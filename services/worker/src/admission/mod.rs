@@ -7,7 +7,10 @@ mod queue;
 mod state;
 mod ticket;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{engine::Attribution, stats::BatchTimes, tensor::Tensor};
 
@@ -47,7 +50,7 @@ pub struct Part {
 #[derive(Debug)]
 pub struct Piece {
     /// Whose.
-    pub ticket: std::sync::Arc<Ticket>,
+    pub ticket: Arc<Ticket>,
     /// Which part of the request.
     pub part: usize,
     /// Which row of the part comes first.
@@ -128,7 +131,40 @@ impl Part {
     }
 }
 
+impl Piece {
+    /// Cuts the first `rows` rows off; the rest stays.
+    pub(crate) fn cut(&mut self, rows: usize) -> Self {
+        let rest = self.content.rows - rows;
+        let (front, back): (Vec<Tensor>, Vec<Tensor>) = self.content.inputs.iter().map(|input| input.split_rows(rows)).unzip();
+        let content = Part { rows, length: self.content.length, shape: self.content.shape.clone(), inputs: front, attribution: None };
+        let cut = Self { ticket: Arc::clone(&self.ticket), part: self.part, first_row: self.first_row, content };
+        self.first_row += rows;
+        self.content.rows = rest;
+        self.content.inputs = back;
+        cut
+    }
+}
+
 impl Batch {
+    /// Two batches of half the rows each; a single row stays whole, in the second.
+    pub(crate) fn halves(self) -> (Self, Self) {
+        let mut room = self.rows() / 2;
+        let (mut front, mut back) = (Vec::new(), Vec::new());
+        for mut piece in self.pieces {
+            if room >= piece.content.rows {
+                room -= piece.content.rows;
+                front.push(piece);
+                continue;
+            }
+            if room > 0 {
+                front.push(piece.cut(room));
+                room = 0;
+            }
+            back.push(piece);
+        }
+        (Self { pieces: front, taken: self.taken }, Self { pieces: back, taken: self.taken })
+    }
+
     /// The rows of all pieces.
     pub fn rows(&self) -> usize {
         self.pieces.iter().map(|piece| piece.content.rows).sum()

@@ -1,5 +1,6 @@
 //! What runs a model. Everything outside this folder sees the [`Engine`] trait and never libtorch itself.
 
+pub(crate) mod aoti;
 mod attribution;
 mod cuda;
 mod decoder;
@@ -25,7 +26,7 @@ pub use dtype::{Dtype, UnknownDtype};
 pub use error::EngineError;
 pub use memory::give_memory_back;
 
-use self::{encoder::Encoder, torchscript::TorchScript};
+use self::{aoti::Compiled, encoder::Encoder, torchscript::TorchScript};
 use crate::tensor::Tensor;
 
 /// One loaded model instance. It lives on one executor thread, which loads it, calls it and drops it: libtorch keeps large
@@ -61,8 +62,8 @@ pub trait Engine: Send {
 /// What to load and how.
 #[derive(Clone, Debug)]
 pub struct EngineSpec {
-    /// The model file: the weights of a Hugging Face directory (`.safetensors`, with `config.json` beside it), or else a `TorchScript` archive
-    /// (`.pt`).
+    /// The model file: the weights of a Hugging Face directory (`.safetensors`, with `config.json` beside it), a package that
+    /// AOTInductor compiled (`.pt2`, with its sidecar beside it), or else a `TorchScript` archive (`.pt`).
     pub artefact: PathBuf,
     /// Where the model runs. Default: [`Device::Auto`].
     pub device: Device,
@@ -96,6 +97,9 @@ impl EngineSpec {
 pub fn load(spec: &EngineSpec) -> Result<Box<dyn Engine>, EngineError> {
     if spec.artefact.extension().is_some_and(|extension| extension == "safetensors") {
         return Ok(Box::new(Encoder::load(spec)?));
+    }
+    if spec.artefact.extension().is_some_and(|extension| extension == "pt2") {
+        return Ok(Box::new(Compiled::load(spec)?));
     }
     Ok(Box::new(TorchScript::load(spec)?))
 }

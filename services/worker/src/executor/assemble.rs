@@ -61,19 +61,21 @@ fn pad_rows(data: &mut Vec<u8>, tensor: &Tensor, wide: usize, step: usize, pad: 
     }
 }
 
-/// Checks what a model returned for `rows` rows against its manifest; the error says how they differ.
-pub(super) fn check(outputs: &[Tensor], rows: usize, specs: &[TensorSpec]) -> Result<(), String> {
+/// Checks what a model returned for `rows` rows, or for a request without rows, against its manifest; the error says how they differ.
+pub(super) fn check(outputs: &[Tensor], rows: Option<usize>, specs: &[TensorSpec]) -> Result<(), String> {
     if outputs.len() != specs.len() {
         return Err(format!("the model returned {} outputs, and its manifest names {}", outputs.len(), specs.len()));
     }
     for (output, spec) in outputs.iter().zip(specs) {
         let given = || format!("{} {:?}", output.datatype, output.shape);
         let dims = output.shape.len() == spec.shape.len()
-            && output.shape.iter().zip(&spec.shape).skip(1).all(|(&have, &want)| want == -1 || have == want);
+            && output.shape.iter().zip(&spec.shape).skip(usize::from(rows.is_some())).all(|(&have, &want)| want == -1 || have == want);
         if output.datatype != spec.datatype || !dims {
             return Err(format!("the model returned {} where its manifest says {spec}", given()));
         }
-        if output.shape.first() != Some(&signed(rows)) {
+        if let Some(rows) = rows
+            && output.shape.first() != Some(&signed(rows))
+        {
             return Err(format!("the model returned {} for \"{}\" when it was given {rows} rows", given(), spec.name));
         }
     }
@@ -219,7 +221,7 @@ mod tests {
             (vec![Tensor::from_i64s([1, 3], &[0; 3])], spec(&[-1, 3], None), Some("given 2 rows")),
         ];
         for (outputs, spec, want) in cases {
-            let got = check(&outputs, 2, &[spec]).err();
+            let got = check(&outputs, Some(2), &[spec]).err();
             assert_eq!(got.is_some(), want.is_some(), "{got:?}");
             assert!(got.unwrap_or_default().contains(want.unwrap_or_default()));
         }

@@ -3,7 +3,7 @@
 mod assemble;
 mod finish;
 mod runner;
-mod warmup;
+pub(crate) mod warmup;
 
 use std::{sync::Arc, time::Instant};
 
@@ -102,6 +102,12 @@ impl Executor {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
+        if failure.splits && batch.rows() > 1 {
+            tracing::warn!(model = %self.assignment.model, rows = batch.rows(), "a batch ran out of memory; it is run in halves");
+            let (front, back) = batch.halves();
+            self.execute(front)?;
+            return self.execute(back);
+        }
         let requests = by_request(batch);
         if let [only] = requests.as_slice() {
             self.fail(&only.pieces[0].ticket, failure.error);
@@ -176,7 +182,10 @@ impl Executor {
         let mut ran = Ran { rows, times, ..Ran::default() };
         let mut wakes = Vec::with_capacity(batch.pieces.len());
         for (piece, answer) in batch.pieces.iter().zip(answers) {
-            wakes.extend(piece.ticket.answer(answer));
+            wakes.extend(match self.runner.sound(&answer.outputs) {
+                Ok(()) => piece.ticket.answer(answer),
+                Err(error) => piece.ticket.fail(error),
+            });
         }
         for ticket in tickets(batch).filter(|ticket| ticket.finished()) {
             let spent = ticket.spent();

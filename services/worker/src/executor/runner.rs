@@ -10,7 +10,7 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 use super::{Assignment, Finish, assemble};
 use crate::{
     engine::{Attribution, Engine, EngineError},
-    manifest::{ATTENTION_MASK, TensorSpec},
+    manifest::{ATTENTION_MASK, NonFinite, TensorSpec},
     tensor::Tensor,
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Failure {
     /// For its callers.
     pub(super) error: ApiError,
+    /// Whether fewer rows at once might do.
+    pub(super) splits: bool,
     /// Set when the engine is gone for good.
     pub(super) fatal: Option<String>,
 }
@@ -69,13 +71,18 @@ impl Runner {
             Ok(Ok(outputs)) => Ok(outputs),
             Ok(Err(error)) => {
                 tracing::warn!(%model, %error, detail = error.detail(), "a forward failed");
-                Err(Failure { error: ApiError::new(ErrorKind::Internal, error.to_string()), fatal: None })
+                let splits = matches!(error, EngineError::OutOfMemory { .. });
+                Err(Failure { error: ApiError::new(ErrorKind::Internal, error.to_string()), splits, fatal: None })
             }
             Err(panic) => {
                 tracing::error!(%model, panic = message(&*panic), "the engine panicked and is loaded again");
                 let error = ApiError::new(ErrorKind::Internal, "the model broke while it ran this request");
                 let fatal = load_engine(&self.assignment).map(|engine| self.engine = engine).err();
-                Err(Failure { error, fatal: fatal.map(|reason| format!("the engine panicked and could not be loaded again: {reason}")) })
+                Err(Failure {
+                    error,
+                    splits: false,
+                    fatal: fatal.map(|reason| format!("the engine panicked and could not be loaded again: {reason}")),
+                })
             }
         }
     }
@@ -84,12 +91,26 @@ impl Runner {
     pub(super) fn finish(&self, outputs: Vec<Tensor>, inputs: &[Tensor], rows: usize) -> Result<Vec<Tensor>, Failure> {
         let mask = self.mask.and_then(|at| inputs.get(at));
         let finished = self.assignment.finish.apply(outputs, mask);
+        let rows = self.assignment.manifest.batched.then_some(rows);
         finished.and_then(|outputs| assemble::check(&outputs, rows, &self.assignment.manifest.outputs).map(|()| outputs)).map_err(
             |reason| {
                 tracing::error!(model = %self.assignment.model, reason, "the model does not keep to its manifest");
-                Failure { error: ApiError::new(ErrorKind::Internal, reason), fatal: None }
+                Failure { error: ApiError::new(ErrorKind::Internal, reason), splits: false, fatal: None }
             },
         )
+    }
+
+    /// Whether one request's outputs may be sent: numbers that are none are held back where the manifest says so.
+    pub(super) fn sound(&self, outputs: &[Tensor]) -> Result<(), ApiError> {
+        let manifest = &self.assignment.manifest;
+        if manifest.non_finite == NonFinite::Pass {
+            return Ok(());
+        }
+        let unsound = manifest.outputs.iter().zip(outputs).find(|(_, output)| !output.is_finite());
+        unsound.map_or(Ok(()), |(spec, _)| {
+            tracing::warn!(model = %self.assignment.model, output = spec.name, "an answer holds NaN or infinity and is held back");
+            Err(ApiError::new(ErrorKind::Internal, format!("the model's \"{}\" holds NaN or infinity for this input", spec.name)))
+        })
     }
 
     /// The manifest's outputs with the dimensions that `outputs` show: those of a text model that no caller chooses.

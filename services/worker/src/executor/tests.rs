@@ -2,7 +2,11 @@ use std::{sync::atomic::Ordering, time::Instant};
 
 use torchmesh_api::error::ErrorKind;
 
-use crate::testing::{Bench, FAILS, PANICS, part, request, until, wait};
+use crate::testing::{Bench, FAILS, LARGE, PANICS, part, request, until, wait};
+use crate::{
+    admission::{Part, Submission},
+    tensor::Tensor,
+};
 
 fn values(answered: &[crate::admission::Answered]) -> Vec<i64> {
     answered.iter().flat_map(|answered| answered.outputs[0].to_i64s().unwrap()).collect()
@@ -56,6 +60,66 @@ fn a_row_that_fails_fails_its_own_request_alone() {
     assert_eq!(values(outcomes[2].as_ref().unwrap()), [3]);
     let failed = outcomes[1].as_ref().unwrap_err();
     assert_eq!((failed.kind, failed.message.as_str()), (ErrorKind::Internal, "the model failed: told to fail"));
+}
+
+#[test]
+fn a_batch_that_memory_does_not_hold_is_run_in_halves_and_nobody_notices() {
+    let bench = Bench::start("");
+    let busy = bench.occupy();
+    let mut many = request(&[1]);
+    many.parts = vec![part(3, &[1, LARGE, 3])];
+    let (many, other) = (bench.queue.push(many).unwrap(), bench.queue.push(request(&[4])).unwrap());
+    bench.seen.gate.open();
+    wait(busy).unwrap();
+    assert_eq!(values(&wait(many).unwrap()), [1, LARGE, 3]);
+    assert_eq!(values(&wait(other).unwrap()), [4]);
+    assert_eq!(bench.seen.shapes(), [[1, 1], [4, 1], [2, 1], [1, 1], [1, 1], [2, 1]]);
+}
+
+#[test]
+fn an_answer_that_is_no_number_fails_its_own_request_alone_where_the_manifest_says_so() {
+    let float = "task = 'tensor'\n[[inputs]]\nname = 'x'\ndatatype = 'FP32'\nshape = [-1]\n\
+        [[outputs]]\nname = 'y'\ndatatype = 'FP32'\nshape = [-1]\n[warmup]\nbatch_sizes = [1]";
+    let row = |value: f32| {
+        let content = Part { rows: 1, length: 1, shape: Box::default(), inputs: vec![Tensor::from_f32s([1], &[value])], attribution: None };
+        Submission { parts: vec![content], ..request(&[1]) }
+    };
+    for (setting, rejects) in [("nan = 'reject'\n", true), ("", false)] {
+        let bench = Bench::of(&format!("{setting}{float}"));
+        bench.seen.gate.close();
+        let busy = bench.queue.push(row(7.0)).unwrap();
+        bench.seen.gate.wait_for_forward();
+        let waiting: Vec<_> = [1.0, f32::NAN, 3.0].map(|value| bench.queue.push(row(value)).unwrap()).into();
+        bench.seen.gate.open();
+        wait(busy).unwrap();
+        let outcomes: Vec<_> = waiting.into_iter().map(wait).collect();
+        assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
+        assert_eq!(outcomes[1].is_err(), rejects);
+        if let Err(error) = &outcomes[1] {
+            assert_eq!(error.message, "the model's \"y\" holds NaN or infinity for this input");
+        }
+        assert_eq!(bench.seen.shapes(), [[1], [3]], "the batch ran once");
+    }
+}
+
+#[test]
+fn a_model_without_a_batch_dimension_runs_one_request_at_a_time_in_any_shape() {
+    let whole = "task = 'tensor'\n[[inputs]]\nname = 'x'\ndatatype = 'INT64'\nshape = [2, -1]\n\
+        [[outputs]]\nname = 'y'\ndatatype = 'INT64'\nshape = [2, -1]\n[batching]\nmax_batch = 0\n[warmup]\nlengths = [1]";
+    let bench = Bench::of(whole);
+    let send = |values: &[i64]| {
+        let inputs = vec![Tensor::from_i64s([2, i64::try_from(values.len() / 2).unwrap()], values)];
+        bench.queue.push(Submission { parts: vec![Part { rows: 1, length: 1, shape: Box::default(), inputs, attribution: None }], ..request(&[1]) }).unwrap()
+    };
+    bench.seen.gate.close();
+    let first = send(&[1, 2]);
+    bench.seen.gate.wait_for_forward();
+    let (second, third) = (send(&[3, 4, 5, 6]), send(&[7, 8]));
+    bench.seen.gate.open();
+    for (pending, want) in [(first, vec![1, 2]), (second, vec![3, 4, 5, 6]), (third, vec![7, 8])] {
+        assert_eq!(values(&wait(pending).unwrap()), want);
+    }
+    assert_eq!(bench.seen.shapes(), [[2, 1], [2, 2], [2, 1]]);
 }
 
 #[test]

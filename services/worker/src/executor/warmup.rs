@@ -22,7 +22,7 @@ pub(super) fn run(runner: &mut Runner, assignment: &Assignment) -> Result<Facts,
     let mut outputs = None;
     assignment.queue.set_padding_costs(runner.padding_costs());
     for (rows, length) in shapes(manifest) {
-        let inputs: Vec<Tensor> = manifest.inputs.iter().map(|input| made_up(input, rows, length)).collect();
+        let inputs = inputs(manifest, rows, length);
         let failed = |reason: String| format!("the warm-up with {rows} rows of length {length} failed: {reason}");
         let mut forward = || {
             let began = Instant::now();
@@ -45,8 +45,15 @@ pub(super) fn run(runner: &mut Runner, assignment: &Assignment) -> Result<Facts,
     Ok(Facts { platform: runner.platform(), differentiates: runner.differentiates(), outputs: outputs.unwrap_or_default() })
 }
 
-fn shapes(manifest: &Manifest) -> Vec<(usize, usize)> {
-    let open = manifest.inputs.iter().any(|input| input.shape.iter().skip(1).any(|&dim| dim == -1));
+/// Made-up inputs of `rows` rows whose open dimensions are `length`.
+pub(crate) fn inputs(manifest: &Manifest, rows: usize, length: usize) -> Vec<Tensor> {
+    let rows = manifest.batched.then_some(rows);
+    manifest.inputs.iter().map(|input| made_up(input, rows, length)).collect()
+}
+
+/// The rows and lengths that are run.
+pub(crate) fn shapes(manifest: &Manifest) -> Vec<(usize, usize)> {
+    let open = manifest.inputs.iter().any(|input| input.shape.iter().skip(usize::from(manifest.batched)).any(|&dim| dim == -1));
     let or_one = |sizes: &[usize]| if sizes.is_empty() { vec![1] } else { sizes.to_vec() };
     let sizes = or_one(&manifest.warmup.batch_sizes);
     let lengths = if open { or_one(&manifest.warmup.lengths) } else { vec![1] };
@@ -59,10 +66,12 @@ fn shapes(manifest: &Manifest) -> Vec<(usize, usize)> {
 }
 
 /// Zeros, which any vocabulary has as a token and any image as a colour; a mask of ones, because a text of no token is no text.
-fn made_up(input: &TensorSpec, rows: usize, length: usize) -> Tensor {
+fn made_up(input: &TensorSpec, rows: Option<usize>, length: usize) -> Tensor {
     let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let mut shape: Vec<i64> = input.shape.iter().map(|&dim| if dim == -1 { signed(length) } else { dim }).collect();
-    shape[0] = signed(rows);
+    if let (Some(first), Some(rows)) = (shape.first_mut(), rows) {
+        *first = signed(rows);
+    }
     if input.name == ATTENTION_MASK && input.datatype == Datatype::Int64 {
         let count: i64 = shape.iter().product();
         return Tensor::from_i64s(shape, &vec![1; usize::try_from(count).unwrap_or(0)]);

@@ -26,7 +26,13 @@ pub(super) fn metadata(model: &Model, serving: &Serving, versions: Vec<String>) 
         platform: serving.platform.to_owned(),
         inputs: serving.manifest.inputs.iter().map(tensor).collect(),
         outputs: serving.outputs.iter().map(tensor).collect(),
-        properties: [("task".to_owned(), serving.manifest.task.word().to_owned())].into(),
+        properties: [
+            ("task", serving.manifest.task.word()),
+            ("artefact", serving.artefact.file.as_str()),
+            ("artefact_reason", serving.artefact.why.as_str()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
     }
 }
 
@@ -34,7 +40,7 @@ pub(super) fn config(model: &Model, serving: &Serving) -> ModelConfig {
     let manifest = &*serving.manifest;
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     // The protocol leaves the batch out of `dims` when `max_batch_size` is set.
-    let dims = |spec: &TensorSpec| spec.shape[1..].to_vec();
+    let dims = |spec: &TensorSpec| spec.shape[usize::from(manifest.batched)..].to_vec();
     let input = |spec: &TensorSpec| ModelInput {
         name: spec.name.clone(),
         data_type: data_type(spec.datatype).into(),
@@ -52,11 +58,11 @@ pub(super) fn config(model: &Model, serving: &Serving) -> ModelConfig {
         platform: serving.platform.to_owned(),
         backend: "pytorch".to_owned(),
         version_policy: Some(ModelVersionPolicy { policy_choice: Some(model_version_policy::PolicyChoice::All(Default::default())) }),
-        max_batch_size: count(manifest.batching.max_batch),
+        max_batch_size: if manifest.batched { count(manifest.batching.max_batch) } else { 0 },
         input: manifest.inputs.iter().map(input).collect(),
         output: serving.outputs.iter().map(output).collect(),
         instance_group: vec![instances(model, manifest)],
-        default_model_filename: manifest.artefact.clone(),
+        default_model_filename: serving.artefact.file.clone(),
         scheduling_choice: Some(SchedulingChoice::DynamicBatching(batching(manifest))),
         ..Default::default()
     }

@@ -100,6 +100,9 @@ fn tensor(input: &mut InferInputTensor, raw: Option<bytes::Bytes>, spec: &Tensor
 
 /// The rows that all inputs agree on.
 fn rows(inputs: &[Tensor], manifest: &Manifest) -> Result<usize, String> {
+    if !manifest.batched {
+        return Ok(1);
+    }
     let rows = inputs.first().map_or(0, |first| first.shape[0]);
     if let Some((spec, other)) = manifest.inputs.iter().zip(inputs).find(|(_, input)| input.shape[0] != rows) {
         let first = &manifest.inputs[0].name;

@@ -32,7 +32,7 @@ pub use sources::Sources;
 pub use task::{ClassifySettings, EmbedSettings, HeadSettings, PoolSettings, RerankSettings, Task, TextSettings, TokenClassifySettings};
 pub use torchmesh_runtime::config::Problems;
 pub use versions::Versions;
-pub use words::{Aggregation, Pooling, ScoreFunction, Truncation};
+pub use words::{Aggregation, EngineChoice, NonFinite, Pooling, ScoreFunction, Truncation};
 
 /// The name of the manifest in a model's folder.
 pub const FILE_NAME: &str = "model.toml";
@@ -49,6 +49,8 @@ pub const TOKEN_TYPE_IDS: &str = "token_type_ids";
 pub struct Manifest {
     /// `versions`: which version folders are loaded. Default `all`.
     pub versions: Versions,
+    /// `engine`: `auto`, `torchscript`, `native` or `aoti`. Default `auto`.
+    pub engine: EngineChoice,
     /// `artefact`: the model file in each version's folder. Default: `model.safetensors` where that lies beside a `config.json` and `engine` does
     /// not say otherwise, `model.pt` where not.
     pub artefact: String,
@@ -62,6 +64,10 @@ pub struct Manifest {
     pub intra_op_threads: usize,
     /// `task`, with its settings.
     pub task: Task,
+    /// `nan`: what becomes of an answer that holds NaN or infinity. Default `reject` for a task of text, `pass` for `tensor`.
+    pub non_finite: NonFinite,
+    /// Whether the first dimension of every input and output is the batch. False for `batching.max_batch = 0`.
+    pub batched: bool,
     /// `[[inputs]]`, in the order in which the model takes them.
     pub inputs: Vec<TensorSpec>,
     /// `[[outputs]]`, in the order in which the model returns them.
@@ -91,7 +97,8 @@ pub struct TensorSpec {
 /// Which requests run together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batching {
-    /// `max_batch`: rows in one forward; a larger request is run in parts. Default 32, 1 to 4096.
+    /// `max_batch`: rows in one forward; a larger request is run in parts. Default 32, 1 to 4096; 0 in the manifest is 1 here, and
+    /// [`Manifest::batched`] is false.
     pub max_batch: usize,
     /// `max_queue_delay`: how long a request waits for company while an executor is free. Default 0s, at most 1s.
     pub max_queue_delay: Duration,

@@ -8,7 +8,7 @@ use super::{
     Batching, Manifest, Published, QueueLimits, Versions, Warmup,
     published::WEIGHTS,
     read_task, sources, tensors,
-    words::{EngineChoice, TaskWord},
+    words::{EngineChoice, NonFinite, TaskWord},
 };
 use crate::{
     admission::Priority,
@@ -31,8 +31,9 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
     let versions = s.or("versions", Versions::All);
     // Where versions come from is read before they are there (`Sources`); here for the mistakes in it.
     sources::read(s);
-    let native = match s.or("engine", EngineChoice::Auto) {
-        EngineChoice::Auto => published.weights,
+    let engine = s.or("engine", EngineChoice::Auto);
+    let native = match engine {
+        EngineChoice::Auto | EngineChoice::Aoti => published.weights,
         EngineChoice::TorchScript => false,
         EngineChoice::Native => true,
     };
@@ -42,20 +43,40 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
     let instances = within(s, "instances", 1, 1..=64);
     let intra_op_threads = within(s, "intra_op_threads", 1, 1..=256);
     let task = read_task::task(s, word, published);
-    let inputs = tensors::inputs(s, word, published.token_types);
-    let outputs = tensors::outputs(s, word);
-    let batching = s.section("batching", |s| batching(s, word));
+    let non_finite = s.or("nan", if word == TaskWord::Tensor { NonFinite::Pass } else { NonFinite::Reject });
+    let mut batching = s.section("batching", |s| batching(s, word));
+    let batched = batching.max_batch > 0;
+    batching.max_batch = batching.max_batch.max(1);
+    let inputs = tensors::inputs(s, word, published.token_types, batched);
+    let outputs = tensors::outputs(s, word, batched);
     let queue = s.section("queue", queue);
     let longest = task.text().map_or(usize::MAX, |text| text.max_tokens);
     let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest));
-    Manifest { versions, artefact, device, dtype, instances, intra_op_threads, task, inputs, outputs, batching, queue, warmup }
+    Manifest {
+        versions,
+        engine,
+        artefact,
+        device,
+        dtype,
+        instances,
+        intra_op_threads,
+        task,
+        non_finite,
+        batched,
+        inputs,
+        outputs,
+        batching,
+        queue,
+        warmup,
+    }
 }
 
 fn batching(s: &mut Section, word: TaskWord) -> Batching {
     // A masked language model answers a score for every token and word: 1024 tokens of 30,000 words are 125 MB.
     let tokens = if word == TaskWord::Fill { 1024 } else { 16_384 };
     let read = Batching {
-        max_batch: within(s, "max_batch", 32, 1..=4096),
+        // A model without a batch dimension is one of tensors: texts come in rows.
+        max_batch: within(s, "max_batch", 32, usize::from(word != TaskWord::Tensor)..=4096),
         max_queue_delay: s.or("max_queue_delay", Duration::ZERO),
         max_padded_tokens: within(s, "max_padded_tokens", tokens, 1..=1 << 30),
         length_ratio: s.or("length_ratio", 1.5),

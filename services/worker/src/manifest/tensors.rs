@@ -13,8 +13,8 @@ const MAX_NAME: usize = 256;
 const MAX_RANK: usize = 8;
 
 /// The inputs; `token_types` says whether a model that was published tells the texts of a pair apart.
-pub(super) fn inputs(s: &mut Section, task: TaskWord, token_types: bool) -> Vec<TensorSpec> {
-    let mut given = s.list("inputs", |s| one(s, true));
+pub(super) fn inputs(s: &mut Section, task: TaskWord, token_types: bool, batched: bool) -> Vec<TensorSpec> {
+    let mut given = s.list("inputs", |s| one(s, true, batched));
     unique(s, "inputs", &given);
     if task == TaskWord::Tensor {
         s.check(
@@ -34,8 +34,8 @@ pub(super) fn inputs(s: &mut Section, task: TaskWord, token_types: bool) -> Vec<
     given
 }
 
-pub(super) fn outputs(s: &mut Section, task: TaskWord) -> Vec<TensorSpec> {
-    let given = s.list("outputs", |s| one(s, false));
+pub(super) fn outputs(s: &mut Section, task: TaskWord, batched: bool) -> Vec<TensorSpec> {
+    let given = s.list("outputs", |s| one(s, false, batched));
     unique(s, "outputs", &given);
     let (name, rank) = match task {
         TaskWord::Tensor => {
@@ -60,15 +60,16 @@ pub(super) fn outputs(s: &mut Section, task: TaskWord) -> Vec<TensorSpec> {
     given
 }
 
-fn one(s: &mut Section, input: bool) -> TensorSpec {
+fn one(s: &mut Section, input: bool, batched: bool) -> TensorSpec {
     let name: String = s.required("name").unwrap_or_default();
     s.check(name.len() <= MAX_NAME, "name", format!("must have at most {MAX_NAME} bytes"));
     let datatype = s.required("datatype").unwrap_or(Datatype::Fp32);
     let shape: Vec<i64> = s.required("shape").unwrap_or_else(|| vec![-1]);
-    let first_is_batch = shape.first() == Some(&-1) && shape.len() <= MAX_RANK;
-    s.check(first_is_batch, "shape", format!("must begin with -1 (the batch) and have at most {MAX_RANK} dimensions"));
+    s.check(shape.len() <= MAX_RANK, "shape", format!("must have at most {MAX_RANK} dimensions"));
+    let first_is_batch = !batched || shape.first() == Some(&-1);
+    s.check(first_is_batch, "shape", "must begin with -1 (the batch); a model without one has batching.max_batch = 0");
     s.check(shape.iter().all(|&dim| dim == -1 || dim > 0), "shape", "dimensions must be positive, or -1 for one that the caller chooses");
-    let pad = if input { s.optional::<f64>("pad").and_then(|value| padding(s, datatype, &shape, value)) } else { None };
+    let pad = if input && batched { s.optional::<f64>("pad").and_then(|value| padding(s, datatype, &shape, value)) } else { None };
     TensorSpec { name, datatype, shape, pad }
 }
 

@@ -100,16 +100,32 @@ words!(Pooling, "\"mean\", \"cls\" or \"none\"", "mean" => Self::Mean, "cls" => 
 
 /// The runtime that loads the artefact.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum EngineChoice {
-    /// Whichever reads what is in the version's folder.
+pub enum EngineChoice {
+    /// Whichever reads what is in the version's folder; where a compiled package fits, the faster of the two.
     Auto,
     /// A `TorchScript` archive.
     TorchScript,
     /// The weights of a Hugging Face directory, run by the worker's own encoder.
     Native,
+    /// A package that AOTInductor compiled, `model.pt2`.
+    Aoti,
 }
 
-words!(EngineChoice, "\"auto\", \"torchscript\" or \"native\"", "auto" => Self::Auto, "torchscript" => Self::TorchScript, "native" => Self::Native);
+words!(
+    EngineChoice, "\"auto\", \"torchscript\", \"native\" or \"aoti\"",
+    "auto" => Self::Auto, "torchscript" => Self::TorchScript, "native" => Self::Native, "aoti" => Self::Aoti
+);
+
+/// What becomes of an answer that holds NaN or infinity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NonFinite {
+    /// It is sent.
+    Pass,
+    /// Its request fails; those that shared its batch do not.
+    Reject,
+}
+
+words!(NonFinite, "\"pass\" or \"reject\"", "pass" => Self::Pass, "reject" => Self::Reject);
 
 impl FromSetting for Priority {
     const EXPECTED: &'static str = "\"high\", \"normal\" or \"low\"";

@@ -10,8 +10,9 @@ use std::{
 use torchmesh_api::error::{ApiError, ErrorKind};
 
 use super::{
+    artefact::{Chosen, choose},
     fetch::Fetcher,
-    model::{Intake, Model, Serving, TextModel},
+    model::{Artefact, Intake, Model, Serving, TextModel},
 };
 use crate::{
     admission::{Queue, QueueSettings},
@@ -69,14 +70,15 @@ pub(super) fn start(
         let made = load_task(&assignment.manifest.task, &folder).and_then(|(intake, finish)| {
             assignment.spec.hidden = finish.wants_hidden();
             assignment.finish = finish;
+            let artefact = take_fastest(&model, &mut assignment);
             let facts = start_executors(&model, &assignment, &context)?;
             check_labels(&assignment.manifest.task, &facts)?;
-            Ok((intake, facts))
+            Ok((intake, facts, artefact))
         });
         match made {
-            Ok((intake, facts)) => {
-                tracing::info!(model = %model.name, version = %model.version, platform = facts.platform, "a model is ready");
-                model.set_ready(serving(assignment, facts, intake));
+            Ok((intake, facts, artefact)) => {
+                tracing::info!(model = %model.name, version = %model.version, platform = facts.platform, artefact = artefact.file, "a model is ready");
+                model.set_ready(serving(assignment, facts, artefact, intake));
             }
             Err(reason) => break_down(&model, &assignment.queue, reason),
         }
@@ -85,7 +87,23 @@ pub(super) fn start(
     Ok(())
 }
 
-fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
+/// Chooses what is loaded, and says which and why.
+fn take_fastest(model: &Model, assignment: &mut Assignment) -> Artefact {
+    let Chosen { spec, why, passed_over } = choose(&assignment.manifest, assignment.spec.clone(), &assignment.load);
+    let file = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match passed_over {
+        Some(reason) => {
+            tracing::warn!(model = %model.name, version = %model.version, artefact = file, reason, "a compiled model does not fit and is passed over");
+            model.remark(reason);
+        }
+        None => tracing::info!(model = %model.name, version = %model.version, artefact = file, why, "chose what to load"),
+    }
+    assignment.spec = spec;
+    Artefact { file, why }
+}
+
+/// What to load of the version in `folder`: its original artefact.
+pub(crate) fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
     // A text model's first output is taken whatever it is called.
     let named = manifest.task == Task::Tensor;
     let outputs = if named { manifest.outputs.iter().map(|output| output.name.clone()).collect() } else { Vec::new() };
@@ -99,7 +117,7 @@ fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
 }
 
 /// What a task needs beside the engine.
-fn load_task(task: &Task, folder: &Path) -> Result<(Intake, Finish), String> {
+pub(crate) fn load_task(task: &Task, folder: &Path) -> Result<(Intake, Finish), String> {
     let intake = match task.text() {
         Some(settings) => {
             let of_version = folder.join(&settings.tokenizer);
@@ -170,8 +188,8 @@ fn break_down(model: &Model, queue: &Queue, reason: String) {
     ));
 }
 
-fn serving(assignment: Assignment, facts: Facts, intake: Intake) -> Serving {
+fn serving(assignment: Assignment, facts: Facts, artefact: Artefact, intake: Intake) -> Serving {
     let Assignment { manifest, queue, stats, .. } = assignment;
     let Facts { platform, differentiates, outputs } = facts;
-    Serving { manifest, outputs, platform, differentiates, queue, stats, intake }
+    Serving { manifest, outputs, platform, differentiates, artefact, queue, stats, intake }
 }

@@ -1,5 +1,6 @@
 //! The models of this worker: found in the repository, loaded, kept up with it, and looked up by name and version.
 
+pub(crate) mod artefact;
 mod fetch;
 mod keeper;
 mod load;
@@ -12,8 +13,10 @@ mod watch;
 
 pub use fetch::{Fetcher, fetcher};
 pub use load::LoadContext;
-pub use model::{Intake, Model, Serving, State, TextModel};
+pub(crate) use load::{engine_spec, load_task};
+pub use model::{Artefact, Intake, Model, Serving, State, TextModel};
 pub use registry::Registry;
+pub(crate) use repository::version_of;
 pub use table::IndexEntry;
 pub(crate) use table::shown;
 pub use watch::watch;

@@ -53,6 +53,15 @@ pub enum State<'a> {
     Unavailable(&'a str),
 }
 
+/// The file that a version runs.
+#[derive(Clone, Debug, Default)]
+pub struct Artefact {
+    /// Its name in the version's folder.
+    pub file: String,
+    /// Why this one.
+    pub why: String,
+}
+
 /// A model version that answers.
 #[derive(Debug)]
 pub struct Serving {
@@ -64,6 +73,8 @@ pub struct Serving {
     pub platform: &'static str,
     /// Whether its engine can explain by gradients.
     pub differentiates: bool,
+    /// Which of the version's files it runs.
+    pub artefact: Artefact,
     /// Where requests go.
     pub queue: Arc<Queue>,
     /// The counters behind `ModelStatistics`.
@@ -175,6 +186,11 @@ impl Model {
     /// What is to be said of a version that answers all the same.
     pub(super) fn note(&self) -> Option<String> {
         self.note.lock().clone()
+    }
+
+    /// Something that whoever looks at the repository index ought to know, though the version answers.
+    pub(super) fn remark(&self, note: String) {
+        *self.note.lock() = Some(note);
     }
 
     pub(super) fn set_note(&self, note: String) {

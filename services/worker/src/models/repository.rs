@@ -189,6 +189,26 @@ fn read_manifest(name: &ModelName, folder: &Path) -> Result<Option<String>, Stri
     }
 }
 
+/// The folder and the manifest of one version, the highest unless `version` says which; the error says what is wrong.
+pub(crate) fn version_of(
+    models_dir: &Path,
+    name: &ModelName,
+    version: Option<ModelVersion>,
+) -> Result<(ModelVersion, PathBuf, Arc<Manifest>), String> {
+    let repository = Repository { folder: models_dir.to_owned(), cache: models_dir.join(".cache") };
+    let shown = models_dir.join(name.as_str());
+    let found = look_into(name.clone(), &repository).ok_or_else(|| format!("{} is not there", shown.display()))?;
+    if let Some(trouble) = found.trouble() {
+        return Err(trouble);
+    }
+    let wanted = found.versions.into_iter().rev().find(|found| version.is_none_or(|version| found.version == version));
+    let found = wanted.ok_or_else(|| format!("{} has no such version", shown.display()))?;
+    match found.content? {
+        Content::Here(manifest) => Ok((found.version, found.folder, manifest)),
+        Content::Elsewhere(_) => Err(format!("version {} of {name} has not been fetched yet", found.version)),
+    }
+}
+
 fn wrong(name: &ModelName, problems: &Problems) -> String {
     format!("{name}/{FILE_NAME} is wrong\n{problems}")
 }

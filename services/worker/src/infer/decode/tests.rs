@@ -23,6 +23,7 @@ fn serving(manifest: &str) -> Serving {
         manifest,
         platform: "fake",
         differentiates: false,
+        artefact: Default::default(),
         queue,
         stats: Arc::default(),
         intake: Intake::Tensors,
