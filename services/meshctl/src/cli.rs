@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Fill(FillArgs),
     /// Show which words of a text speak for its label
     Explain(ExplainArgs),
+    /// Compile a model ahead of time, so that it may run faster; needs a Python with torch
+    Compile(CompileArgs),
     /// Print completions for a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
@@ -201,6 +203,44 @@ pub(crate) struct EmbedArgs {
     /// Where and who
     #[command(flatten)]
     pub(crate) client: ClientArgs,
+}
+
+const COMPILE_EXAMPLES: &str = "\
+Examples:
+  meshctl compile minilm                            beside its highest version: model.pt2
+  meshctl compile minilm --version 2 --cpu x86-64-v3    to run on every processor with AVX2
+  meshctl compile detector --program detector.pt2   from what torch.export saved
+
+The package is checked against the model's own answers before it is put there. A worker uses it where it fits and is faster, and
+says so in its log and in the model's metadata. Serving needs no Python.";
+
+/// `meshctl compile`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = COMPILE_EXAMPLES)]
+pub(crate) struct CompileArgs {
+    /// The model: a folder of the model repository
+    pub(crate) model: String,
+    /// Its version (default: the highest)
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<String>,
+    /// The Python to use (default: the first with the right torch of TORCHMESH_PYTHON, ~/.cache/torchmesh/compile-venv, python3)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) python: Option<PathBuf>,
+    /// The least processor that has to run it (default: this machine's)
+    #[arg(long, value_name = "LEVEL", value_parser = ["x86-64-v2", "x86-64-v3", "x86-64-v4"])]
+    pub(crate) cpu: Option<String>,
+    /// A program that torch.export saved, to compile in place of the version's own file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// How far its answers may be from the model's, against the largest value (default: 0.0001; 0.05 for bf16 and fp16)
+    #[arg(long, value_name = "X")]
+    pub(crate) tolerance: Option<f32>,
+    /// The model repository (default: models in the home folder)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models_dir: Option<PathBuf>,
+    /// Folder of the services' programs (default: the one that meshctl is in)
+    #[arg(long, value_name = "DIR", env = "TORCHMESH_BIN_DIR")]
+    pub(crate) bin_dir: Option<PathBuf>,
 }
 
 /// Reads `250ms`, `30s`, `2m`: the same form as in the settings.

@@ -62,6 +62,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Models(args) => on_one_thread(commands::models(&args, &home, screen)),
         Command::Import(args) => commands::import(&args, &home, screen),
         Command::Pull(args) => on_one_thread(commands::pull(&args, &home, screen)),
+        Command::Compile(args) => on_one_thread(commands::compile(&args, &home, screen)),
         Command::Embed(args) => on_one_thread(commands::embed(&args, &home, screen)),
         Command::Classify(args) => on_one_thread(commands::classify(&args, &home, screen)),
         Command::Entities(args) => on_one_thread(commands::entities(&args, &home, screen)),

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod compile;
 mod down;
 mod embed;
 mod import;
@@ -14,6 +15,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 pub(crate) use self::{
+    compile::compile,
     down::down,
     embed::embed,
     import::import,

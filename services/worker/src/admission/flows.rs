@@ -13,7 +13,6 @@ use std::{
 };
 
 use super::{Part, Piece, Priority, Tenant, Ticket};
-use crate::tensor::Tensor;
 
 /// Whose flow it is.
 pub(super) type FlowKey = (Priority, Tenant);
