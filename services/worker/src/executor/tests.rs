@@ -109,7 +109,13 @@ fn a_model_without_a_batch_dimension_runs_one_request_at_a_time_in_any_shape() {
     let bench = Bench::of(whole);
     let send = |values: &[i64]| {
         let inputs = vec![Tensor::from_i64s([2, i64::try_from(values.len() / 2).unwrap()], values)];
-        bench.queue.push(Submission { parts: vec![Part { rows: 1, length: 1, shape: Box::default(), inputs, attribution: None }], ..request(&[1]) }).unwrap()
+        bench
+            .queue
+            .push(Submission {
+                parts: vec![Part { rows: 1, length: 1, shape: Box::default(), inputs, attribution: None }],
+                ..request(&[1])
+            })
+            .unwrap()
     };
     bench.seen.gate.close();
     let first = send(&[1, 2]);
