@@ -14,6 +14,11 @@ CLIENTS := $(CACHE)/clients-venv
 # Where minilm comes from, and where the workers find it.
 MINILM_SOURCE := $(CACHE)/models/all-MiniLM-L6-v2
 MINILM := $(STATE)/models/minilm
+# The same of the models that see and hear.
+VAD_SOURCE := $(CACHE)/models/silero-vad
+VAD := $(STATE)/models/vad
+LITE_SOURCE := $(CACHE)/models/efficientnet-lite0
+LITE := $(STATE)/models/efficientnet-lite0
 
 # What the classifier spam is trained on, and where the workers find it. Its encoder is minilm's.
 MAILS := $(CACHE)/data/spam-assassin/package.tgz
@@ -59,12 +64,13 @@ lint: tools clients ## Check form, lints, protos, licences and known vulnerabili
 	cargo deny check
 
 .PHONY: setup
-setup: tools ## Fetch libtorch and the demo models, build the services, export minilm, train spam
+setup: tools ## Fetch libtorch and the demo models, build the services, export the models, train spam
 	@$(PYTHON) setup/fetch.py libtorch --home .torchmesh
-	@$(PYTHON) setup/fetch.py minilm
+	@$(PYTHON) setup/fetch.py minilm silero-vad efficientnet-lite0 pictures
 	@$(MAKE) build
 	@$(MAKE) $(MINILM)/1/model.pt $(MINILM)/1/tokenizer.json $(MINILM)/model.toml
 	@if $(PYTHON) setup/fetch.py spam-assassin; then $(MAKE) $(SPAM)/1/head.safetensors $(SPAM)/model.toml; else echo "the model spam is left out"; fi
+	@$(MAKE) $(VAD)/1/silero_vad.jit $(VAD)/model.toml $(LITE)/1/model.pt $(LITE)/1/labels.json $(LITE)/model.toml
 
 .PHONY: build
 build: ## Build the services (release; there is no other profile)
@@ -81,7 +87,30 @@ $(MINILM)/1/tokenizer.json: $(MINILM_SOURCE)/.installed.json
 	@mkdir -p $(@D)
 	@cp $(MINILM_SOURCE)/tokenizer.json $@
 
-# Yours once it is there: it is not overwritten.
+# It is served as it was published.
+$(VAD)/1/silero_vad.jit: $(VAD_SOURCE)/.installed.json
+	@mkdir -p $(@D)
+	@cp $(VAD_SOURCE)/silero_vad.jit $@
+
+$(LITE)/1/model.pt: $(LITE_SOURCE)/.installed.json services/worker/src/export/efficientnet.rs setup/state_dict.py
+	@mkdir -p $(@D)
+	@echo "exporting efficientnet-lite0"
+	@$(PYTHON) setup/state_dict.py $(LITE_SOURCE)/efficientnet-lite0.pth --out $@.safetensors
+	@$(BIN)/torchmesh-worker export-network efficientnet-lite0 $@.safetensors --out $@.draft
+	@rm $@.safetensors
+	@mv $@.draft $@
+
+$(LITE)/1/labels.json: $(LITE_SOURCE)/.installed.json
+	@mkdir -p $(@D)
+	@cp $(LITE_SOURCE)/labels.json $@
+
+# Yours once they are there: they are not overwritten.
+$(VAD)/model.toml: | setup/models/vad/model.toml
+	@cp setup/models/vad/model.toml $@
+
+$(LITE)/model.toml: | setup/models/efficientnet-lite0/model.toml
+	@cp setup/models/efficientnet-lite0/model.toml $@
+
 $(MINILM)/model.toml: | setup/models/minilm/model.toml
 	@cp setup/models/minilm/model.toml $@
 

@@ -10,11 +10,13 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 use torchmesh_api::{
+    audio::v1::audio_service_client::AudioServiceClient,
     inference::{
         ModelInferRequest, ModelInferResponse, grpc_inference_service_client::GrpcInferenceServiceClient,
         model_infer_request::InferInputTensor,
     },
     text::v1::{EmbedRequest, text_service_client::TextServiceClient},
+    vision::v1::vision_service_client::VisionServiceClient,
 };
 
 use crate::KEY;
@@ -38,6 +40,10 @@ impl Interceptor for WithKey {
 pub type Inference = GrpcInferenceServiceClient<InterceptedService<Channel, WithKey>>;
 /// A client of the text API.
 pub type Text = TextServiceClient<InterceptedService<Channel, WithKey>>;
+/// A client of the vision API.
+pub type Vision = VisionServiceClient<InterceptedService<Channel, WithKey>>;
+/// A client of the audio API.
+pub type Audio = AudioServiceClient<InterceptedService<Channel, WithKey>>;
 
 /// A channel that connects at the first call.
 pub fn channel(address: SocketAddr) -> Channel {
@@ -57,6 +63,16 @@ pub fn text(address: SocketAddr) -> Text {
     TextServiceClient::with_interceptor(channel(address), WithKey)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE)
+}
+
+/// A client of the vision API at a service of the mesh.
+pub fn vision(address: SocketAddr) -> Vision {
+    VisionServiceClient::with_interceptor(channel(address), WithKey).max_encoding_message_size(MAX_MESSAGE)
+}
+
+/// A client of the audio API at a service of the mesh.
+pub fn audio(address: SocketAddr) -> Audio {
+    AudioServiceClient::with_interceptor(channel(address), WithKey).max_encoding_message_size(MAX_MESSAGE)
 }
 
 /// A call with a deadline, which the client sends and keeps.

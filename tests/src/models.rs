@@ -26,6 +26,8 @@ pub struct Model {
 enum Source {
     Fixture(&'static str),
     MiniLm,
+    Vad,
+    Lite,
 }
 
 impl Model {
@@ -53,9 +55,23 @@ impl Model {
 
     /// `minilm`: the demo model, with the manifest that `make setup` gives it.
     pub fn minilm() -> Self {
-        let manifest = places::repository().join("setup/models/minilm/model.toml");
+        Self::demo("minilm", Source::MiniLm)
+    }
+
+    /// `vad`: the demo model that hears speech, with the manifest that `make setup` gives it.
+    pub fn vad() -> Self {
+        Self::demo("vad", Source::Vad)
+    }
+
+    /// `efficientnet-lite0`: the demo model that sees, with the manifest that `make setup` gives it.
+    pub fn lite() -> Self {
+        Self::demo("efficientnet-lite0", Source::Lite)
+    }
+
+    fn demo(name: &str, source: Source) -> Self {
+        let manifest = places::repository().join("setup/models").join(name).join("model.toml");
         let manifest = fs::read_to_string(&manifest).unwrap_or_else(|error| panic!("{}: {error}", manifest.display()));
-        Self { name: "minilm".to_owned(), source: Source::MiniLm, manifest }
+        Self { name: name.to_owned(), source, manifest }
     }
 
     fn fixture(name: &str, fixture: &'static str, inputs: &[TensorLine], outputs: &[TensorLine]) -> Self {
@@ -112,6 +128,8 @@ impl Source {
         let name = match self {
             Self::Fixture(name) => name,
             Self::MiniLm => "minilm",
+            Self::Vad => "vad",
+            Self::Lite => "efficientnet-lite0",
         };
         let all = places::programs().join("test-models");
         let folder = all.join(name);
@@ -133,9 +151,19 @@ impl Source {
         match self {
             Self::Fixture("noop") => command.arg("export-noop"),
             Self::Fixture(name) => command.args(["export-fixture", name]),
+            Self::Vad => {
+                let weights = "silero_vad.jit";
+                fs::copy(fetched("silero-vad").join(weights), folder.join(weights)).expect("the weights");
+                return;
+            }
+            Self::Lite => {
+                let (fetched, weights) = (fetched("efficientnet-lite0"), folder.join("weights.safetensors"));
+                fs::copy(fetched.join("labels.json"), folder.join("labels.json")).expect("the names of the classes");
+                read_state_dict(&fetched.join("efficientnet-lite0.pth"), &weights);
+                command.args(["export-network", "efficientnet-lite0"]).arg(weights)
+            }
             Self::MiniLm => {
-                let fetched = places::cache().join("models/all-MiniLM-L6-v2");
-                assert!(fetched.is_dir(), "{} is not there; run `make setup`, which fetches it", fetched.display());
+                let fetched = fetched("all-MiniLM-L6-v2");
                 fs::copy(fetched.join("tokenizer.json"), folder.join("tokenizer.json")).expect("the tokenizer");
                 command.arg("export").arg(fetched)
             }
@@ -144,6 +172,20 @@ impl Source {
         assert!(made.status.success(), "the worker cannot make the model: {}", String::from_utf8_lossy(&made.stderr));
         fs::rename(draft, folder.join("model.pt")).expect("the model in its place");
     }
+}
+
+/// What `make setup` fetched.
+fn fetched(item: &str) -> PathBuf {
+    let folder = places::cache().join("models").join(item);
+    assert!(folder.is_dir(), "{} is not there; run `make setup`, which fetches it", folder.display());
+    folder
+}
+
+/// As `make setup` does it.
+fn read_state_dict(file: &Path, out: &Path) {
+    let script = places::repository().join("setup/state_dict.py");
+    let made = Command::new("python3").arg(script).arg(file).arg("--out").arg(out).output().expect("Python can be run");
+    assert!(made.status.success(), "the state dict cannot be read: {}", String::from_utf8_lossy(&made.stderr));
 }
 
 fn is_newer(file: &Path, than: SystemTime) -> bool {

@@ -170,6 +170,16 @@ impl MeshSandbox {
         client::text(self.gateway())
     }
 
+    /// A client of the vision API at the first gateway, with a key that is let in.
+    pub fn vision(&self) -> client::Vision {
+        client::vision(self.gateway())
+    }
+
+    /// A client of the audio API at the first gateway, with a key that is let in.
+    pub fn audio(&self) -> client::Audio {
+        client::audio(self.gateway())
+    }
+
     /// Every instance, from the front to the back.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
         self.gateways.iter().chain(&self.routers).chain(&self.workers)

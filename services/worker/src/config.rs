@@ -36,6 +36,8 @@ pub struct WorkerConfig {
     pub instance: Option<InstanceId>,
     /// `tokenizer_threads`: threads that tokenise, for all models together. Default 1, 1 to 64.
     pub tokenizer_threads: usize,
+    /// `decoding_threads`: threads that decode images and sound, for all models together. Default 1, 1 to 64.
+    pub decoding_threads: usize,
 }
 
 impl WorkerConfig {
@@ -55,6 +57,8 @@ impl WorkerConfig {
         });
         let tokenizer_threads = s.or("tokenizer_threads", 1);
         s.check((1..=64).contains(&tokenizer_threads), "tokenizer_threads", "must be from 1 to 64");
+        let decoding_threads = s.or("decoding_threads", 1);
+        s.check((1..=64).contains(&decoding_threads), "decoding_threads", "must be from 1 to 64");
         let models_poll: Duration = s.or("models_poll", Duration::from_secs(2));
         let sensible = models_poll.is_zero() || (Duration::from_millis(50)..=Duration::from_secs(3600)).contains(&models_poll);
         s.check(sensible, "models_poll", "must be from 50ms to 1h, or 0s for never");
@@ -75,6 +79,7 @@ impl WorkerConfig {
             models_linger,
             instance,
             tokenizer_threads,
+            decoding_threads,
         }
     }
 }

@@ -4,14 +4,17 @@
 //! [`executor`] (an OS thread) → [`engine`] (libtorch), and back.
 
 pub mod admission;
+pub mod audio;
 pub mod batching;
 pub mod bench_floor;
 pub mod compile;
 pub mod config;
+pub mod decoding;
 pub mod engine;
 pub mod executor;
 pub mod export;
 pub mod handlers;
+pub mod image;
 pub mod infer;
 pub mod manifest;
 pub mod metrics;
@@ -27,6 +30,8 @@ pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod golden_senses;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
@@ -40,6 +45,7 @@ use torchmesh_runtime::{
 
 use crate::{
     config::WorkerConfig,
+    decoding::DecodingPool,
     executor::EngineLoader,
     handlers::Front,
     metrics::WorkerMetrics,
@@ -88,5 +94,9 @@ fn open(config: &WorkerConfig, context: &Context, load: EngineLoader) -> Result<
     if !config.models_poll.is_zero() {
         models::watch(&loaded, config.models_poll, &context.control);
     }
-    Ok(Arc::new(Front { registry: loaded, tokenisers: TokeniserPool::start(config.tokenizer_threads)? }))
+    Ok(Arc::new(Front {
+        registry: loaded,
+        tokenisers: TokeniserPool::start(config.tokenizer_threads)?,
+        decoders: DecodingPool::start(config.decoding_threads)?,
+    }))
 }

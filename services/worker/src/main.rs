@@ -26,6 +26,7 @@ enum Command {
     /// Serves the model repository (what happens without a subcommand, too)
     Serve(ConfigArgs),
     Export(export::ExportArgs),
+    ExportNetwork(export::ExportNetworkArgs),
     ExportNoop(export::ExportNoopArgs),
     ExportFixture(export::ExportFixtureArgs),
     Compile(compile::CompileArgs),
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
             process::run("worker", &args, WorkerConfig::read, |config, context| torchmesh_worker::build(&config, context))
         }
         Command::Export(args) => finish(args.run()),
+        Command::ExportNetwork(args) => finish(args.run()),
         Command::ExportNoop(args) => finish(args.run()),
         Command::ExportFixture(args) => finish(args.run()),
         Command::Compile(args) => finish(args.run()),

@@ -48,6 +48,7 @@ pub struct WorkerMetrics {
     queue_seconds: Histograms,
     forward_seconds: Histograms,
     tokenise_seconds: Histograms,
+    decode_seconds: Histograms,
     batch_rows: Histograms,
     tokens: Family<ModelLabels, Counter>,
     padded_tokens: Family<ModelLabels, Counter>,
@@ -77,6 +78,7 @@ impl WorkerMetrics {
             queue_seconds: Family::new_with_constructor(seconds),
             forward_seconds: Family::new_with_constructor(seconds),
             tokenise_seconds: Family::new_with_constructor(seconds),
+            decode_seconds: Family::new_with_constructor(seconds),
             batch_rows: Family::new_with_constructor(rows),
             tokens: Family::default(),
             padded_tokens: Family::default(),
@@ -92,6 +94,7 @@ impl WorkerMetrics {
         registry.register("queue_seconds", "From admission to the first batch of a request", made.queue_seconds.clone());
         registry.register("forward_seconds", "One forward pass", made.forward_seconds.clone());
         registry.register("tokenise_seconds", "Tokenising the texts of one request", made.tokenise_seconds.clone());
+        registry.register("decode_seconds", "Decoding one image, recording or chunk of sound", made.decode_seconds.clone());
         registry.register("batch_rows", "Rows of one forward pass", made.batch_rows.clone());
         registry.register("tokens", "Sequence elements that requests brought", made.tokens.clone());
         registry.register("padded_tokens", "Sequence elements that forwards ran, padding included", made.padded_tokens.clone());
@@ -118,6 +121,7 @@ impl WorkerMetrics {
             queue_seconds: self.queue_seconds.get_or_create_owned(&labels),
             forward_seconds: self.forward_seconds.get_or_create_owned(&labels),
             tokenise_seconds: self.tokenise_seconds.get_or_create_owned(&labels),
+            decode_seconds: self.decode_seconds.get_or_create_owned(&labels),
             batch_rows: self.batch_rows.get_or_create_owned(&labels),
             tokens: self.tokens.get_or_create_owned(&labels),
             padded_tokens: self.padded_tokens.get_or_create_owned(&labels),
@@ -160,6 +164,8 @@ pub struct ModelMetrics {
     pub forward_seconds: Histogram,
     /// Tokenising one request.
     pub tokenise_seconds: Histogram,
+    /// Decoding one image, recording or chunk of sound.
+    pub decode_seconds: Histogram,
     /// Rows of one forward pass.
     pub batch_rows: Histogram,
     /// Sequence elements that requests brought.

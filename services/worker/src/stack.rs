@@ -16,12 +16,14 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tonic::{Status, body::Body, service::Routes};
 use torchmesh_api::{
+    audio::v1::audio_service_server::AudioServiceServer,
     error::{ApiError, ErrorKind},
     headers::{GRPC_MESSAGE, GRPC_STATUS, GRPC_TIMEOUT, TRACEPARENT},
     inference::grpc_inference_service_server::GrpcInferenceServiceServer,
     text::v1::text_service_server::TextServiceServer,
     timeout,
     trace::TraceContext,
+    vision::v1::vision_service_server::VisionServiceServer,
 };
 use torchmesh_runtime::remote_span;
 use tower::Service;
@@ -29,7 +31,7 @@ use tracing::Span;
 
 use crate::{
     admission::deadline_exceeded,
-    handlers::{CallInfo, Front, Inference, Text},
+    handlers::{Audio, CallInfo, Front, Inference, Text, Vision},
 };
 
 /// The whole of what a data thread serves. Cheap to clone.
@@ -37,6 +39,8 @@ use crate::{
 pub struct Stack {
     inference: GrpcInferenceServiceServer<Inference>,
     text: TextServiceServer<Text>,
+    vision: VisionServiceServer<Vision>,
+    audio: AudioServiceServer<Audio>,
     other: Routes,
     max_message: usize,
 }
@@ -47,6 +51,8 @@ impl Stack {
         Self {
             inference: GrpcInferenceServiceServer::new(Inference::new(Arc::clone(front))).max_decoding_message_size(max_message),
             text: TextServiceServer::new(Text::new(Arc::clone(front))).max_decoding_message_size(max_message),
+            vision: VisionServiceServer::new(Vision::new(Arc::clone(front))).max_decoding_message_size(max_message),
+            audio: AudioServiceServer::new(Audio::new(Arc::clone(front))).max_decoding_message_size(max_message),
             other: other.prepare(),
             max_message,
         }
@@ -81,6 +87,8 @@ where
         let inner = match request.uri().path().split('/').nth(1) {
             Some("inference.GRPCInferenceService") => Either::Left(self.inference.call(request)),
             Some("torchmesh.text.v1.TextService") => Either::Left(self.text.call(request)),
+            Some("torchmesh.vision.v1.VisionService") => Either::Left(self.vision.call(request)),
+            Some("torchmesh.audio.v1.AudioService") => Either::Left(self.audio.call(request)),
             _ => Either::Right(self.other.call(request)),
         };
         Call { inner, timer: deadline.map(|deadline| sleep_until(deadline.into())), span, max_message: self.max_message }

@@ -11,6 +11,7 @@ mod error;
 pub(crate) mod kernels;
 mod memory;
 mod outputs;
+mod silero;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ pub use dtype::{Dtype, UnknownDtype};
 pub use error::EngineError;
 pub use memory::give_memory_back;
 
-use self::{aoti::Compiled, encoder::Encoder, torchscript::TorchScript};
+use self::{aoti::Compiled, encoder::Encoder, silero::Silero, torchscript::TorchScript};
 use crate::tensor::Tensor;
 
 /// One loaded model instance. It lives on one executor thread, which loads it, calls it and drops it: libtorch keeps large
@@ -63,7 +64,8 @@ pub trait Engine: Send {
 #[derive(Clone, Debug)]
 pub struct EngineSpec {
     /// The model file: the weights of a Hugging Face directory (`.safetensors`, with `config.json` beside it), a package that
-    /// AOTInductor compiled (`.pt2`, with its sidecar beside it), or else a `TorchScript` archive (`.pt`).
+    /// AOTInductor compiled (`.pt2`, with its sidecar beside it), silero-vad as it was published (`silero_vad.jit`), or else a `TorchScript`
+    /// archive (`.pt`).
     pub artefact: PathBuf,
     /// Where the model runs. Default: [`Device::Auto`].
     pub device: Device,
@@ -100,6 +102,9 @@ pub fn load(spec: &EngineSpec) -> Result<Box<dyn Engine>, EngineError> {
     }
     if spec.artefact.extension().is_some_and(|extension| extension == "pt2") {
         return Ok(Box::new(Compiled::load(spec)?));
+    }
+    if spec.artefact.file_name().is_some_and(|name| name == silero::ARTEFACT) {
+        return Ok(Box::new(Silero::load(spec)?));
     }
     Ok(Box::new(TorchScript::load(spec)?))
 }

@@ -70,7 +70,7 @@ impl TorchScript {
 }
 
 /// Reads a module, with errors that name the file and not the folder it lies in.
-fn load_module(artefact: &Path, device: tch::Device, weights: Option<Kind>) -> Result<CModule, EngineError> {
+pub(super) fn load_module(artefact: &Path, device: tch::Device, weights: Option<Kind>) -> Result<CModule, EngineError> {
     let file = artefact.file_name().unwrap_or(artefact.as_os_str()).to_string_lossy();
     let path = artefact.to_string_lossy();
     let failed = |detail: String| EngineError::load(file.clone(), detail.replace(path.as_ref(), &file));

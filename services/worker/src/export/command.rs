@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ExportError, Fixture, encoder, fixture};
+use super::{ExportError, Fixture, efficientnet, encoder, fixture};
 
 /// Turns a Hugging Face directory of a BERT encoder into `TorchScript`.
 #[derive(Clone, Debug, clap::Args)]
@@ -12,6 +12,26 @@ pub struct ExportArgs {
     /// The file to write, for example model.pt.
     #[arg(long)]
     pub out: PathBuf,
+}
+
+/// Turns the weights of a network that the worker knows by name into `TorchScript`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExportNetworkArgs {
+    /// Which network.
+    pub network: Network,
+    /// Its weights, a safetensors file.
+    pub weights: PathBuf,
+    /// The file to write, for example model.pt.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// A network that is no Hugging Face directory.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Network {
+    /// Images to ImageNet's classes.
+    #[value(name = "efficientnet-lite0")]
+    EfficientNetLite0,
 }
 
 /// Writes a model that returns its input.
@@ -36,6 +56,15 @@ impl ExportArgs {
     /// Does it.
     pub fn run(&self) -> Result<(), ExportError> {
         encoder(&self.model, &self.out)
+    }
+}
+
+impl ExportNetworkArgs {
+    /// Does it.
+    pub fn run(&self) -> Result<(), ExportError> {
+        match self.network {
+            Network::EfficientNetLite0 => efficientnet(&self.weights, &self.out),
+        }
     }
 }
 

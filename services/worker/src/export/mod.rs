@@ -3,6 +3,7 @@
 mod archive;
 mod bert;
 mod command;
+mod efficientnet;
 mod fixtures;
 #[cfg(test)]
 mod tests;
@@ -13,10 +14,11 @@ use std::path::{Path, PathBuf};
 
 #[cfg(test)]
 pub(crate) use archive::{save_source, save_with_weight};
-pub use command::{ExportArgs, ExportFixtureArgs, ExportNoopArgs};
+pub use command::{ExportArgs, ExportFixtureArgs, ExportNetworkArgs, ExportNoopArgs};
 pub use fixtures::Fixture;
 
 use self::bert::Bert;
+use self::efficientnet::EfficientNet;
 use self::trace::save_trace;
 use crate::engine::encoder::{
     NetworkError,
@@ -60,6 +62,15 @@ pub fn encoder(model: &Path, out: &Path) -> Result<(), ExportError> {
     // Sizes above 1, and different: a dimension of 1 could be mistaken for one that broadcasts.
     let example = [(); 2].map(|()| tch::Tensor::ones([2, 3], (tch::Kind::Int64, tch::Device::Cpu)));
     save_trace("encoder", &example, out, |inputs| Ok(vec![bert.forward(&inputs[0], &inputs[1])?]))
+}
+
+/// Turns the weights of EfficientNet-lite0 (a safetensors file of its state dict) into `TorchScript` at `out`.
+///
+/// The module takes images, `FP32` [batch, 3, height, width] with sides that are multiples of 32, and returns the logits of ImageNet's 1000 classes.
+pub fn efficientnet(weights: &Path, out: &Path) -> Result<(), ExportError> {
+    let network = EfficientNet::new(&Weights::read(weights, tch::Device::Cpu)?)?;
+    let example = [tch::Tensor::zeros([2, 3, 224, 224], (tch::Kind::Float, tch::Device::Cpu))];
+    save_trace("efficientnet_lite0", &example, out, |inputs| Ok(vec![network.forward(&inputs[0])?]))
 }
 
 /// Writes a small model for tests and measurements to `out`.

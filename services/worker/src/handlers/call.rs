@@ -57,6 +57,24 @@ fn caller(headers: &HeaderMap) -> Result<Caller, ApiError> {
     }
 }
 
+/// The longest id of a caller, in bytes.
+const MAX_ID: usize = 128;
+
+/// A mistake of the caller's.
+pub(super) fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorKind::InvalidArgument, message)
+}
+
+/// Whether a caller's own id is short enough to be sent back.
+pub(super) fn check_id(id: &str) -> Result<(), ApiError> {
+    if id.len() > MAX_ID { Err(invalid(format!("id has {} bytes; send at most {MAX_ID}", id.len()))) } else { Ok(()) }
+}
+
+/// What a caller is told who asks a model for what it does not do.
+pub(super) fn unfit(model: &Model, task: &str, does: &str) -> ApiError {
+    ApiError::new(ErrorKind::Unimplemented, format!("model \"{}\" does not {does}; its task is \"{task}\"", model.name))
+}
+
 /// What the proxy in front routed by.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Routed {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     admission::Answers,
+    decoding::DecodingPool,
     infer,
     models::{Model, Registry},
     text::TokeniserPool,
@@ -26,6 +27,8 @@ pub struct Front {
     pub registry: Arc<Registry>,
     /// The threads that tokenise.
     pub tokenisers: TokeniserPool,
+    /// The threads that decode images and sound.
+    pub decoders: DecodingPool,
 }
 
 impl Front {

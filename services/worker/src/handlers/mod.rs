@@ -1,14 +1,18 @@
-//! What the worker answers: the Open Inference Protocol and the text API.
+//! What the worker answers: the Open Inference Protocol, and the typed APIs for text, images and sound.
 
 mod answer;
+mod audio;
 mod call;
 mod describe;
 mod front;
 mod inference;
 mod stream;
 mod text;
+mod vision;
 
+pub use audio::Audio;
 pub use call::CallInfo;
 pub use front::Front;
 pub use inference::Inference;
 pub use text::Text;
+pub use vision::Vision;

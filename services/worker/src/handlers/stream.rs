@@ -45,7 +45,7 @@ async fn one(front: &Front, routed: &Routed, request: ModelInferRequest, call: C
 }
 
 /// Ends a stream of answers with an error at the deadline, which the timer in front of the handlers cannot see: it stops when the stream begins.
-fn until<S, T>(deadline: Option<Instant>, answers: S) -> impl Stream<Item = Result<T, Status>> + Send + 'static
+pub(super) fn until<S, T>(deadline: Option<Instant>, answers: S) -> impl Stream<Item = Result<T, Status>> + Send + 'static
 where
     S: Stream<Item = Result<T, Status>> + Send + 'static,
     T: Send + 'static,

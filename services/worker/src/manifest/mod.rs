@@ -10,9 +10,13 @@
 //!
 //! A sentence encoder as it was published needs none: what its own files say stands in for what the manifest does not ([`Published`]).
 
+mod label_file;
 mod published;
+mod published_image;
 mod read;
+mod read_image;
 mod read_task;
+mod read_voice;
 mod sources;
 mod task;
 mod tensors;
@@ -28,8 +32,12 @@ use crate::{
 };
 
 pub use published::Published;
+pub use published_image::PublishedImage;
 pub use sources::Sources;
-pub use task::{ClassifySettings, EmbedSettings, HeadSettings, PoolSettings, RerankSettings, Task, TextSettings, TokenClassifySettings};
+pub use task::{
+    ClassifyImageSettings, ClassifySettings, DetectObjectsSettings, EmbedSettings, HeadSettings, PoolSettings, RerankSettings, Task,
+    TextSettings, TokenClassifySettings,
+};
 pub use torchmesh_runtime::config::Problems;
 pub use versions::Versions;
 pub use words::{Aggregation, EngineChoice, NonFinite, Pooling, ScoreFunction, Truncation};
@@ -115,7 +123,7 @@ pub struct QueueLimits {
     pub max_requests: usize,
     /// `max_bytes`: the tensors of the waiting requests together; what would exceed it is refused. Default 256MiB, at least 1KiB.
     pub max_bytes: usize,
-    /// `max_rows`: rows (or texts) in one request. Default 2048, 1 to 1000000.
+    /// `max_rows`: rows (texts, images) in one request. Default 2048, of images 64; 1 to 1000000.
     pub max_rows: usize,
     /// `priority`: the class of a request that names none: `high`, `normal` or `low`. Default `normal`.
     pub priority: Priority,

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::{Pooling, ScoreFunction, words::TaskWord};
+use super::{Pooling, PublishedImage, ScoreFunction, label_file, words::TaskWord};
 use crate::text::LinearHead;
 
 /// The weights of a Hugging Face directory.
@@ -35,15 +35,20 @@ pub struct Published {
     pub(super) token_types: bool,
     /// The file of a head beside an encoder.
     pub(super) head: Option<String>,
+    /// How the model sees.
+    pub(super) image: PublishedImage,
 }
 
 impl Published {
     /// Reads what is there. A file that is missing or makes no sense says nothing; the engine names it if it needs it.
     pub fn read(folder: &Path) -> Self {
-        let Some(config) = json(&folder.join(CONFIG)) else { return Self::default() };
+        let image =
+            json(&folder.join("preprocessor_config.json")).map_or_else(PublishedImage::default, |file| PublishedImage::parse(&file));
+        let named = label_file::read(folder);
+        let Some(config) = json(&folder.join(CONFIG)) else { return Self { labels: named.unwrap_or_default(), image, ..Self::default() } };
         let weights = folder.join(WEIGHTS).is_file();
         let head = LinearHead::labels_in(&folder.join(HEAD));
-        let labels = head.clone().unwrap_or_else(|| labels(&config));
+        let labels = head.clone().or(named).unwrap_or_else(|| labels(&config));
         let of_sentences = folder.join("modules.json").is_file();
         let task = if head.is_some() { Some(TaskWord::Classify) } else { task(&config, of_sentences) };
         Self {
@@ -58,6 +63,7 @@ impl Published {
             labels,
             token_types: whole(&config, "type_vocab_size").is_some_and(|types| types > 1),
             head: head.map(|_| HEAD.to_owned()),
+            image,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use torchmesh_runtime::config::{ByteSize, Problem, Problems, Section};
 
 use super::{
-    Batching, Manifest, Published, QueueLimits, Versions, Warmup,
+    Batching, Manifest, Published, QueueLimits, Task, Versions, Warmup,
     published::WEIGHTS,
     read_task, sources, tensors,
     words::{EngineChoice, NonFinite, TaskWord},
@@ -47,11 +47,14 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
     let mut batching = s.section("batching", |s| batching(s, word));
     let batched = batching.max_batch > 0;
     batching.max_batch = batching.max_batch.max(1);
-    let inputs = tensors::inputs(s, word, published.token_types, batched);
-    let outputs = tensors::outputs(s, word, batched);
-    let queue = s.section("queue", queue);
-    let longest = task.text().map_or(usize::MAX, |text| text.max_tokens);
-    let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest));
+    let inputs = tensors::inputs(s, &task, word, published.token_types, batched);
+    let outputs = tensors::outputs(s, &task, word, batched);
+    let queue = s.section("queue", |s| queue(s, word));
+    let (longest, lengths) = match &task {
+        Task::DetectVoice(voice) => (usize::MAX, [1, voice.block]),
+        task => (task.text().map_or(usize::MAX, |text| text.max_tokens), [16, 64]),
+    };
+    let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest, lengths));
     Manifest {
         versions,
         engine,
@@ -86,22 +89,23 @@ fn batching(s: &mut Section, word: TaskWord) -> Batching {
     read
 }
 
-fn queue(s: &mut Section) -> QueueLimits {
+fn queue(s: &mut Section, word: TaskWord) -> QueueLimits {
+    let rows = if matches!(word, TaskWord::ClassifyImage | TaskWord::DetectObjects) { 64 } else { 2048 };
     let max_requests = within(s, "max_requests", 1024, 1..=100_000);
     let ByteSize(max_bytes) = s.or("max_bytes", ByteSize::mib(256));
     s.check(max_bytes >= 1024, "max_bytes", "must be at least 1KiB");
-    let max_rows = within(s, "max_rows", 2048, 1..=1_000_000);
+    let max_rows = within(s, "max_rows", rows, 1..=1_000_000);
     QueueLimits { max_requests, max_bytes, max_rows, priority: s.or("priority", Priority::default()) }
 }
 
-fn warmup(s: &mut Section, max_batch: usize, longest: usize) -> Warmup {
+fn warmup(s: &mut Section, max_batch: usize, longest: usize, lengths: [usize; 2]) -> Warmup {
     let mut batch_sizes = s.or("batch_sizes", vec![1, max_batch]);
     s.check(
         batch_sizes.iter().all(|size| (1..=max_batch).contains(size)),
         "batch_sizes",
         format!("must be from 1 to max_batch ({max_batch})"),
     );
-    let mut lengths = s.or("lengths", vec![16.min(longest), 64.min(longest)]);
+    let mut lengths = s.or("lengths", lengths.map(|length| length.min(longest)).to_vec());
     s.check(lengths.iter().all(|length| (1..=longest).contains(length)), "lengths", "must be from 1 to max_tokens");
     batch_sizes.dedup();
     lengths.dedup();

@@ -6,6 +6,7 @@ use super::{
     Aggregation, ClassifySettings, EmbedSettings, HeadSettings, PoolSettings, Pooling, Published, RerankSettings, ScoreFunction, Task,
     TextSettings, TokenClassifySettings, Truncation,
     read::{file_name, within},
+    read_image, read_voice,
     words::TaskWord,
 };
 
@@ -25,6 +26,15 @@ pub(super) fn task(s: &mut Section, word: TaskWord, published: &Published) -> Ta
         }),
         TaskWord::Fill => Task::Fill(text(s, published)),
         TaskWord::Rerank => Task::Rerank(RerankSettings { text: text(s, published), function: s.or("scores", ScoreFunction::Sigmoid) }),
+        TaskWord::ClassifyImage => {
+            let labels = labels(s, published);
+            Task::ClassifyImage(read_image::classify(s, &published.image, labels))
+        }
+        TaskWord::DetectObjects => {
+            let labels = labels(s, published);
+            Task::DetectObjects(read_image::detect(s, &published.image, labels))
+        }
+        TaskWord::DetectVoice => Task::DetectVoice(read_voice::voice(s)),
     }
 }
 

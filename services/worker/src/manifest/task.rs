@@ -1,6 +1,10 @@
 //! What a model is for, and the settings that go with it.
 
 use super::{Aggregation, Pooling, ScoreFunction, Truncation};
+use crate::{
+    audio::VoiceSettings,
+    image::{DetectorSettings, ImageSettings},
+};
 
 /// `task`: what the model is for. Every task answers `ModelInfer` too: tensors in, tensors out.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +21,12 @@ pub enum Task {
     Fill(TextSettings),
     /// `rerank`: a query and documents to scores.
     Rerank(RerankSettings),
+    /// `classify-image`: an image to scored labels.
+    ClassifyImage(ClassifyImageSettings),
+    /// `detect-objects`: an image to boxes.
+    DetectObjects(DetectObjectsSettings),
+    /// `detect-voice`: sound to segments of speech.
+    DetectVoice(VoiceSettings),
 }
 
 /// How a model reads text.
@@ -92,6 +102,30 @@ pub struct RerankSettings {
     pub function: ScoreFunction,
 }
 
+/// An image classifier.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassifyImageSettings {
+    /// How it sees.
+    pub image: ImageSettings,
+    /// `labels`: the names of the outputs, in their order. Default: those of `labels.json`, `labels.txt` or `config.json`; else `LABEL_0` and so on.
+    pub labels: Vec<String>,
+    /// `scores`: what turns logits into scores. Default `softmax`.
+    pub function: ScoreFunction,
+    /// `top_k`: how many labels a caller gets who does not say. Default 5, 1 to 1000.
+    pub top_k: usize,
+}
+
+/// A detector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetectObjectsSettings {
+    /// How it sees.
+    pub image: ImageSettings,
+    /// `labels`, as for an image classifier.
+    pub labels: Vec<String>,
+    /// How its numbers are read.
+    pub detector: DetectorSettings,
+}
+
 impl Task {
     /// The word in the manifest.
     pub fn word(&self) -> &'static str {
@@ -102,13 +136,16 @@ impl Task {
             Self::TokenClassify(_) => "token-classify",
             Self::Fill(_) => "fill",
             Self::Rerank(_) => "rerank",
+            Self::ClassifyImage(_) => "classify-image",
+            Self::DetectObjects(_) => "detect-objects",
+            Self::DetectVoice(_) => "detect-voice",
         }
     }
 
     /// How the model reads text; `None` for a model of something else.
     pub fn text(&self) -> Option<&TextSettings> {
         match self {
-            Self::Tensor => None,
+            Self::Tensor | Self::ClassifyImage(_) | Self::DetectObjects(_) | Self::DetectVoice(_) => None,
             Self::Embed(EmbedSettings { text, .. })
             | Self::Classify(ClassifySettings { text, .. })
             | Self::TokenClassify(TokenClassifySettings { text, .. })
@@ -120,7 +157,10 @@ impl Task {
     /// The names of the scores, in their order; empty for a task without any, and where nothing names them.
     pub fn labels(&self) -> &[String] {
         match self {
-            Self::Classify(ClassifySettings { labels, .. }) | Self::TokenClassify(TokenClassifySettings { labels, .. }) => labels,
+            Self::Classify(ClassifySettings { labels, .. })
+            | Self::TokenClassify(TokenClassifySettings { labels, .. })
+            | Self::ClassifyImage(ClassifyImageSettings { labels, .. })
+            | Self::DetectObjects(DetectObjectsSettings { labels, .. }) => labels,
             _ => &[],
         }
     }

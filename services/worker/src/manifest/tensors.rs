@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use torchmesh_runtime::config::Section;
 
-use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, TensorSpec, words::TaskWord};
+use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Task, TensorSpec, read_image, read_voice, words::TaskWord};
 use crate::tensor::Datatype;
 
 /// The longest name of a tensor, in bytes.
@@ -13,7 +13,7 @@ const MAX_NAME: usize = 256;
 const MAX_RANK: usize = 8;
 
 /// The inputs; `token_types` says whether a model that was published tells the texts of a pair apart.
-pub(super) fn inputs(s: &mut Section, task: TaskWord, token_types: bool, batched: bool) -> Vec<TensorSpec> {
+pub(super) fn inputs(s: &mut Section, settings: &Task, task: TaskWord, token_types: bool, batched: bool) -> Vec<TensorSpec> {
     let mut given = s.list("inputs", |s| one(s, true, batched));
     unique(s, "inputs", &given);
     if task == TaskWord::Tensor {
@@ -23,6 +23,12 @@ pub(super) fn inputs(s: &mut Section, task: TaskWord, token_types: bool, batched
             "is required for task = \"tensor\": one [[inputs]] table for each input, in the model's order",
         );
         return given;
+    }
+    match settings {
+        Task::ClassifyImage(settings) => return as_expected(s, "inputs", given, vec![read_image::input(&settings.image)]),
+        Task::DetectObjects(settings) => return as_expected(s, "inputs", given, vec![read_image::input(&settings.image)]),
+        Task::DetectVoice(voice) => return as_expected(s, "inputs", given, read_voice::inputs(voice)),
+        _ => {}
     }
     if given.is_empty() {
         given = [INPUT_IDS, ATTENTION_MASK].map(token_input).into();
@@ -34,9 +40,14 @@ pub(super) fn inputs(s: &mut Section, task: TaskWord, token_types: bool, batched
     given
 }
 
-pub(super) fn outputs(s: &mut Section, task: TaskWord, batched: bool) -> Vec<TensorSpec> {
+pub(super) fn outputs(s: &mut Section, settings: &Task, task: TaskWord, batched: bool) -> Vec<TensorSpec> {
     let given = s.list("outputs", |s| one(s, false, batched));
     unique(s, "outputs", &given);
+    match settings {
+        Task::DetectObjects(settings) => return as_expected(s, "outputs", given, read_image::outputs(&settings.detector)),
+        Task::DetectVoice(voice) => return as_expected(s, "outputs", given, read_voice::outputs(voice)),
+        _ => {}
+    }
     let (name, rank) = match task {
         TaskWord::Tensor => {
             s.check(
@@ -47,8 +58,8 @@ pub(super) fn outputs(s: &mut Section, task: TaskWord, batched: bool) -> Vec<Ten
             return given;
         }
         TaskWord::Embed => ("embedding", 2),
-        TaskWord::Classify | TaskWord::Rerank => ("logits", 2),
         TaskWord::TokenClassify | TaskWord::Fill => ("logits", 3),
+        _ => ("logits", 2),
     };
     let fits = match given.as_slice() {
         [] => return vec![TensorSpec { name: name.to_owned(), datatype: Datatype::Fp32, shape: vec![-1; rank], pad: None }],
@@ -57,6 +68,21 @@ pub(super) fn outputs(s: &mut Section, task: TaskWord, batched: bool) -> Vec<Ten
     };
     let advice = format!("must be one FP32 output of {rank} dimensions for this task, or left out");
     s.check(fits, "outputs", advice);
+    given
+}
+
+/// Tensors whose names may be the model's own, and whose form the task decides.
+fn as_expected(s: &Section, key: &str, given: Vec<TensorSpec>, expected: Vec<TensorSpec>) -> Vec<TensorSpec> {
+    if given.is_empty() {
+        return expected;
+    }
+    let dims = |given: &[i64], expected: &[i64]| {
+        given.len() == expected.len() && given.iter().zip(expected).all(|(given, expected)| given == expected || *expected == -1)
+    };
+    let fits = |(given, expected): (&TensorSpec, &TensorSpec)| given.datatype == expected.datatype && dims(&given.shape, &expected.shape);
+    let good = given.len() == expected.len() && given.iter().zip(&expected).all(fits) && given.iter().all(|given| given.pad.is_none());
+    let listed = expected.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    s.check(good, key, format!("for this task must be like {listed} (the names are yours), or left out"));
     given
 }
 

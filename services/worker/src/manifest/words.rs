@@ -6,6 +6,7 @@ use torchmesh_runtime::config::FromSetting;
 use crate::{
     admission::Priority,
     engine::{Device, Dtype},
+    image::{BoxForm, Channels, Coordinates, Filter, Layout},
     tensor::Datatype,
 };
 
@@ -18,6 +19,25 @@ pub(super) enum TaskWord {
     TokenClassify,
     Fill,
     Rerank,
+    ClassifyImage,
+    DetectObjects,
+    DetectVoice,
+}
+
+/// How an image is brought to its size, before the numbers that go with it are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum FitWord {
+    Crop,
+    Letterbox,
+    Stretch,
+}
+
+/// How a detector's outputs are arranged, before the settings that go with it are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum FormWord {
+    Rows,
+    Boxes,
+    Queries,
 }
 
 /// What becomes of a text that has more tokens than the model reads.
@@ -83,10 +103,22 @@ macro_rules! words {
 }
 
 words!(
-    TaskWord, "\"embed\", \"classify\", \"token-classify\", \"fill\", \"rerank\" or \"tensor\"",
+    TaskWord,
+    "\"embed\", \"classify\", \"token-classify\", \"fill\", \"rerank\", \"classify-image\", \"detect-objects\", \"detect-voice\" or \"tensor\"",
     "tensor" => Self::Tensor, "embed" => Self::Embed, "classify" => Self::Classify, "token-classify" => Self::TokenClassify,
-    "fill" => Self::Fill, "rerank" => Self::Rerank
+    "fill" => Self::Fill, "rerank" => Self::Rerank, "classify-image" => Self::ClassifyImage, "detect-objects" => Self::DetectObjects,
+    "detect-voice" => Self::DetectVoice
 );
+words!(FitWord, "\"crop\", \"letterbox\" or \"stretch\"", "crop" => Self::Crop, "letterbox" => Self::Letterbox, "stretch" => Self::Stretch);
+words!(FormWord, "\"rows\", \"boxes\" or \"queries\"", "rows" => Self::Rows, "boxes" => Self::Boxes, "queries" => Self::Queries);
+words!(
+    Filter, "\"box\", \"bilinear\", \"bicubic\" or \"lanczos\"",
+    "box" => Self::Box, "bilinear" => Self::Bilinear, "bicubic" => Self::Bicubic, "lanczos" => Self::Lanczos
+);
+words!(Channels, "\"rgb\" or \"bgr\"", "rgb" => Self::Rgb, "bgr" => Self::Bgr);
+words!(Layout, "\"nchw\" or \"nhwc\"", "nchw" => Self::Nchw, "nhwc" => Self::Nhwc);
+words!(BoxForm, "\"cxcywh\", \"xywh\" or \"xyxy\"", "cxcywh" => Self::Cxcywh, "xywh" => Self::Xywh, "xyxy" => Self::Xyxy);
+words!(Coordinates, "\"pixels\" or \"fraction\"", "pixels" => Self::Pixels, "fraction" => Self::Fraction);
 words!(Truncation, "\"end\", \"reject\" or \"split\"", "end" => Self::End, "reject" => Self::Reject, "split" => Self::Split);
 words!(
     ScoreFunction, "\"softmax\", \"sigmoid\" or \"none\"",

@@ -7,6 +7,7 @@ use std::{
     thread,
 };
 
+use tokio::sync::Semaphore;
 use torchmesh_api::error::{ApiError, ErrorKind};
 
 use super::{
@@ -104,8 +105,8 @@ fn take_fastest(model: &Model, assignment: &mut Assignment) -> Artefact {
 
 /// What to load of the version in `folder`: its original artefact.
 pub(crate) fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
-    // A text model's first output is taken whatever it is called.
-    let named = manifest.task == Task::Tensor;
+    // A model whose only output is used may call it anything.
+    let named = matches!(manifest.task, Task::Tensor | Task::DetectObjects(_) | Task::DetectVoice(_));
     let outputs = if named { manifest.outputs.iter().map(|output| output.name.clone()).collect() } else { Vec::new() };
     EngineSpec {
         device: manifest.device,
@@ -126,7 +127,10 @@ pub(crate) fn load_task(task: &Task, folder: &Path) -> Result<(Intake, Finish), 
             let tokeniser = Tokeniser::load(&file, settings.max_tokens)?.with_overlap(settings.overlap);
             Intake::Text(TextModel::new(settings.clone(), tokeniser))
         }
-        None => Intake::Tensors,
+        None => match task {
+            Task::DetectVoice(voice) => Intake::Voice(Arc::new(Semaphore::new(voice.max_streams))),
+            _ => Intake::Tensors,
+        },
     };
     Ok((intake, Finish::of(task, folder)?))
 }
@@ -138,6 +142,8 @@ fn check_labels(task: &Task, facts: &Facts) -> Result<(), String> {
         Task::Rerank(_) if scores != 1 => {
             Err(format!("the model gives {scores} scores a pair, and a reranker one: set task = \"classify\""))
         }
+        // A detector's outputs have other numbers beside the scores.
+        Task::DetectObjects(_) => Ok(()),
         task if task.labels().is_empty() || task.labels().len() == scores => Ok(()),
         task => Err(format!("labels names {} scores, and the model gives {scores}", task.labels().len())),
     }

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     ids::{ModelName, ModelVersion},
@@ -90,6 +91,8 @@ pub enum Intake {
     Tensors,
     /// Text is sent.
     Text(TextModel),
+    /// Sound is sent; a live stream takes one of these for as long as it lasts.
+    Voice(Arc<Semaphore>),
 }
 
 /// What turns text into a model's input.
@@ -110,7 +113,7 @@ impl Serving {
     pub fn text(&self) -> Option<&TextModel> {
         match &self.intake {
             Intake::Text(text) => Some(text),
-            Intake::Tensors => None,
+            Intake::Tensors | Intake::Voice(_) => None,
         }
     }
 }

@@ -1,0 +1,55 @@
+//! `torchmesh.audio.v1.AudioService`.
+
+mod events;
+mod forward;
+mod live;
+mod options;
+mod recording;
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::Stream;
+use tonic::{Request, Response, Status, Streaming};
+use torchmesh_api::audio::v1::{
+    DetectVoiceLiveRequest, DetectVoiceLiveResponse, DetectVoiceRequest, DetectVoiceResponse, audio_service_server::AudioService,
+};
+
+use super::{
+    Front,
+    call::{CallInfo, Outcome, Routed, check_id, invalid, unfit},
+};
+
+/// The audio API on top of the models.
+#[derive(Clone, Debug)]
+pub struct Audio {
+    front: Arc<Front>,
+}
+
+impl Audio {
+    /// The service.
+    pub fn new(front: Arc<Front>) -> Self {
+        Self { front }
+    }
+}
+
+#[tonic::async_trait]
+impl AudioService for Audio {
+    async fn detect_voice(&self, request: Request<DetectVoiceRequest>) -> Result<Response<DetectVoiceResponse>, Status> {
+        let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
+        let request = request.into_inner();
+        let model = self.front.find(&routed, &request.model, &request.model_version)?;
+        let outcome = Outcome::begin(&model, info.deadline);
+        outcome.end(recording::run(&self.front, &model, info, request).await).map(Response::new).map_err(Status::from)
+    }
+
+    type DetectVoiceLiveStream = Pin<Box<dyn Stream<Item = Result<DetectVoiceLiveResponse, Status>> + Send>>;
+
+    async fn detect_voice_live(
+        &self,
+        request: Request<Streaming<DetectVoiceLiveRequest>>,
+    ) -> Result<Response<Self::DetectVoiceLiveStream>, Status> {
+        let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
+        let events = live::begin(Arc::clone(&self.front), routed, info, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(events)))
+    }
+}
