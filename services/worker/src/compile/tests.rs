@@ -1,4 +1,4 @@
-//! What goes wrong before and after Python; what goes right is in `tests/tests/compiled.rs`, where there is a Python with torch.
+//! What goes wrong before and after Python, with a program in its place.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 

@@ -1,4 +1,4 @@
-//! What a package must be to be loaded. Packages that run are in `tests/tests/compiled.rs`, since making one needs Python.
+//! What a package must be to be loaded. Making one that runs needs Python with torch.
 
 use std::path::PathBuf;
 
