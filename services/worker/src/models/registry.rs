@@ -175,6 +175,7 @@ impl Registry {
         let found = outcome.and_then(|()| scan(&self.repository).map_err(|error| format!("the model repository cannot be read: {error}")));
         let mut keeper = self.keeper.lock();
         if !keeper.is_newest(model) {
+            model.set_placed();
             return;
         }
         let found = found.and_then(|found| {
