@@ -27,8 +27,7 @@ static SERVING: LazyLock<Serving> = LazyLock::new(|| {
         limits: manifest.queue.clone(),
         batching: manifest.batching.clone(),
         instances: 1,
-        depth: metrics.depth.clone(),
-        dropped: metrics.dropped.clone(),
+        metrics: metrics.queue.clone(),
     });
     Serving { outputs: manifest.outputs.clone(), manifest, platform: "none", queue, stats: Arc::default(), intake: Intake::Tensors }
 });
