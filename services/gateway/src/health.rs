@@ -1,7 +1,7 @@
 //! `/v2/health/live` and `/v2/health/ready`, and the answer to a path that does not exist.
 
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
@@ -11,24 +11,21 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     inference::{ServerReadyRequest, ServerReadyResponse},
 };
-use torchmesh_layers::{
-    call::CallContext,
-    errors::{self, Door},
-};
+use torchmesh_layers::errors;
 use torchmesh_runtime::lifecycle::{Drain, Readiness};
 
-use crate::{mesh::Mesh, openai};
+use crate::{caller::Caller, form::Form, mesh::Mesh};
 
 /// The routes. Live: this process answers. Ready: it takes calls, and a router behind it has a model to send them to.
 pub fn routes(mesh: Mesh, readiness: Readiness, drain: Drain) -> Router {
-    let ready = move |Extension(call): Extension<CallContext>| is_ready(mesh, readiness, drain, call);
+    let ready = move |caller: Caller| is_ready(mesh, readiness, drain, caller);
     Router::new().route("/v2/health/live", get(|| async { Json(json!({ "live": true })) })).route("/v2/health/ready", get(ready))
 }
 
-async fn is_ready(mesh: Mesh, readiness: Readiness, drain: Drain, call: CallContext) -> Response {
+async fn is_ready(mesh: Mesh, readiness: Readiness, drain: Drain, caller: Caller) -> Response {
     let serving = readiness.is_ready() && !drain.is_draining();
     let behind: Result<ServerReadyResponse, _> =
-        mesh.unary(&call, "/inference.GRPCInferenceService/ServerReady", &ServerReadyRequest {}).await;
+        mesh.unary(&caller, "/inference.GRPCInferenceService/ServerReady", &ServerReadyRequest {}).await;
     let ready = serving && behind.is_ok_and(|behind| behind.ready);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": ready }))).into_response()
@@ -37,21 +34,21 @@ async fn is_ready(mesh: Mesh, readiness: Readiness, drain: Drain, call: CallCont
 /// A path that is not one of ours.
 pub async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
     let path: String = uri.path().chars().take(100).collect();
-    if Door::of(&headers) == Door::Grpc {
+    let form = Form::of(&uri, &headers);
+    if form == Form::Grpc {
         return errors::grpc(ApiError::new(
             ErrorKind::Unimplemented,
             format!("there is no method {path}; reflection lists those there are"),
         ));
     }
-    let message = format!("there is nothing at {path}; there are /v1/embeddings, /v1/models, /v2/health/live, /v2/health/ready and gRPC");
-    openai::render(&ApiError::new(ErrorKind::NotFound, message), None)
+    form.render(&ApiError::new(ErrorKind::NotFound, format!("there is nothing at {path}; docs/http.md lists the paths there are")))
 }
 
 /// A path of ours, asked in another way than it answers.
-pub async fn wrong_method(method: Method, uri: Uri) -> Response {
+pub async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let other = if method == Method::POST { "GET" } else { "POST" };
     let message = format!("{} does not answer {method}; use {other}", uri.path());
-    let mut response = openai::render(&ApiError::new(ErrorKind::InvalidArgument, message), None);
+    let mut response = Form::of(&uri, &headers).render(&ApiError::new(ErrorKind::InvalidArgument, message));
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
 }

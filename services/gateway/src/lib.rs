@@ -3,18 +3,24 @@
 //! gRPC calls are passed on to a router as the bytes that arrived ([`forward`]); the HTTP doors ([`openai`], [`health`]) turn JSON into a
 //! call of ours and the answer back. In front of both stands [`auth`].
 
+pub mod aside;
 pub mod auth;
+pub mod body;
+pub mod caller;
 pub mod config;
+pub mod form;
 pub mod forward;
 pub mod health;
 pub mod keys;
 pub mod mesh;
 pub mod openai;
+pub mod rest_v2;
 pub mod stack;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use axum::middleware::from_fn;
 use torchmesh_discovery::{Discovery as _, Instances, StaticFile};
 use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
 use torchmesh_relay::{Endpoint, Endpoints, Relay};
@@ -54,8 +60,10 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     let own_grpc = grpc::standard_routes(&context);
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
-        let http =
-            openai::routes(mesh.clone(), max_message).merge(health::routes(mesh.clone(), context.readiness.clone(), context.drain.clone()));
+        let http = openai::routes(mesh.clone(), max_message)
+            .merge(rest_v2::routes(mesh.clone(), max_message))
+            .merge(health::routes(mesh.clone(), context.readiness.clone(), context.drain.clone()))
+            .layer(from_fn(move |request, next| body::refuse_too_large(max_message, request, next)));
         let own = own_grpc
             .clone()
             .into_axum_router()

@@ -5,7 +5,7 @@ use http::Response;
 use torchmesh_api::{error::ApiError, trace::TraceContext};
 use torchmesh_layers::{
     deadline::{Allowance, Deadline, Timed},
-    errors::{self, Door, Errors},
+    errors::{self, Errors},
     observe::{CallMetrics, Observe, Tracing},
     shed::{Capacity, Held, Shed},
 };
@@ -14,15 +14,15 @@ use torchmesh_runtime::telemetry;
 
 use crate::{
     auth::{Auth, Keyring},
+    form::Form,
     forward::Forward,
-    openai,
 };
 
 /// The body of every answer.
 type Body<B> = Held<Timed<Answer<B, OwnBody>>>;
 
 /// One data thread's service; `B` is the body of a request.
-pub type Stack<B> = Observe<Errors<Auth<Shed<Deadline<Forward>>>, Body<B>>>;
+pub type Stack<B> = Observe<Errors<Auth<Shed<Deadline<Forward>>>, Form, Body<B>>>;
 
 /// Puts the layers around the innermost service, from the inside out.
 pub fn assemble<B>(forward: Forward, keyring: &Keyring, metrics: &CallMetrics, capacity: &Capacity, allowance: Allowance) -> Stack<B> {
@@ -33,15 +33,15 @@ pub fn assemble<B>(forward: Forward, keyring: &Keyring, metrics: &CallMetrics, c
     // Before anything reads the body: an unknown caller's bytes are never looked at.
     let known = Auth::new(shed, keyring.clone());
     // Around all that can fail: one place where an error becomes an answer, in the form that the caller's door speaks.
-    let answered = Errors::new(known, render);
+    let answered = Errors::new(known, Form::of, render);
     // Outermost: it sees every call, refused ones too, until the last byte has left.
     Observe::new(answered, metrics.clone(), Tracing { sample: telemetry::sample, open: open_span }).telling_the_request_id()
 }
 
-fn render<B>(error: ApiError, door: Door) -> Response<Body<B>> {
-    match door {
-        Door::Grpc => errors::grpc(error),
-        Door::Http => openai::render(&error, None).map(|body| Held::from(Timed::from(Answer::Own(body)))),
+fn render<B>(error: ApiError, form: Form) -> Response<Body<B>> {
+    match form {
+        Form::Grpc => errors::grpc(error),
+        http => http.render(&error).map(|body| Held::from(Timed::from(Answer::Own(body)))),
     }
 }
 

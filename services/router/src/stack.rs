@@ -16,7 +16,7 @@ use crate::forward::Forward;
 type Body<B> = Held<Timed<Answer<B, tonic::body::Body>>>;
 
 /// One data thread's service; `B` is the body of a request.
-pub type Stack<B> = Observe<Errors<Shed<Deadline<Forward>>, Body<B>>>;
+pub type Stack<B> = Observe<Errors<Shed<Deadline<Forward>>, (), Body<B>>>;
 
 /// Puts the layers around the innermost service, from the inside out.
 pub fn assemble<B>(forward: Forward, metrics: &CallMetrics, capacity: &Capacity, allowance: Allowance) -> Stack<B> {
@@ -25,8 +25,8 @@ pub fn assemble<B>(forward: Forward, metrics: &CallMetrics, capacity: &Capacity,
     // Before anything that costs: a router with too much to do says so in microseconds.
     let shed = Shed::new(timed, capacity.clone());
     // Around all that can fail: one place where an error becomes an answer. Only gRPC comes here, whatever the content type says.
-    let render: errors::Render<Body<B>> = |error: ApiError, _| errors::grpc(error);
-    let answered = Errors::new(shed, render);
+    let render: errors::Render<(), Body<B>> = |error: ApiError, ()| errors::grpc(error);
+    let answered = Errors::new(shed, |_, _| (), render);
     // Outermost: it sees every call, refused ones too, until the last byte has left.
     Observe::new(answered, metrics.clone(), Tracing { sample: telemetry::sample, open: open_span })
 }

@@ -61,9 +61,10 @@ impl From<PeekError> for ApiError {
 }
 
 impl<B> Source<B> {
-    /// A body that is whole already.
-    pub fn whole(frame: Bytes) -> Self {
-        Self { kept_bytes: frame.len(), frames: VecDeque::from([frame]), taken: 0, keep_up_to: usize::MAX, keeping: true, rest: None }
+    /// A body that is whole already, in pieces that leave as the memory that they are.
+    pub fn whole(frames: VecDeque<Bytes>) -> Self {
+        let kept_bytes = frames.iter().map(Bytes::len).sum();
+        Self { kept_bytes, frames, taken: 0, keep_up_to: usize::MAX, keeping: true, rest: None }
     }
 
     /// Whether every frame has come.

@@ -1,6 +1,7 @@
 //! A call of our own: one message there, one back.
 
 use std::{
+    collections::VecDeque,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -13,10 +14,13 @@ use http::{HeaderMap, HeaderValue, header, uri::PathAndQuery};
 use http_body::{Body, Frame};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    frame,
+    frame, peek,
 };
 
 use crate::{Call, Endpoint, Relay, RelayBody, Source};
+
+/// An answer that announces more than this gets its room as it comes.
+const MOST_RESERVED: usize = 64 << 20;
 
 /// A body that never is: our own calls are whole from the start.
 #[derive(Debug)]
@@ -32,14 +36,14 @@ impl Body for NoBody {
 }
 
 impl Relay {
-    /// Sends one framed message and gives the answer's message, its prefix taken off.
+    /// Sends one framed message, in as many pieces as it comes, and gives the answer's message, its prefix taken off.
     ///
     /// Errors: what the endpoint answered, UNAVAILABLE, or DEADLINE_EXCEEDED.
     pub async fn unary(
         &self,
         path: &'static str,
         mut headers: HeaderMap,
-        message: Bytes,
+        message: impl Into<VecDeque<Bytes>>,
         deadline: Instant,
         endpoints: &[Arc<Endpoint>],
     ) -> Result<Bytes, ApiError> {
@@ -50,7 +54,7 @@ impl Relay {
             headers,
             deadline: Some(deadline),
             streaming: false,
-            source: Source::whole(message),
+            source: Source::whole(message.into()),
         };
         let answer = async {
             let response = self.send(call, endpoints).await?;
@@ -69,7 +73,14 @@ async fn collect(head: &HeaderMap, mut body: RelayBody<NoBody>) -> Result<Bytes,
     while let Some(next) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let next = next.map_err(|_| ApiError::new(ErrorKind::Unavailable, "the instance stopped while it was answering; try again"))?;
         match next.into_data() {
-            Ok(part) => data.extend_from_slice(&part),
+            Ok(part) => {
+                if data.is_empty() {
+                    // Room for all of it at once: a large answer is copied once, not each time that the buffer has grown too small.
+                    let announced = peek::prefix(&part).map_or(0, |(_, length)| peek::PREFIX + length);
+                    data.reserve(announced.min(MOST_RESERVED));
+                }
+                data.extend_from_slice(&part);
+            }
             Err(other) => trailers = other.into_trailers().ok(),
         }
     }

@@ -1,7 +1,7 @@
 //! `POST /v1/embeddings`.
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{State, rejection::JsonRejection},
     response::{IntoResponse, Response},
 };
@@ -11,10 +11,9 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     text::v1::{EmbedRequest, EmbedResponse, TokenIds},
 };
-use torchmesh_layers::call::CallContext;
 
 use super::render;
-use crate::mesh::Mesh;
+use crate::{caller::Caller, mesh::Mesh};
 
 /// The most inputs of one request.
 const MAX_INPUTS: usize = 2048;
@@ -80,22 +79,18 @@ struct Usage {
 /// A wrong field, and what to do about it.
 type Refusal = (ApiError, Option<&'static str>);
 
-pub(super) async fn create(
-    State(mesh): State<Mesh>,
-    Extension(call): Extension<CallContext>,
-    question: Result<Json<Question>, JsonRejection>,
-) -> Response {
-    match answer(&mesh, &call, question).await {
+pub(super) async fn create(State(mesh): State<Mesh>, caller: Caller, question: Result<Json<Question>, JsonRejection>) -> Response {
+    match answer(&mesh, &caller, question).await {
         Ok(answer) => Json(answer).into_response(),
         Err((error, param)) => render(&error, param),
     }
 }
 
-async fn answer(mesh: &Mesh, call: &CallContext, question: Result<Json<Question>, JsonRejection>) -> Result<Answer, Refusal> {
+async fn answer(mesh: &Mesh, caller: &Caller, question: Result<Json<Question>, JsonRejection>) -> Result<Answer, Refusal> {
     let Json(question) = question.map_err(|rejection| (unreadable(&rejection), None))?;
     let (request, format) = check(question)?;
     let embedded: EmbedResponse =
-        mesh.unary(call, "/torchmesh.text.v1.TextService/Embed", &request).await.map_err(|error| (error, None))?;
+        mesh.unary(caller, "/torchmesh.text.v1.TextService/Embed", &request).await.map_err(|error| (error, None))?;
     Ok(convert(embedded, format))
 }
 

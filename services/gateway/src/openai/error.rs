@@ -2,22 +2,19 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 use torchmesh_api::error::{ApiError, ErrorKind};
+
+use crate::form::tell_when_to_retry;
 
 /// The answer for an error; `param` names the wrong field, where there is one.
 pub fn render(error: &ApiError, param: Option<&str>) -> Response {
     let (kind, code) = names(error.kind);
     let body = json!({ "error": { "message": error.message, "type": kind, "param": param, "code": code } });
     let mut response = (error.kind.http(), Json(body)).into_response();
-    if let Some(wait) = error.retry_after {
-        // Whole seconds are all that the header can say (RFC 9110, section 10.2.3); less than one still means "not at once".
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
+    tell_when_to_retry(error, response.headers_mut());
     response
 }
 
@@ -42,6 +39,7 @@ fn names(kind: ErrorKind) -> (&'static str, &'static str) {
 mod tests {
     use std::time::Duration;
 
+    use http::header;
     use http_body_util::BodyExt as _;
 
     use super::*;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
@@ -12,20 +12,19 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     inference::{RepositoryIndexRequest, RepositoryIndexResponse},
 };
-use torchmesh_layers::call::CallContext;
 
 use super::render;
-use crate::mesh::Mesh;
+use crate::{caller::Caller, mesh::Mesh};
 
-pub(super) async fn list(State(mesh): State<Mesh>, Extension(call): Extension<CallContext>) -> Response {
-    match names(&mesh, &call).await {
+pub(super) async fn list(State(mesh): State<Mesh>, caller: Caller) -> Response {
+    match names(&mesh, &caller).await {
         Ok(names) => Json(json!({ "object": "list", "data": names.iter().map(|name| model(name)).collect::<Vec<_>>() })).into_response(),
         Err(error) => render(&error, None),
     }
 }
 
-pub(super) async fn show(State(mesh): State<Mesh>, Extension(call): Extension<CallContext>, Path(wanted): Path<String>) -> Response {
-    match names(&mesh, &call).await {
+pub(super) async fn show(State(mesh): State<Mesh>, caller: Caller, Path(wanted): Path<String>) -> Response {
+    match names(&mesh, &caller).await {
         Ok(names) if names.contains(&wanted) => Json(model(&wanted)).into_response(),
         Ok(_) => {
             let shown: String = wanted.chars().take(64).collect();
@@ -38,9 +37,9 @@ pub(super) async fn show(State(mesh): State<Mesh>, Extension(call): Extension<Ca
     }
 }
 
-async fn names(mesh: &Mesh, call: &CallContext) -> Result<BTreeSet<String>, ApiError> {
+async fn names(mesh: &Mesh, caller: &Caller) -> Result<BTreeSet<String>, ApiError> {
     let question = RepositoryIndexRequest { ready: true, ..Default::default() };
-    let index: RepositoryIndexResponse = mesh.unary(call, "/inference.GRPCInferenceService/RepositoryIndex", &question).await?;
+    let index: RepositoryIndexResponse = mesh.unary(caller, "/inference.GRPCInferenceService/RepositoryIndex", &question).await?;
     Ok(index.models.into_iter().map(|model| model.name).collect())
 }
 
