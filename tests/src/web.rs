@@ -9,7 +9,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinHandle,
 };
@@ -139,6 +139,16 @@ pub async fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
 /// `POST` of JSON over a connection of its own, HTTP/1.1, with the key. Panics when the connection breaks.
 pub async fn post(address: SocketAddr, path: &str, body: &Value) -> Answer {
     Connection::http1(address).await.expect("a connection").post(path, body).await
+}
+
+/// Sends bytes as they are, closes its side, and gives all that comes back, as text.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> io::Result<String> {
+    let mut stream = connect(address).await?;
+    stream.write_all(bytes).await?;
+    stream.shutdown().await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {

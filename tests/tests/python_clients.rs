@@ -35,6 +35,12 @@ async fn tritonclient_gets_metadata_config_and_the_references_embeddings() {
 }
 
 #[tokio::test]
+async fn tritonclient_gets_the_same_over_rest_by_json_and_in_binary() {
+    let mesh = MeshSandbox::with([Model::minilm()]).await;
+    assert!(run(python("triton_http.py", &mesh)).await.contains("content"));
+}
+
+#[tokio::test]
 async fn the_openai_package_gets_the_same_embeddings() {
     let mesh = MeshSandbox::with([Model::minilm()]).await;
     assert!(run(python("openai_embeddings.py", &mesh)).await.contains("content"));

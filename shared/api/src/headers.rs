@@ -4,6 +4,8 @@ use http::HeaderName;
 
 /// How much time is left, as gRPC writes it (see [`crate::timeout`]).
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// How much time is left, as HTTP clients write it: seconds, such as `2.5`. [`GRPC_TIMEOUT`] goes before it.
+pub const X_REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 /// The outcome of a gRPC call, a decimal code, in the trailers.
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// The percent-encoded message beside a [`GRPC_STATUS`] that is not 0.

@@ -15,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Sleep, sleep_until};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    headers::{GRPC_MESSAGE, GRPC_STATUS, GRPC_TIMEOUT},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, GRPC_TIMEOUT, X_REQUEST_TIMEOUT},
     timeout,
 };
 use tower::Service;
@@ -47,12 +47,23 @@ impl<S> Deadline<S> {
     }
 
     fn allowed(&self, headers: &HeaderMap) -> Result<Duration, ApiError> {
-        let Some(asked) = headers.get(GRPC_TIMEOUT) else { return Ok(self.allowance.default) };
-        let asked = timeout::parse(asked.as_bytes()).ok_or_else(|| {
-            ApiError::new(ErrorKind::InvalidArgument, "grpc-timeout must be at most 8 digits and one of H, M, S, m, u, n, such as 500m")
-        })?;
+        let wrong = |message| ApiError::new(ErrorKind::InvalidArgument, message);
+        let asked = if let Some(asked) = headers.get(GRPC_TIMEOUT) {
+            timeout::parse(asked.as_bytes())
+                .ok_or_else(|| wrong("grpc-timeout must be at most 8 digits and one of H, M, S, m, u, n, such as 500m"))?
+        } else if let Some(asked) = headers.get(X_REQUEST_TIMEOUT) {
+            seconds(asked).ok_or_else(|| wrong("x-request-timeout must be a number of seconds from 0, such as 2.5"))?
+        } else {
+            return Ok(self.allowance.default);
+        };
         Ok(asked.min(self.allowance.max))
     }
+}
+
+fn seconds(text: &HeaderValue) -> Option<Duration> {
+    let asked: f64 = text.to_str().ok()?.parse().ok()?;
+    // More than a duration can hold is more than is allowed, too.
+    if asked >= 0.0 { Some(Duration::try_from_secs_f64(asked).unwrap_or(Duration::MAX)) } else { None }
 }
 
 impl<S, R, B> Service<Request<R>> for Deadline<S>
@@ -234,6 +245,21 @@ mod tests {
         let error = layer.call(request("soon")).await.err().unwrap();
         assert_eq!(error.kind, ErrorKind::InvalidArgument);
         assert_eq!(layer.allowed(request("99H").headers()).unwrap(), HOUR.max);
+    }
+
+    #[test]
+    fn seconds_are_read_where_there_is_no_grpc_timeout() {
+        let layer = Deadline::new((), HOUR);
+        let allowed = |headers: &[(http::HeaderName, &'static str)]| {
+            layer.allowed(&headers.iter().map(|(name, text)| (name.clone(), HeaderValue::from_static(text))).collect())
+        };
+        assert_eq!(allowed(&[]).unwrap(), HOUR.default);
+        assert_eq!(allowed(&[(X_REQUEST_TIMEOUT, "2.5")]).unwrap(), Duration::from_millis(2500));
+        assert_eq!(allowed(&[(X_REQUEST_TIMEOUT, "1e300")]).unwrap(), HOUR.max);
+        assert_eq!(allowed(&[(X_REQUEST_TIMEOUT, "9"), (GRPC_TIMEOUT, "1S")]).unwrap(), Duration::from_secs(1));
+        for wrong in ["", "soon", "-1", "NaN", "2s"] {
+            assert!(allowed(&[(X_REQUEST_TIMEOUT, wrong)]).unwrap_err().message.contains("seconds"), "{wrong:?} was taken");
+        }
     }
 
     #[tokio::test]
