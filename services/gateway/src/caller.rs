@@ -3,8 +3,8 @@
 use std::{convert::Infallible, time::Instant};
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, HeaderValue, request::Parts};
-use torchmesh_api::headers::X_TORCHMESH_TENANT;
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
 /// The call that a door answers.
@@ -12,7 +12,8 @@ use torchmesh_layers::call::CallContext;
 pub struct Caller {
     /// Its trace, its id, its deadline.
     pub call: CallContext,
-    tenant: Option<HeaderValue>,
+    /// What else the mesh is to know of it: who it is, and how urgent.
+    told: [(HeaderName, Option<HeaderValue>); 2],
 }
 
 impl Caller {
@@ -25,8 +26,10 @@ impl Caller {
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         self.call.write(&mut headers);
-        if let Some(tenant) = &self.tenant {
-            headers.insert(X_TORCHMESH_TENANT, tenant.clone());
+        for (name, value) in &self.told {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
         }
         headers
     }
@@ -39,6 +42,10 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         // The layers in front have put it there; a call that came past them has no time left.
         let call = parts.extensions.get::<CallContext>().cloned();
         let call = call.unwrap_or_else(|| CallContext::read(&parts.headers, Instant::now(), |_| false));
-        Ok(Self { call, tenant: parts.headers.get(X_TORCHMESH_TENANT).cloned() })
+        let told = [X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY].map(|name| {
+            let value = parts.headers.get(&name).cloned();
+            (name, value)
+        });
+        Ok(Self { call, told })
     }
 }

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use torchmesh_api::error::ApiError;
 use torchmesh_layers::errors::Door;
 
-use crate::{openai, rest_v2};
+use crate::{openai, rest_v2, tei, torchserve};
 
 /// A door's form, told by what is asked for, so that a call refused before it reached its door is still answered in the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum Form {
     OpenAi,
     /// That of the Open Inference Protocol over REST.
     Rest,
+    /// That of text-embeddings-inference.
+    Tei,
+    /// TorchServe's.
+    TorchServe,
 }
 
 impl Form {
@@ -26,6 +30,8 @@ impl Form {
         }
         match uri.path().split('/').nth(1) {
             Some("v2") => Self::Rest,
+            Some("embed" | "predict" | "rerank" | "info") => Self::Tei,
+            Some("predictions" | "ping") => Self::TorchServe,
             _ => Self::OpenAi,
         }
     }
@@ -35,6 +41,8 @@ impl Form {
         match self {
             Self::Grpc | Self::OpenAi => openai::render(error, None),
             Self::Rest => rest_v2::render(error),
+            Self::Tei => tei::render(error),
+            Self::TorchServe => torchserve::render(error),
         }
     }
 }
@@ -60,6 +68,8 @@ mod tests {
     fn a_path_tells_the_form() {
         assert_eq!(of("/v2/models/m/infer"), Form::Rest);
         assert_eq!(of("/v2"), Form::Rest);
+        assert_eq!(of("/embed"), Form::Tei);
+        assert_eq!(of("/predictions/m/1"), Form::TorchServe);
         assert_eq!(of("/v1/embeddings"), Form::OpenAi);
         assert_eq!(of("/v20/x"), Form::OpenAi);
         assert_eq!(of("/"), Form::OpenAi);

@@ -16,17 +16,37 @@ use torchmesh_runtime::lifecycle::{Drain, Readiness};
 
 use crate::{caller::Caller, form::Form, mesh::Mesh};
 
-/// The routes. Live: this process answers. Ready: it takes calls, and a router behind it has a model to send them to.
-pub fn routes(mesh: Mesh, readiness: Readiness, drain: Drain) -> Router {
-    let ready = move |caller: Caller| is_ready(mesh, readiness, drain, caller);
+/// Whether calls are taken.
+#[derive(Debug, Clone)]
+pub struct Health {
+    mesh: Mesh,
+    readiness: Readiness,
+    drain: Drain,
+}
+
+impl Health {
+    /// That of this process, and of what is behind it.
+    pub fn new(mesh: Mesh, readiness: Readiness, drain: Drain) -> Self {
+        Self { mesh, readiness, drain }
+    }
+
+    /// Whether this process takes calls, and a router behind it has a model to send them to.
+    pub async fn is_ready(&self, caller: &Caller) -> bool {
+        let serving = self.readiness.is_ready() && !self.drain.is_draining();
+        let path = "/inference.GRPCInferenceService/ServerReady";
+        let behind: Result<ServerReadyResponse, _> = self.mesh.unary(caller, path, &ServerReadyRequest {}).await;
+        serving && behind.is_ok_and(|behind| behind.ready)
+    }
+}
+
+/// The routes. Live: this process answers. Ready: see [`Health::is_ready`].
+pub fn routes(health: Health) -> Router {
+    let ready = move |caller: Caller| tell(health, caller);
     Router::new().route("/v2/health/live", get(|| async { Json(json!({ "live": true })) })).route("/v2/health/ready", get(ready))
 }
 
-async fn is_ready(mesh: Mesh, readiness: Readiness, drain: Drain, caller: Caller) -> Response {
-    let serving = readiness.is_ready() && !drain.is_draining();
-    let behind: Result<ServerReadyResponse, _> =
-        mesh.unary(&caller, "/inference.GRPCInferenceService/ServerReady", &ServerReadyRequest {}).await;
-    let ready = serving && behind.is_ok_and(|behind| behind.ready);
+async fn tell(health: Health, caller: Caller) -> Response {
+    let ready = health.is_ready(&caller).await;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": ready }))).into_response()
 }

@@ -1,12 +1,13 @@
 //! The gateway: who may call.
 //!
-//! gRPC calls are passed on to a router as the bytes that arrived ([`forward`]); the HTTP doors ([`openai`], [`health`]) turn JSON into a
-//! call of ours and the answer back. In front of both stands [`auth`].
+//! gRPC calls are passed on to a router as the bytes that arrived ([`forward`]); the HTTP doors ([`openai`], [`rest_v2`], [`tei`],
+//! [`torchserve`], [`tasks`], [`health`]) turn what they are sent into a call of ours and the answer back. In front of both stands [`auth`].
 
 pub mod aside;
 pub mod auth;
 pub mod body;
 pub mod caller;
+pub mod catalogue;
 pub mod config;
 pub mod form;
 pub mod forward;
@@ -16,11 +17,14 @@ pub mod mesh;
 pub mod openai;
 pub mod rest_v2;
 pub mod stack;
+pub mod tasks;
+pub mod tei;
+pub mod torchserve;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::middleware::from_fn;
+use axum::{Router, middleware::from_fn};
 use torchmesh_discovery::{Discovery as _, Instances, StaticFile};
 use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
 use torchmesh_relay::{Endpoint, Endpoints, Relay};
@@ -30,7 +34,7 @@ use torchmesh_runtime::{
     server::Incoming,
 };
 
-use crate::{auth::Keyring, config::GatewayConfig, forward::Forward, mesh::Mesh, stack::Stack};
+use crate::{auth::Keyring, catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, mesh::Mesh, stack::Stack};
 
 /// The routers, as every call reads them.
 pub type Routers = ArcSwap<Vec<Arc<Endpoint>>>;
@@ -60,10 +64,8 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     let own_grpc = grpc::standard_routes(&context);
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
-        let http = openai::routes(mesh.clone(), max_message)
-            .merge(rest_v2::routes(mesh.clone(), max_message))
-            .merge(health::routes(mesh.clone(), context.readiness.clone(), context.drain.clone()))
-            .layer(from_fn(move |request, next| body::refuse_too_large(max_message, request, next)));
+        let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());
+        let http = doors(&mesh, health, max_message, config.max_in_flight);
         let own = own_grpc
             .clone()
             .into_axum_router()
@@ -73,6 +75,19 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
         let forward = Forward::new(mesh, max_message, own);
         stack::assemble(forward, &keyring, &metrics, &capacity, config.allowance)
     })
+}
+
+/// Every door that speaks HTTP; a body may have up to `max_body` bytes.
+fn doors(mesh: &Mesh, health: Health, max_body: usize, max_in_flight: usize) -> Router {
+    let catalogue = Catalogue::new(mesh.clone());
+    Router::new()
+        .merge(openai::routes(mesh.clone(), max_body))
+        .merge(rest_v2::routes(mesh.clone(), max_body))
+        .merge(tei::routes(catalogue.clone(), tei::Limits { max_in_flight }, max_body))
+        .merge(tasks::routes(catalogue.clone(), max_body))
+        .merge(torchserve::routes(catalogue, health.clone(), max_body))
+        .merge(health::routes(health))
+        .layer(from_fn(move |request, next| body::refuse_too_large(max_body, request, next)))
 }
 
 fn listed(endpoints: &Endpoints, instances: &Instances) -> Vec<Arc<Endpoint>> {

@@ -1,14 +1,16 @@
 //! The mesh behind the gateway, for calls that the gateway makes itself.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use prost::Message;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     frame,
+    headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_QUEUE_US},
 };
-use torchmesh_relay::Relay;
+use torchmesh_relay::{Relay, Reply};
 
 use crate::{Routers, caller::Caller};
 
@@ -29,13 +31,40 @@ impl Mesh {
 
     /// A unary call within the time of the call that it is part of.
     pub async fn unary<Q: Message, A: Message + Default>(&self, caller: &Caller, path: &'static str, question: &Q) -> Result<A, ApiError> {
-        decode(self.send(caller, path, [frame::encode(question)]).await?)
+        decode(self.send(caller, path, [frame::encode(question)]).await?.message)
     }
 
-    /// The same with a question that is in its frame already, in as many pieces as it comes; gives the answer's message as it came.
-    pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Bytes, ApiError> {
+    /// The same, and where its time went.
+    pub async fn timed<Q: Message, A: Message + Default>(
+        &self,
+        caller: &Caller,
+        path: &'static str,
+        question: &Q,
+    ) -> Result<(A, Spent), ApiError> {
+        let reply = self.send(caller, path, [frame::encode(question)]).await?;
+        Ok((decode(reply.message)?, Spent::read(&reply.headers)))
+    }
+
+    /// The same with a question that is in its frame already, in as many pieces as it comes; gives the answer as it came.
+    pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Reply, ApiError> {
         let routers = self.routers.load_full();
         self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await
+    }
+}
+
+/// Where a worker's time went, as far as it says.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// How long the request waited.
+    pub queue: Option<Duration>,
+    /// How long it was computed.
+    pub compute: Option<Duration>,
+}
+
+impl Spent {
+    fn read(headers: &HeaderMap) -> Self {
+        let micros = |name| headers.get(name)?.to_str().ok()?.parse().ok().map(Duration::from_micros);
+        Self { queue: micros(X_TORCHMESH_QUEUE_US), compute: micros(X_TORCHMESH_COMPUTE_US) }
     }
 }
 

@@ -124,7 +124,7 @@ fn lost(before: Option<&Known>, now: &Known) -> Option<&'static str> {
 /// One worker's models; `None` when it did not answer.
 async fn probe(relay: &Relay, endpoint: Arc<Endpoint>) -> Option<Vec<Listed>> {
     let message = frame::encode(&RepositoryIndexRequest::default());
-    let answer = relay.unary(PATH, HeaderMap::new(), [message], Instant::now() + ANSWER_WITHIN, &[endpoint]).await.ok()?;
+    let answer = relay.unary(PATH, HeaderMap::new(), [message], Instant::now() + ANSWER_WITHIN, &[endpoint]).await.ok()?.message;
     let index = RepositoryIndexResponse::decode(answer).ok()?;
     let mut listed: Vec<_> = index
         .models

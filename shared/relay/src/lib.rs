@@ -26,3 +26,4 @@ pub use body::RelayBody;
 pub use endpoint::{Endpoint, Endpoints};
 pub use send::{Call, Relay, RetrySettings};
 pub use source::Source;
+pub use unary::Reply;

@@ -35,8 +35,17 @@ impl Body for NoBody {
     }
 }
 
+/// An answer that is OK.
+#[derive(Debug)]
+pub struct Reply {
+    /// What the endpoint says beside its message.
+    pub headers: HeaderMap,
+    /// The message, its prefix taken off.
+    pub message: Bytes,
+}
+
 impl Relay {
-    /// Sends one framed message, in as many pieces as it comes, and gives the answer's message, its prefix taken off.
+    /// Sends one framed message, in as many pieces as it comes.
     ///
     /// Errors: what the endpoint answered, UNAVAILABLE, or DEADLINE_EXCEEDED.
     pub async fn unary(
@@ -46,7 +55,7 @@ impl Relay {
         message: impl Into<VecDeque<Bytes>>,
         deadline: Instant,
         endpoints: &[Arc<Endpoint>],
-    ) -> Result<Bytes, ApiError> {
+    ) -> Result<Reply, ApiError> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         let call: Call<NoBody> = Call {
@@ -59,7 +68,8 @@ impl Relay {
         let answer = async {
             let response = self.send(call, endpoints).await?;
             let (head, body) = response.into_parts();
-            collect(&head.headers, body).await
+            let message = collect(&head.headers, body).await?;
+            Ok(Reply { headers: head.headers, message })
         };
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(done) => done,

@@ -12,7 +12,7 @@ use torchmesh_api::{
     text::v1::{EmbedRequest, EmbedResponse, TokenIds},
 };
 
-use super::render;
+use super::{Refusal, render, served, unreadable};
 use crate::{caller::Caller, mesh::Mesh};
 
 /// The most inputs of one request.
@@ -76,12 +76,9 @@ struct Usage {
     total_tokens: u64,
 }
 
-/// A wrong field, and what to do about it.
-type Refusal = (ApiError, Option<&'static str>);
-
 pub(super) async fn create(State(mesh): State<Mesh>, caller: Caller, question: Result<Json<Question>, JsonRejection>) -> Response {
     match answer(&mesh, &caller, question).await {
-        Ok(answer) => Json(answer).into_response(),
+        Ok(answer) => served(&answer.model.clone(), Json(answer).into_response()),
         Err((error, param)) => render(&error, param),
     }
 }
@@ -92,17 +89,6 @@ async fn answer(mesh: &Mesh, caller: &Caller, question: Result<Json<Question>, J
     let embedded: EmbedResponse =
         mesh.unary(caller, "/torchmesh.text.v1.TextService/Embed", &request).await.map_err(|error| (error, None))?;
     Ok(convert(embedded, format))
-}
-
-fn unreadable(rejection: &JsonRejection) -> ApiError {
-    let status = rejection.status();
-    if status == http::StatusCode::PAYLOAD_TOO_LARGE {
-        return ApiError::new(ErrorKind::TooLarge, "the body is over the limit; send fewer or shorter inputs");
-    }
-    if let JsonRejection::MissingJsonContentType(_) = rejection {
-        return ApiError::new(ErrorKind::InvalidArgument, "the content type must be application/json");
-    }
-    ApiError::new(ErrorKind::InvalidArgument, format!("the body cannot be read: {}", rejection.body_text()))
 }
 
 fn check(question: Question) -> Result<(EmbedRequest, Format), Refusal> {

@@ -1,14 +1,21 @@
-//! The doors that speak OpenAI's form of HTTP: `POST /v1/embeddings` and `GET /v1/models`.
+//! The doors that speak OpenAI's form of HTTP: `POST /v1/embeddings`, `POST /v1/rerank` and `GET /v1/models`.
 
 mod embeddings;
 mod error;
 mod models;
+mod rerank;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, rejection::JsonRejection},
+    response::Response,
     routing::{get, post},
 };
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    ids::ModelName,
+};
+use torchmesh_layers::call::ServedModel;
 
 pub use error::render;
 
@@ -18,8 +25,31 @@ use crate::mesh::Mesh;
 pub fn routes(mesh: Mesh, max_body: usize) -> Router {
     Router::new()
         .route("/v1/embeddings", post(embeddings::create))
+        .route("/v1/rerank", post(rerank::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{model}", get(models::show))
         .layer(DefaultBodyLimit::max(max_body))
         .with_state(mesh)
+}
+
+/// A wrong field, and what to do about it.
+type Refusal = (ApiError, Option<&'static str>);
+
+/// Notes which model an answer came from, for the metrics.
+fn served(model: &str, mut response: Response) -> Response {
+    if let Ok(model) = ModelName::parse(model) {
+        response.extensions_mut().insert(ServedModel(model));
+    }
+    response
+}
+
+fn unreadable(rejection: &JsonRejection) -> ApiError {
+    let status = rejection.status();
+    if status == http::StatusCode::PAYLOAD_TOO_LARGE {
+        return ApiError::new(ErrorKind::TooLarge, "the body is over the limit; send fewer or shorter inputs");
+    }
+    if let JsonRejection::MissingJsonContentType(_) = rejection {
+        return ApiError::new(ErrorKind::InvalidArgument, "the content type must be application/json");
+    }
+    ApiError::new(ErrorKind::InvalidArgument, format!("the body cannot be read: {}", rejection.body_text()))
 }

@@ -29,7 +29,7 @@ fn written(result: Result<Value, ApiError>) -> Response {
 }
 
 async fn ask(mesh: &Mesh, caller: &Caller, path: &'static str, question: &impl Message, answer: &str) -> Result<Value, ApiError> {
-    reflect::json(answer, mesh.send(caller, path, [frame::encode(question)]).await?)
+    reflect::json(answer, mesh.send(caller, path, [frame::encode(question)]).await?.message)
 }
 
 pub(super) async fn server(State(mesh): State<Mesh>, caller: Caller) -> Response {

@@ -44,7 +44,7 @@ async fn infer(mesh: &Mesh, caller: &Caller, named: Named, max_body: usize, requ
     let mut asked = read.map_err(|reason| ApiError::new(ErrorKind::InvalidArgument, reason))?;
     (asked.message.model_name, asked.message.model_version) = (named.model, named.version);
     let framed = assemble::frame(&asked.message, asked.tensors)?;
-    let answered: ModelInferResponse = mesh::decode(mesh.send(caller, PATH, framed).await?)?;
+    let answered: ModelInferResponse = mesh::decode(mesh.send(caller, PATH, framed).await?.message)?;
     let served = ModelName::parse(&answered.model_name).ok();
     let size = answered.raw_output_contents.iter().map(bytes::Bytes::len).sum();
     let written = aside::run(size, move || response::write(answered, &asked.plan)).await??;

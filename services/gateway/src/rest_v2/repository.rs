@@ -43,7 +43,7 @@ enum Value {
 pub(super) async fn index(State(mesh): State<Mesh>, caller: Caller) -> Response {
     let question = frame::encode(&RepositoryIndexRequest::default());
     let told = mesh.send(&caller, "/inference.GRPCInferenceService/RepositoryIndex", [question]).await;
-    match told.and_then(|told| reflect::json("RepositoryIndexResponse", told)) {
+    match told.and_then(|told| reflect::json("RepositoryIndexResponse", told.message)) {
         Ok(mut told) => Json(told["models"].take()).into_response(),
         Err(error) => render(&error),
     }

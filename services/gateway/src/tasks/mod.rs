@@ -1,0 +1,40 @@
+//! `POST /v1/tasks/{model}`: in goes what the model's task takes, out comes what it gives, in one shape for every task.
+
+mod door;
+mod input;
+mod output;
+mod text;
+
+use torchmesh_api::error::{ApiError, ErrorKind};
+
+use crate::{
+    caller::Caller,
+    catalogue::Described,
+    mesh::{Mesh, Spent},
+};
+
+pub use door::routes;
+pub(crate) use input::{Content, Input};
+pub(crate) use output::{Answered, Label, Output};
+
+/// Asks a model for what its task gives.
+///
+/// Errors: InvalidArgument, when the content is not what the task takes; Unimplemented, when the task is none that this door has; what the
+/// mesh says.
+pub(crate) async fn ask(mesh: &Mesh, caller: &Caller, described: &Described, input: Input) -> Result<(Answered, Spent), ApiError> {
+    match described.task.as_str() {
+        "embed" | "classify" | "token-classify" | "fill" | "rerank" => text::ask(mesh, caller, described, input).await,
+        "tensor" => Err(unfit(described, "tensors: send them to /v2/models/{model}/infer")),
+        _ => Err(unfit(described, "what this path does not carry: call it over gRPC")),
+    }
+}
+
+/// What a caller is told who sends a model what its task does not take.
+fn unfit(described: &Described, takes: &str) -> ApiError {
+    let Described { model, task, .. } = described;
+    ApiError::new(ErrorKind::Unimplemented, format!("model {model:?} has the task {task:?} and takes {takes}").replace("{model}", model))
+}
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorKind::InvalidArgument, message)
+}

@@ -1,0 +1,80 @@
+//! Errors in the form of text-embeddings-inference: `{"error", "error_type"}`, with its status codes.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use torchmesh_api::error::{ApiError, ErrorKind};
+
+use crate::form::tell_when_to_retry;
+
+/// Why a call is refused.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Nothing was sent that could be worked on; names the field.
+    Empty(&'static str),
+    /// Anything else.
+    Api(ApiError),
+}
+
+impl Refusal {
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::Api(ApiError::new(ErrorKind::InvalidArgument, message))
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Empty(field) => {
+                let message = format!("{field} is empty; send at least one text that is not");
+                (StatusCode::BAD_REQUEST, Json(json!({ "error": message, "error_type": "Empty" }))).into_response()
+            }
+            Self::Api(error) => render(&error),
+        }
+    }
+}
+
+/// The answer for an error. What its server has no status for keeps ours.
+pub fn render(error: &ApiError) -> Response {
+    let (status, error_type) = match error.kind {
+        ErrorKind::InvalidArgument => (StatusCode::UNPROCESSABLE_ENTITY, "Validation"),
+        ErrorKind::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "Overloaded"),
+        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy"),
+        ErrorKind::Internal | ErrorKind::Unimplemented => (StatusCode::FAILED_DEPENDENCY, "Backend"),
+        ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => (error.kind.http(), "Backend"),
+        ErrorKind::TooLarge | ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::NotFound => {
+            (error.kind.http(), "Validation")
+        }
+    };
+    let mut response = (status, Json(json!({ "error": error.message, "error_type": error_type }))).into_response();
+    tell_when_to_retry(error, response.headers_mut());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_clients_find_the_status_that_they_know() {
+        for (kind, status) in [
+            (ErrorKind::InvalidArgument, 422),
+            (ErrorKind::ResourceExhausted, 429),
+            (ErrorKind::Internal, 424),
+            (ErrorKind::Unavailable, 503),
+            (ErrorKind::NotFound, 404),
+        ] {
+            assert_eq!(render(&ApiError::new(kind, "x")).status(), status);
+        }
+        assert_eq!(Refusal::Empty("inputs").into_response().status(), 400);
+    }
+}
