@@ -31,6 +31,8 @@ const WINDOW: u32 = 1 << 20;
 pub enum Manner {
     /// Answers with these bytes (a message in its frame) and OK.
     Answers(Bytes),
+    /// Answers each method, by its name, with its bytes and OK; any other with nothing at all.
+    AnswersEach(Vec<(&'static str, Bytes)>),
     /// Says nothing.
     Silent,
     /// Sends its headers and these bytes, and then nothing more.
@@ -130,7 +132,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     }
     let at = {
         let mut seen = behaviour.seen.lock().expect("no test panicked with it");
-        seen.push(Seen { path, headers: head.headers, body: None, left: None });
+        seen.push(Seen { path: path.clone(), headers: head.headers, body: None, left: None });
         seen.len() - 1
     };
     let note = |change: &dyn Fn(&mut Seen)| change(&mut behaviour.seen.lock().expect("no test panicked with it")[at]);
@@ -141,6 +143,11 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     note(&|seen| seen.body = Some(whole.clone()));
     match behaviour.manner {
         Manner::Answers(ref answer) => finish(respond, answer.clone(), 0, "").await,
+        Manner::AnswersEach(ref answers) => {
+            let method = path.rsplit('/').next().unwrap_or_default();
+            let answer = answers.iter().find(|(name, _)| *name == method).map(|(_, answer)| answer.clone());
+            finish(respond, answer.unwrap_or_default(), 0, "").await
+        }
         Manner::Refuses(code, message) => finish(respond, Bytes::new(), code, message).await,
         Manner::Silent => {
             // Whether by a reset or by the end of the connection.

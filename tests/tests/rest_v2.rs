@@ -120,7 +120,7 @@ fn what_is_wrong_is_told_in_the_protocols_form_with_the_field_and_the_remedy() {
             (ask(r#""shape":[1],"datatype":"FP32","data":[1,2]"#), 400, "more elements"),
             (ask(r#""shape":[1],"datatype":"FP99","data":[1]"#), 400, "FP99"),
             (ask(r#""shape":[1],"datatype":"FP32""#), 400, "no data"),
-            (with(ask(r#""shape":[1]"#), JSON_LENGTH, "5000"), 400, "has 36 bytes"),
+            (with(ask(r#""shape":[1]"#), JSON_LENGTH, "5000"), 400, "has 42 bytes"),
             (with(ask(r#""shape":[1]"#), JSON_LENGTH, "many"), 400, "whole number"),
             (with(ask(r#""shape":[1]"#), JSON_LENGTH, "0"), 400, "without a JSON part"),
             (with(ask(r#""shape":[1]"#), "content-encoding", "gzip"), 400, "send it as it is"),

@@ -50,10 +50,7 @@ struct Question {
 enum Inputs {
     One(String),
     Many(Vec<String>),
-    Query {
-        query: String,
-        documents: Vec<String>,
-    },
+    Query { query: String, documents: Vec<String> },
 }
 
 async fn answer(

@@ -3,6 +3,7 @@
 mod door;
 mod input;
 mod output;
+mod senses;
 mod text;
 
 use torchmesh_api::error::{ApiError, ErrorKind};
@@ -15,7 +16,7 @@ use crate::{
 
 pub use door::routes;
 pub(crate) use input::{Content, Input};
-pub(crate) use output::{Answered, Label, Output};
+pub(crate) use output::{Answered, Detection, Label, Output};
 
 /// Asks a model for what its task gives.
 ///
@@ -24,6 +25,9 @@ pub(crate) use output::{Answered, Label, Output};
 pub(crate) async fn ask(mesh: &Mesh, caller: &Caller, described: &Described, input: Input) -> Result<(Answered, Spent), ApiError> {
     match described.task.as_str() {
         "embed" | "classify" | "token-classify" | "fill" | "rerank" => text::ask(mesh, caller, described, input).await,
+        "classify-image" => senses::classify(mesh, caller, described, input).await,
+        "detect-objects" => senses::detect(mesh, caller, described, input).await,
+        "detect-voice" => senses::voice(mesh, caller, described, input).await,
         "tensor" => Err(unfit(described, "tensors: send them to /v2/models/{model}/infer")),
         _ => Err(unfit(described, "what this path does not carry: call it over gRPC")),
     }

@@ -1,7 +1,7 @@
 //! What goes out: for each input one output, whose fields are those of the task.
 
 use serde::Serialize;
-use torchmesh_api::text::v1 as text;
+use torchmesh_api::{audio::v1 as audio, text::v1 as text, vision::v1 as vision};
 
 /// An answer.
 #[derive(Debug, Serialize)]
@@ -63,6 +63,33 @@ pub(crate) enum Output {
         /// The best first.
         results: Vec<Ranked>,
     },
+    /// Of an image classifier.
+    Classes {
+        /// The highest score first.
+        labels: Vec<Label>,
+        /// The image's size, in pixels.
+        width: u32,
+        /// The image's size, in pixels.
+        height: u32,
+    },
+    /// Of a detector.
+    Detections {
+        /// The best first.
+        detections: Vec<Detection>,
+        /// The image's size, in pixels.
+        width: u32,
+        /// The image's size, in pixels.
+        height: u32,
+    },
+    /// Of a voice detector.
+    Voice {
+        /// In the order of time, in seconds.
+        segments: Vec<Segment>,
+        /// The recording's length in seconds.
+        duration: f64,
+        /// Its samples a second.
+        sample_rate: u32,
+    },
 }
 
 /// A label and how sure the model is.
@@ -111,6 +138,25 @@ pub(crate) struct Ranked {
     pub(crate) document: Option<String>,
 }
 
+/// A thing in an image.
+#[derive(Debug, Serialize)]
+pub(crate) struct Detection {
+    /// What it is.
+    pub(crate) label: String,
+    /// How sure the model is.
+    pub(crate) score: f32,
+    /// Where it is: left, top, right, bottom, in pixels of the image.
+    #[serde(rename = "box")]
+    pub(crate) place: [f32; 4],
+}
+
+/// A stretch of speech.
+#[derive(Debug, Serialize)]
+pub(crate) struct Segment {
+    start: f64,
+    end: f64,
+}
+
 impl From<text::Embedding> for Output {
     fn from(embedding: text::Embedding) -> Self {
         Self::Embedding { embedding: embedding.values, tokens: embedding.tokens, truncated: embedding.truncated }
@@ -147,5 +193,30 @@ impl From<text::Filled> for Output {
         };
         let masks = filled.masks.into_iter().map(mask).collect();
         Self::Filled { text: filled.text, masks, tokens: filled.tokens, truncated: filled.truncated }
+    }
+}
+
+impl From<vision::ImageClasses> for Output {
+    fn from(found: vision::ImageClasses) -> Self {
+        let labels = found.labels.into_iter().map(|label| Label { label: label.label, score: label.score }).collect();
+        Self::Classes { labels, width: found.width, height: found.height }
+    }
+}
+
+impl From<vision::ImageDetections> for Output {
+    fn from(found: vision::ImageDetections) -> Self {
+        let detection = |one: vision::Detection| {
+            let place = one.r#box.unwrap_or_default();
+            Detection { label: one.label, score: one.score, place: [place.x_min, place.y_min, place.x_max, place.y_max] }
+        };
+        let detections = found.detections.into_iter().map(detection).collect();
+        Self::Detections { detections, width: found.width, height: found.height }
+    }
+}
+
+impl From<audio::DetectVoiceResponse> for Output {
+    fn from(found: audio::DetectVoiceResponse) -> Self {
+        let segments = found.segments.into_iter().map(|one| Segment { start: one.start_s, end: one.end_s }).collect();
+        Self::Voice { segments, duration: found.duration_s, sample_rate: found.sample_rate }
     }
 }

@@ -6,6 +6,7 @@ use torchmesh_api::inference::{
     model_version_policy,
 };
 
+use super::properties;
 use crate::{
     admission::Priority,
     engine::Device,
@@ -33,6 +34,7 @@ pub(super) fn metadata(model: &Model, serving: &Serving, versions: Vec<String>) 
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into(),
+        properties: properties::of(&serving.manifest),
     }
 }
 

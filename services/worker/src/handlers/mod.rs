@@ -6,6 +6,7 @@ mod call;
 mod describe;
 mod front;
 mod inference;
+mod properties;
 mod stream;
 mod text;
 mod vision;

@@ -1,0 +1,36 @@
+//! What a model says of itself beside its tensors, in `ModelMetadata.properties`: for callers that go by its task.
+
+use std::collections::HashMap;
+
+use crate::manifest::{Manifest, Pooling, Task, Truncation};
+
+/// `task`, the limits of a request, and for a model of text how it reads; `labels` is a list in JSON.
+pub(super) fn of(manifest: &Manifest) -> HashMap<String, String> {
+    let mut told = vec![
+        ("task", manifest.task.word().to_owned()),
+        ("max_rows", manifest.queue.max_rows.to_string()),
+        ("max_batch", manifest.batching.max_batch.to_string()),
+        ("max_padded_tokens", manifest.batching.max_padded_tokens.to_string()),
+    ];
+    if let Some(text) = manifest.task.text() {
+        let truncation = match text.truncation {
+            Truncation::End => "end",
+            Truncation::Reject => "reject",
+            Truncation::Split => "split",
+        };
+        told.extend([("max_tokens", text.max_tokens.to_string()), ("truncation", truncation.to_owned())]);
+    }
+    if let Task::Embed(embed) = &manifest.task {
+        let pooling = match embed.pool.pooling {
+            Pooling::Mean => "mean",
+            Pooling::Cls => "cls",
+            Pooling::None => "none",
+        };
+        told.extend([("pooling", pooling.to_owned()), ("normalize", embed.pool.normalize.to_string())]);
+    }
+    if !manifest.task.labels().is_empty() {
+        // A list of texts is always JSON.
+        told.push(("labels", serde_json::to_string(manifest.task.labels()).unwrap_or_default()));
+    }
+    told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
