@@ -64,14 +64,14 @@ impl Catalogue {
         let mut told: ModelMetadataResponse = self.mesh.unary(caller, "/inference.GRPCInferenceService/ModelMetadata", &question).await?;
         let task = told.properties.remove(TASK).unwrap_or_default();
         let described = Arc::new(Described { model: key.0.clone(), version: key.1.clone(), task, properties: told.properties });
-        self.remember(key, Arc::clone(&described));
+        self.remember(&key, &described);
         Ok(described)
     }
 
-    fn remember(&self, key: (String, String), described: Arc<Described>) {
+    fn remember(&self, key: &(String, String), described: &Arc<Described>) {
         self.remembered.rcu(|before| {
             let mut now: Remembered = if before.len() < MOST { HashMap::clone(before) } else { HashMap::new() };
-            now.insert(key.clone(), (Instant::now(), Arc::clone(&described)));
+            now.insert(key.clone(), (Instant::now(), Arc::clone(described)));
             now
         });
     }

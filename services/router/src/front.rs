@@ -45,7 +45,7 @@ macro_rules! not_here {
 }
 
 const PASSED_ON: &str = "this call is passed on to a worker";
-const REPOSITORY: &str = "models are loaded from the workers' repositories at their start; loading by call is not built yet";
+const REPOSITORY: &str = "a model is loaded and unloaded at the workers that have it: call one of them, or change its model repository";
 const SHARED_MEMORY: &str = "shared memory cannot cross the mesh; send tensors in raw_input_contents";
 const SETTINGS: &str = "trace and log settings are changed by configuration (telemetry.log, telemetry.sample_ratio), not by call";
 

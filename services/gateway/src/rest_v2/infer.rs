@@ -78,11 +78,9 @@ fn json_length(headers: &HeaderMap) -> Result<Option<usize>, ApiError> {
 fn split(mut body: Segments, json_length: Option<usize>) -> Result<(Segments, Segments), ApiError> {
     let Some(length) = json_length else { return Ok((body, Segments::default())) };
     let have = body.len();
-    match body.take(length) {
-        Some(json) => Ok((json, body)),
-        None => {
-            let message = format!("Inference-Header-Content-Length is {length}, and the body has {have} bytes; send all of it");
-            Err(ApiError::new(ErrorKind::InvalidArgument, message))
-        }
-    }
+    let Some(json) = body.take(length) else {
+        let message = format!("Inference-Header-Content-Length is {length}, and the body has {have} bytes; send all of it");
+        return Err(ApiError::new(ErrorKind::InvalidArgument, message));
+    };
+    Ok((json, body))
 }

@@ -102,7 +102,9 @@ fn asked(question: Question, described: &Described) -> Result<EmbedRequest, Refu
 fn of_length_one(mut values: Vec<f32>) -> Vec<f32> {
     let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
     if length > 0.0 && (length - 1.0).abs() > 1e-5 {
-        values.iter_mut().for_each(|value| *value /= length);
+        for value in &mut values {
+            *value /= length;
+        }
     }
     values
 }

@@ -112,25 +112,25 @@ mod tests {
 
     use super::*;
 
-    fn request(inputs: serde_json::Value) -> Result<ClassifyRequest, Refusal> {
+    fn request(inputs: &serde_json::Value) -> Result<ClassifyRequest, Refusal> {
         let described = Described { model: "m".to_owned(), version: String::new(), task: "classify".to_owned(), properties: [].into() };
         asked(serde_json::from_value(json!({ "inputs": inputs, "raw_scores": true })).unwrap(), &described)
     }
 
     #[test]
     fn a_batch_is_a_list_of_lists() {
-        assert_eq!(request(json!("a")).unwrap().texts, ["a"]);
-        assert_eq!(request(json!(["a"])).unwrap().texts, ["a"]);
-        let batch = request(json!([["a"], ["b"]])).unwrap();
+        assert_eq!(request(&json!("a")).unwrap().texts, ["a"]);
+        assert_eq!(request(&json!(["a"])).unwrap().texts, ["a"]);
+        let batch = request(&json!([["a"], ["b"]])).unwrap();
         assert_eq!((batch.texts.len(), batch.function()), (2, ScoreFunction::None));
     }
 
     #[test]
     fn pairs_are_refused_and_nothing_is_empty() {
-        assert!(matches!(request(json!(["a", "b"])), Err(Refusal::Api(refused)) if refused.message.contains("pairs")));
-        assert!(matches!(request(json!([["a", "b"]])), Err(Refusal::Api(_))));
+        assert!(matches!(request(&json!(["a", "b"])), Err(Refusal::Api(refused)) if refused.message.contains("pairs")));
+        assert!(matches!(request(&json!([["a", "b"]])), Err(Refusal::Api(_))));
         for inputs in [json!(""), json!([]), json!([[]]), json!([["a"], [""]])] {
-            assert!(matches!(request(inputs.clone()), Err(Refusal::Empty("inputs"))), "{inputs}");
+            assert!(matches!(request(&inputs), Err(Refusal::Empty("inputs"))), "{inputs}");
         }
     }
 }
