@@ -27,14 +27,7 @@ pub(super) fn metadata(model: &Model, serving: &Serving, versions: Vec<String>) 
         platform: serving.platform.to_owned(),
         inputs: serving.manifest.inputs.iter().map(tensor).collect(),
         outputs: serving.outputs.iter().map(tensor).collect(),
-        properties: [
-            ("task", serving.manifest.task.word()),
-            ("artefact", serving.artefact.file.as_str()),
-            ("artefact_reason", serving.artefact.why.as_str()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into(),
-        properties: properties::of(&serving.manifest),
+        properties: properties::of(serving),
     }
 }
 

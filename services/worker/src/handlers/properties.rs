@@ -2,12 +2,18 @@
 
 use std::collections::HashMap;
 
-use crate::manifest::{Manifest, Pooling, Task, Truncation};
+use crate::{
+    manifest::{Pooling, Task, Truncation},
+    models::Serving,
+};
 
-/// `task`, the limits of a request, and for a model of text how it reads; `labels` is a list in JSON.
-pub(super) fn of(manifest: &Manifest) -> HashMap<String, String> {
+/// `task`, which artefact runs and why, the limits of a request, and for a model of text how it reads; `labels` is a list in JSON.
+pub(super) fn of(serving: &Serving) -> HashMap<String, String> {
+    let manifest = &*serving.manifest;
     let mut told = vec![
         ("task", manifest.task.word().to_owned()),
+        ("artefact", serving.artefact.file.clone()),
+        ("artefact_reason", serving.artefact.why.clone()),
         ("max_rows", manifest.queue.max_rows.to_string()),
         ("max_batch", manifest.batching.max_batch.to_string()),
         ("max_padded_tokens", manifest.batching.max_padded_tokens.to_string()),
