@@ -74,7 +74,8 @@ fn every_wrong_image_is_named_with_its_place() {
         // A head that promises a gigapixel.
         let mut bomb = cat.to_vec();
         bomb[16..24].copy_from_slice(&[0, 0, 0x80, 0, 0, 0, 0x80, 0]);
-        bomb[29..33].copy_from_slice(&crc(&bomb[12..29]).to_be_bytes());
+        let sum = crc(&bomb[12..29]);
+        bomb[29..33].copy_from_slice(&sum.to_be_bytes());
         let cases = [
             (classify(&[]), Code::InvalidArgument, "images is empty; send 1 to 64 images"),
             (second(Bytes::new()), Code::InvalidArgument, "images[1] is empty"),

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Part, Piece, Priority, Tenant, Ticket};
+use super::{Piece, Priority, Tenant, Ticket};
 
 /// Whose flow it is.
 pub(super) type FlowKey = (Priority, Tenant);

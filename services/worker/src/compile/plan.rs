@@ -68,7 +68,7 @@ impl Plan {
         let spec = EngineSpec { hidden: finish.wants_hidden(), ..engine_spec(&manifest, &folder) };
         let vocabulary = match &intake {
             Intake::Text(text) => text.tokeniser.vocabulary(),
-            Intake::Tensors => 2,
+            Intake::Tensors | Intake::Voice(_) => 2,
         };
         let program = args.program.clone().map(std::path::absolute).transpose();
         let plan = Self {

@@ -42,7 +42,7 @@ impl Silero {
         }
         let device = cuda::resolve(spec.device)?;
         let _no_grad = tch::no_grad_guard();
-        let module = load_module(&spec.artefact, device)?;
+        let module = load_module(&spec.artefact, device, None)?;
         let weights = module.named_parameters().map_err(|error| EngineError::load(file.clone(), text(error)))?;
         let network = Network::new(&weights.into_iter().collect(), device).map_err(|problem| EngineError::load(file, problem))?;
         Ok(Self { network, device, intra_op_threads: i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX) })

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use torchmesh_api::error::{ApiError, ErrorKind};
 
-use super::CallInfo;
+use super::{CallInfo, Spending};
 use crate::{
-    admission::{Answered, Part, Submission},
+    admission::{Answered, Part},
     audio::{VoiceSettings, Windows},
     models::Serving,
     tensor::{Datatype, Tensor},
@@ -16,16 +16,17 @@ pub(super) struct Listener<'a> {
     serving: &'a Serving,
     settings: &'a VoiceSettings,
     info: &'a CallInfo,
+    spending: &'a Spending,
     state: Tensor,
 }
 
 impl<'a> Listener<'a> {
     /// A stream of which the model has heard nothing.
-    pub(super) fn new(serving: &'a Serving, settings: &'a VoiceSettings, info: &'a CallInfo) -> Self {
+    pub(super) fn new(serving: &'a Serving, settings: &'a VoiceSettings, info: &'a CallInfo, spending: &'a Spending) -> Self {
         let elements: i64 = settings.state.iter().product();
         let shape: Vec<i64> = [1].into_iter().chain(settings.state.iter().copied()).collect();
         let zeros = vec![0; usize::try_from(elements).unwrap_or(0) * 4];
-        Self { serving, settings, info, state: Tensor { datatype: Datatype::Fp32, shape, data: Bytes::from(zeros) } }
+        Self { serving, settings, info, spending, state: Tensor { datatype: Datatype::Fp32, shape, data: Bytes::from(zeros) } }
     }
 
     /// The probabilities of the next windows, at most a block of them; empty when no window is whole.
@@ -38,10 +39,11 @@ impl<'a> Listener<'a> {
         }
         let [steps, width] = [count, self.settings.width()].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         let audio = Tensor { datatype: Datatype::Fp32, shape: vec![1, steps, width], data: windows.take(count) };
-        let part = Part { rows: 1, length: 1, shape: Box::new([steps]), inputs: vec![audio, self.state.clone()] };
-        let submission = Submission { parts: vec![part], deadline: self.info.deadline, span: self.info.span.clone() };
+        let part = Part { rows: 1, length: 1, shape: Box::new([steps]), inputs: vec![audio, self.state.clone()], attribution: None };
+        let submission = self.info.clone().submission(vec![part]);
         let answered = self.serving.queue.push(submission)?.await?;
-        self.take(answered, count)
+        self.spending.add(answered.spent);
+        self.take(answered.answered, count)
     }
 
     fn take(&mut self, answered: Vec<Answered>, count: usize) -> Result<Vec<f32>, ApiError> {

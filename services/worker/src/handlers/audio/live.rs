@@ -16,7 +16,7 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
 };
 
-use super::{CallInfo, Front, Outcome, Routed, check_id, events::driven, forward::Listener, invalid, options, unfit};
+use super::{CallInfo, Front, Outcome, Routed, Spending, check_id, events::driven, forward::Listener, invalid, options, unfit};
 use crate::{
     audio::{Edge, Edges, Encoding, Pcm, Resampler, VoiceOptions, VoiceSettings, Windows},
     handlers::stream::until,
@@ -153,7 +153,9 @@ async fn hear(
     let windows = Windows::new(settings.window, settings.context);
     let mut ear = Ear { pcm, resampler, windows, frames: 0, length: 0 };
     let mut edges = Edges::new(settings.clock(), &options);
-    let mut listener = Listener::new(model.serving()?, &settings, info);
+    // The headers of a stream have left long before its time is spent.
+    let spending = Spending::default();
+    let mut listener = Listener::new(model.serving()?, &settings, info, &spending);
     let mut next = Some(first.audio);
     while let Some(audio) = next {
         ear = decoded(front, model, ear, audio).await?;

@@ -16,6 +16,7 @@ use torchmesh_api::audio::v1::{
 
 use super::{
     Front,
+    answer::Spending,
     call::{CallInfo, Outcome, Routed, check_id, invalid, unfit},
 };
 
@@ -35,11 +36,13 @@ impl Audio {
 #[tonic::async_trait]
 impl AudioService for Audio {
     async fn detect_voice(&self, request: Request<DetectVoiceRequest>) -> Result<Response<DetectVoiceResponse>, Status> {
-        let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
+        let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
         let request = request.into_inner();
         let model = self.front.find(&routed, &request.model, &request.model_version)?;
         let outcome = Outcome::begin(&model, info.deadline);
-        outcome.end(recording::run(&self.front, &model, info, request).await).map(Response::new).map_err(Status::from)
+        let spending = Spending::default();
+        let message = outcome.end(recording::run(&self.front, &model, info, &spending, request).await)?;
+        Ok(spending.answer(message, &model))
     }
 
     type DetectVoiceLiveStream = Pin<Box<dyn Stream<Item = Result<DetectVoiceLiveResponse, Status>> + Send>>;
@@ -48,7 +51,7 @@ impl AudioService for Audio {
         &self,
         request: Request<Streaming<DetectVoiceLiveRequest>>,
     ) -> Result<Response<Self::DetectVoiceLiveStream>, Status> {
-        let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
+        let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
         let events = live::begin(Arc::clone(&self.front), routed, info, request.into_inner()).await?;
         Ok(Response::new(Box::pin(events)))
     }

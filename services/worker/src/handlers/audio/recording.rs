@@ -8,7 +8,7 @@ use torchmesh_api::{
     error::ApiError,
 };
 
-use super::{CallInfo, Front, check_id, forward::Listener, invalid, options::options, unfit};
+use super::{CallInfo, Front, Spending, check_id, forward::Listener, invalid, options::options, unfit};
 use crate::{
     audio::{Resampler, Segment, VoiceSettings, Windows, decode, memory, segments},
     manifest::Task,
@@ -29,6 +29,7 @@ pub(super) async fn run(
     front: &Front,
     model: &Model,
     info: CallInfo,
+    spending: &Spending,
     request: DetectVoiceRequest,
 ) -> Result<DetectVoiceResponse, ApiError> {
     let serving = model.serving()?;
@@ -37,7 +38,7 @@ pub(super) async fn run(
     check_id(&request.id)?;
     let options = options(request.options.as_ref(), settings.options)?;
     let mut heard = heard(front, model, request.audio, settings).await?;
-    let mut listener = Listener::new(serving, settings, &info);
+    let mut listener = Listener::new(serving, settings, &info, spending);
     let mut probabilities = Vec::with_capacity(heard.windows.ready());
     while heard.windows.ready() > 0 {
         probabilities.extend(listener.hear(&mut heard.windows).await?);

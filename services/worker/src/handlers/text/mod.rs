@@ -19,7 +19,7 @@ use torchmesh_api::{
 use super::{
     Front,
     answer::Spending,
-    call::{CallInfo, Outcome, Routed},
+    call::{CallInfo, Outcome, Routed, check_id, invalid, unfit},
 };
 use crate::models::{Model, Serving, TextModel};
 
@@ -76,9 +76,6 @@ methods! {
     explain(ExplainRequest) -> ExplainResponse by explain::run;
 }
 
-/// The longest id of a caller, in bytes.
-const MAX_ID: usize = 128;
-
 impl<'a> TextCall<'a> {
     fn begin(front: &'a Front, model: &'a Model, info: CallInfo, id: &str, spending: &'a Spending) -> Result<Self, ApiError> {
         let serving = model.serving()?;
@@ -86,16 +83,13 @@ impl<'a> TextCall<'a> {
             let message = format!("model \"{}\" does not read text; call it with ModelInfer", model.name);
             return Err(ApiError::new(ErrorKind::Unimplemented, message));
         };
-        if id.len() > MAX_ID {
-            return Err(invalid(format!("id has {} bytes; send at most {MAX_ID}", id.len())));
-        }
+        check_id(id)?;
         Ok(Self { front, model, serving, text, info, spending })
     }
 
     /// What a caller is told who asks a model for what it does not do.
     fn unfit(&self, does: &str) -> ApiError {
-        let (name, word) = (&self.model.name, self.serving.manifest.task.word());
-        ApiError::new(ErrorKind::Unimplemented, format!("model \"{name}\" does not {does}; its task is \"{word}\""))
+        unfit(self.model, self.serving.manifest.task.word(), does)
     }
 
     /// Whether a request has a number of entries that the model takes at once.
@@ -117,10 +111,6 @@ impl<'a> TextCall<'a> {
     fn model_version(&self) -> String {
         self.model.version_text.clone()
     }
-}
-
-fn invalid(message: impl Into<String>) -> ApiError {
-    ApiError::new(ErrorKind::InvalidArgument, message)
 }
 
 /// A count on the wire.

@@ -8,7 +8,7 @@ use torchmesh_api::error::ApiError;
 
 use super::{VisionCall, invalid};
 use crate::{
-    admission::{Answered, Part, Submission},
+    admission::{Answered, Part},
     image::{ImageSettings, Placement, decode, prepare},
     tensor::{Datatype, Tensor},
 };
@@ -38,15 +38,16 @@ impl VisionCall<'_> {
         });
         let (pixels, placed): (Vec<Bytes>, Vec<Placement>) = try_join_all(jobs).await?.into_iter().unzip();
         let parts = pixels.into_iter().map(|data| part(data, settings)).collect();
-        let pending = self.serving.queue.push(Submission { parts, deadline: self.info.deadline, span: self.info.span.clone() })?;
+        let pending = self.serving.queue.push(self.info.clone().submission(parts))?;
         // The queue counts them from here on.
         drop(admission);
         let answered = pending.await?;
+        self.spending.add(answered.spent);
         Ok(placed.into_iter().zip(answered).map(|(placed, Answered { outputs, .. })| Seen { placed, outputs }).collect())
     }
 }
 
 fn part(data: Bytes, settings: &ImageSettings) -> Part {
     let shape = [1].into_iter().chain(settings.dims()).collect();
-    Part { rows: 1, length: 1, shape: Box::default(), inputs: vec![Tensor { datatype: Datatype::Fp32, shape, data }] }
+    Part { rows: 1, length: 1, shape: Box::default(), inputs: vec![Tensor { datatype: Datatype::Fp32, shape, data }], attribution: None }
 }

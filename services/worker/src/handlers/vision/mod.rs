@@ -17,6 +17,7 @@ use torchmesh_api::{
 use self::look::Seen;
 use super::{
     Front,
+    answer::Spending,
     call::{CallInfo, Outcome, Routed, check_id, invalid, unfit},
 };
 use crate::{
@@ -43,10 +44,18 @@ struct VisionCall<'a> {
     model: &'a Model,
     serving: &'a Serving,
     info: CallInfo,
+    spending: &'a Spending,
 }
 
 impl<'a> VisionCall<'a> {
-    fn begin(front: &'a Front, model: &'a Model, info: CallInfo, id: &str, images: usize) -> Result<Self, ApiError> {
+    fn begin(
+        front: &'a Front,
+        model: &'a Model,
+        info: CallInfo,
+        spending: &'a Spending,
+        id: &str,
+        images: usize,
+    ) -> Result<Self, ApiError> {
         let serving = model.serving()?;
         check_id(id)?;
         let limit = serving.manifest.queue.max_rows;
@@ -55,7 +64,7 @@ impl<'a> VisionCall<'a> {
             images if images > limit => {
                 Err(invalid(format!("images has {images} entries, and this model takes {limit} at once; send them in parts")))
             }
-            _ => Ok(Self { front, model, serving, info }),
+            _ => Ok(Self { front, model, serving, info, spending }),
         }
     }
 
@@ -96,14 +105,17 @@ macro_rules! methods {
         #[tonic::async_trait]
         impl VisionService for Vision {$(
             async fn $name(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
-                let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request));
+                let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
                 let request = request.into_inner();
                 let model = self.front.find(&routed, &request.model, &request.model_version)?;
                 let outcome = Outcome::begin(&model, info.deadline);
+                let spending = Spending::default();
                 let answered = async {
-                    VisionCall::begin(&self.front, &model, info, &request.id, request.images.len())?.$name(request).await
+                    let images = request.images.len();
+                    VisionCall::begin(&self.front, &model, info, &spending, &request.id, images)?.$name(request).await
                 };
-                outcome.end(answered.await).map(Response::new).map_err(Status::from)
+                let message = outcome.end(answered.await)?;
+                Ok(spending.answer(message, &model))
             }
         )*}
     };
