@@ -83,10 +83,14 @@ fn every_wrong_image_is_named_with_its_place() {
             (second(rocket.slice(..rocket.len() / 2)), Code::InvalidArgument, "images[1] is a JPEG file that ends too soon"),
             (second(cat.slice(..cat.len() / 2)), Code::InvalidArgument, "images[1] is a damaged PNG file"),
             (second(bomb.into()), Code::InvalidArgument, "images[1] is 32768 × 32768 pixels, and this model takes 50000000"),
-            (ClassifyRequest { min_score: Some(2.0), ..classify(&[cat.clone()]) }, Code::InvalidArgument, "min_score is 2"),
-            (ClassifyRequest { id: "x".repeat(129), ..classify(&[cat.clone()]) }, Code::InvalidArgument, "id has 129 bytes"),
-            (ClassifyRequest { model: "noop".to_owned(), ..classify(&[cat.clone()]) }, Code::Unimplemented, "does not classify images"),
-            (ClassifyRequest { model: "nobody".to_owned(), ..classify(&[cat.clone()]) }, Code::NotFound, "nobody"),
+            (ClassifyRequest { min_score: Some(2.0), ..classify(std::slice::from_ref(&cat)) }, Code::InvalidArgument, "min_score is 2"),
+            (ClassifyRequest { id: "x".repeat(129), ..classify(std::slice::from_ref(&cat)) }, Code::InvalidArgument, "id has 129 bytes"),
+            (
+                ClassifyRequest { model: "noop".to_owned(), ..classify(std::slice::from_ref(&cat)) },
+                Code::Unimplemented,
+                "does not classify images",
+            ),
+            (ClassifyRequest { model: "nobody".to_owned(), ..classify(std::slice::from_ref(&cat)) }, Code::NotFound, "nobody"),
         ];
         for (request, code, part) in cases {
             let status = mesh.vision().classify(request).await.unwrap_err();

@@ -84,11 +84,11 @@ struct Explained {
     logit: f32,
     method: String,
     convergence_delta: f32,
-    tokens: Vec<Token>,
+    tokens: Vec<Attributed>,
 }
 
 #[derive(Debug, Serialize)]
-struct Token {
+struct Attributed {
     token: String,
     attribution: f32,
     start_char: u32,
@@ -240,7 +240,7 @@ pub(crate) async fn explain(args: &ExplainArgs, home: &Home, screen: &Screen) ->
     };
     let answer = client.explain(caller.request(request)).await.map_err(Failure::from)?.into_inner();
     let method = answer.method().as_str_name().trim_start_matches("EXPLAIN_METHOD_").to_lowercase().replace('_', " ");
-    let token = |one: torchmesh_api::text::v1::TokenAttribution| Token {
+    let token = |one: torchmesh_api::text::v1::TokenAttribution| Attributed {
         token: one.token,
         attribution: one.attribution,
         start_char: one.start_char,

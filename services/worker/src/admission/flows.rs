@@ -26,7 +26,7 @@ const KEPT: usize = 8;
 /// All that waits. Costs are nanoseconds of an executor.
 #[derive(Debug, Default)]
 pub(super) struct Flows {
-    flows: BTreeMap<FlowKey, Flow>,
+    by_key: BTreeMap<FlowKey, Flow>,
     classes: [Class; CLASSES],
     /// The clock of the slowest class when one was last served.
     floor: u64,
@@ -82,11 +82,11 @@ impl Waiting {
 
 impl Flows {
     pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
-        self.flows.values().flat_map(|flow| flow.pieces.iter().map(|waiting| &waiting.piece))
+        self.by_key.values().flat_map(|flow| flow.pieces.iter().map(|waiting| &waiting.piece))
     }
 
     pub(super) fn piece(&self, place: Place) -> &Piece {
-        &self.flows[&place.key].pieces[place.at].piece
+        &self.by_key[&place.key].pieces[place.at].piece
     }
 
     /// The executor time that all of it needs.
@@ -100,7 +100,7 @@ impl Flows {
         if class.cost == 0 {
             class.clock = class.clock.max(self.floor);
         }
-        let flow = self.flows.entry(key).or_default();
+        let flow = self.by_key.entry(key).or_default();
         if flow.pieces.is_empty() {
             flow.clock = flow.clock.max(class.floor);
         }
@@ -121,9 +121,9 @@ impl Flows {
     /// What will be served before a request of this flow that is due at `due` and costs `own`, if nothing else arrives.
     pub(super) fn ahead(&self, key: FlowKey, due: Instant, own: u64) -> u64 {
         let (class, tenant) = key;
-        let before = self.flows.get(&key).map_or(0, |flow| flow.before(due));
+        let before = self.by_key.get(&key).map_or(0, |flow| flow.before(due));
         let share = before.saturating_add(own);
-        let others = self.flows.range((class, Tenant::LEAST)..).take_while(|((other, _), _)| *other == class);
+        let others = self.by_key.range((class, Tenant::LEAST)..).take_while(|((other, _), _)| *other == class);
         let others = others.filter(|((_, other), _)| *other != tenant).map(|(_, flow)| flow.cost.min(share));
         let others = others.fold(0, u64::saturating_add);
         let of_class = share.saturating_add(others);
@@ -137,7 +137,7 @@ impl Flows {
     /// The order of service. Goes through as much of it as is asked for.
     pub(super) fn order(&self, urgency: Option<Urgency>) -> Order<'_> {
         let mut heaps: [BinaryHeap<Reverse<Next<'_>>>; CLASSES] = Default::default();
-        for (key, flow) in &self.flows {
+        for (key, flow) in &self.by_key {
             heaps[key.0 as usize].extend(Next::of(*key, flow, flow.clock, 0, urgency).map(Reverse));
         }
         Order { clocks: self.classes.map(|class| class.clock), heaps, urgency }
@@ -149,7 +149,7 @@ impl Flows {
         let mut taken = Vec::with_capacity(picks.len());
         for of_flow in picks.chunk_by(|one, other| one.0.key == other.0.key) {
             let key = of_flow[0].0.key;
-            let Some(flow) = self.flows.get_mut(&key) else { continue };
+            let Some(flow) = self.by_key.get_mut(&key) else { continue };
             let cost = flow.take(of_flow, &mut taken);
             let class = &mut self.classes[key.0 as usize];
             class.cost = class.cost.saturating_sub(cost);
@@ -157,14 +157,14 @@ impl Flows {
         }
         let floors = self.classes.map(|class| class.floor);
         // One that had more than its share lately is remembered until the others have caught up.
-        self.flows.retain(|key, flow| !flow.pieces.is_empty() || flow.clock > floors[key.0 as usize]);
+        self.by_key.retain(|key, flow| !flow.pieces.is_empty() || flow.clock > floors[key.0 as usize]);
         taken
     }
 
     /// Takes out every piece for which `gone` holds: of one flow, or of all.
     pub(super) fn remove(&mut self, of: Option<FlowKey>, gone: impl Fn(&Ticket) -> bool) -> Vec<Piece> {
         let mut removed = Vec::new();
-        for (key, flow) in self.flows.iter_mut().filter(|(key, _)| of.is_none_or(|of| of == **key)) {
+        for (key, flow) in self.by_key.iter_mut().filter(|(key, _)| of.is_none_or(|of| of == **key)) {
             let mut kept = VecDeque::with_capacity(flow.pieces.len());
             for waiting in flow.pieces.drain(..) {
                 if gone(&waiting.piece.ticket) {
@@ -186,15 +186,15 @@ impl Flows {
     pub(super) fn forgive(&mut self) {
         self.classes = Default::default();
         self.floor = 0;
-        if self.flows.len() > KEPT {
-            self.flows.clear();
+        if self.by_key.len() > KEPT {
+            self.by_key.clear();
         }
-        self.flows.values_mut().for_each(|flow| flow.clock = 0);
+        self.by_key.values_mut().for_each(|flow| flow.clock = 0);
     }
 
     fn raise_floors(&mut self) {
         let mut slowest = [None::<u64>; CLASSES];
-        for ((class, _), flow) in self.flows.iter().filter(|(_, flow)| !flow.pieces.is_empty()) {
+        for ((class, _), flow) in self.by_key.iter().filter(|(_, flow)| !flow.pieces.is_empty()) {
             let slowest = &mut slowest[*class as usize];
             *slowest = Some(slowest.map_or(flow.clock, |clock| clock.min(flow.clock)));
         }

@@ -89,7 +89,7 @@ impl Queue {
         }
         state.push(&ticket, parts);
         self.show(&state, now);
-        let wanted = state.idle > 0 || self.is_filled(&state);
+        let wanted = state.idle > 0 || is_filled(&state);
         drop(state);
         if wanted {
             bell::note(self);
@@ -231,7 +231,7 @@ impl Queue {
     /// Wakes an executor, if one waits for what is in the queue.
     pub(super) fn ring(&self) {
         let state = self.state.lock();
-        let (idle, filled) = (state.idle > 0, self.is_filled(&state));
+        let (idle, filled) = (state.idle > 0, is_filled(&state));
         // After the lock is free, so that whoever wakes does not meet it.
         drop(state);
         if idle {
@@ -239,11 +239,6 @@ impl Queue {
         } else if filled {
             self.filled.notify_one();
         }
-    }
-
-    /// Whether an executor waits for a batch to fill that is full now.
-    fn is_filled(&self, state: &State) -> bool {
-        state.lingering > 0 && state.rows >= state.fills()
     }
 
     fn show(&self, state: &State, now: Instant) {
@@ -286,6 +281,11 @@ fn retry_after(state: &State, now: Instant) -> Duration {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whether an executor waits for a batch to fill that is full now.
+fn is_filled(state: &State) -> bool {
+    state.lingering > 0 && state.rows >= state.fills()
 }
 
 /// What a caller is told whose time ran out before its rows ran.

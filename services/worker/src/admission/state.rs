@@ -209,7 +209,7 @@ impl State {
         }
         let share = batching::share(self.rows, self.idle, best);
         let saturated = self.rows >= 2 * best;
-        if let Some(rows) = self.to_try(first, saturated) {
+        if let Some(rows) = self.trial(first, saturated) {
             let tried = self.choose(now, rows, first);
             if tried.in_time(now) {
                 return self.run(now, &tried);
@@ -255,7 +255,7 @@ impl State {
     }
 
     /// A size of batch to learn something by.
-    fn to_try(&mut self, length: f64, saturated: bool) -> Option<usize> {
+    fn trial(&mut self, length: f64, saturated: bool) -> Option<usize> {
         if !saturated {
             return None;
         }

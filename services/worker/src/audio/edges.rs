@@ -111,7 +111,7 @@ mod tests {
             let times: Vec<_> = events.iter().map(|&(Edge::Start(at) | Edge::End(at))| at).collect();
             prop_assert!(times.is_sorted(), "{:?}", events);
             let turns = events.iter().enumerate().all(|(at, edge)| matches!(edge, Edge::Start(_)) == (at % 2 == 0));
-            prop_assert!(turns && events.len() % 2 == 0, "{:?}", events);
+            prop_assert!(turns && events.len().is_multiple_of(2), "{:?}", events);
         }
     }
 }

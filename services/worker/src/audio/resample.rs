@@ -79,7 +79,7 @@ impl Resampler {
         let (period, phase) = (self.made / phases, (self.made % phases) as usize);
         let (offset, weights) = &kernel.phases[phase];
         let first = (period * kernel.from).cast_signed() + offset;
-        if first + weights.len() as i64 > i64::try_from(end).unwrap_or(i64::MAX) {
+        if first + i64::try_from(weights.len()).unwrap_or(i64::MAX) > i64::try_from(end).unwrap_or(i64::MAX) {
             return None;
         }
         self.made += 1;

@@ -185,12 +185,11 @@ impl Shape {
         if !rules.compatible(shortest, longest) {
             return 0;
         }
-        let by_tokens = match rules.length_ratio {
-            Some(_) => (rules.max_tokens / longest.max(1)).saturating_sub(self.rows),
-            None => {
-                let padded = (PACKED * rules.max_tokens / longest.max(1)).saturating_sub(self.rows);
-                padded.min(rules.max_tokens.saturating_sub(self.tokens) / candidate.length.max(1))
-            }
+        let by_tokens = if rules.length_ratio.is_some() {
+            (rules.max_tokens / longest.max(1)).saturating_sub(self.rows)
+        } else {
+            let padded = (PACKED * rules.max_tokens / longest.max(1)).saturating_sub(self.rows);
+            padded.min(rules.max_tokens.saturating_sub(self.tokens) / candidate.length.max(1))
         };
         let rows = candidate.rows.min(by_tokens).min(max_rows.saturating_sub(self.rows));
         if rows > 0 {

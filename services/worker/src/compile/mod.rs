@@ -150,8 +150,7 @@ impl CompileArgs {
         let checked = check::check(&plan, &draft)?;
         sidecar.largest_difference = checked.largest_difference;
         let tolerance = self.tolerance.unwrap_or(plan.default_tolerance());
-        // Also true of what is no number.
-        if !(checked.largest_difference <= tolerance) {
+        if checked.largest_difference.is_nan() || checked.largest_difference > tolerance {
             let problem = format!(
                 "the compiled model's answers differ from the original's by {:e}; {tolerance:e} is allowed",
                 checked.largest_difference

@@ -47,13 +47,12 @@ impl CallInfo {
 fn caller(headers: &HeaderMap) -> Result<Caller, ApiError> {
     let tenant = headers.get(X_TORCHMESH_TENANT).map_or_else(Tenant::default, |name| Tenant::named(name.as_bytes()));
     let Some(word) = headers.get(X_TORCHMESH_PRIORITY) else { return Ok(Caller { tenant, priority: None }) };
-    match Priority::parse(word.as_bytes()) {
-        Some(priority) => Ok(Caller { tenant, priority: Some(priority) }),
-        None => {
-            let given = String::from_utf8_lossy(word.as_bytes());
-            let message = format!("{X_TORCHMESH_PRIORITY} is \"{}\"; send high, normal or low", shown(&given));
-            Err(ApiError::new(ErrorKind::InvalidArgument, message))
-        }
+    if let Some(priority) = Priority::parse(word.as_bytes()) {
+        Ok(Caller { tenant, priority: Some(priority) })
+    } else {
+        let given = String::from_utf8_lossy(word.as_bytes());
+        let message = format!("{X_TORCHMESH_PRIORITY} is \"{}\"; send high, normal or low", shown(&given));
+        Err(ApiError::new(ErrorKind::InvalidArgument, message))
     }
 }
 

@@ -119,7 +119,9 @@ fn numbers(rgb: &[u8], settings: &ImageSettings) -> Bytes {
     match settings.layout {
         Layout::Nchw => {
             for (channel, levels) in order.into_iter().zip(&levels) {
-                pixels.iter().for_each(|pixel| out.put_f32_le(levels[usize::from(pixel[channel])]));
+                for pixel in pixels {
+                    out.put_f32_le(levels[usize::from(pixel[channel])]);
+                }
             }
         }
         Layout::Nhwc => {

@@ -49,6 +49,8 @@ fn read(parameters: &HashMap<String, InferParameter>) -> Result<Wishes, String> 
     Ok(Wishes { priority, timeout })
 }
 
+/// The outer option: whether it is a priority; the inner one: whether it asks for any.
+#[expect(clippy::option_option, reason = "three answers: none of ours, the model's own, and this one")]
 fn priority(choice: &ParameterChoice) -> Option<Option<Priority>> {
     match choice {
         ParameterChoice::StringParam(word) => Priority::parse(word.as_bytes()).map(Some),

@@ -52,8 +52,11 @@ fn shortest(resize: &Value) -> Option<u32> {
     side.and_then(|side| u32::try_from(side).ok()).or_else(|| size(resize).map(|(width, height)| width.min(height)))
 }
 
+/// A size, how an image comes to it, and what the shorter side becomes first.
+type Fit = (Option<(u32, u32)>, Option<FitWord>, Option<u32>);
+
 /// ConvNeXT's processor: below 384 pixels the shorter side is made larger by `crop_pct` and the middle is cut out.
-fn convnext(config: &Value, resize: &Value) -> Option<(Option<(u32, u32)>, Option<FitWord>, Option<u32>)> {
+fn convnext(config: &Value, resize: &Value) -> Option<Fit> {
     let kind = ["image_processor_type", "feature_extractor_type"].iter().find_map(|key| config.get(*key)?.as_str())?;
     let side = shortest(resize).filter(|_| kind.starts_with("ConvNext"))?;
     let share = config.get("crop_pct").and_then(Value::as_f64).unwrap_or(0.875);

@@ -92,12 +92,11 @@ pub(super) fn start(
 fn take_fastest(model: &Model, assignment: &mut Assignment) -> Artefact {
     let Chosen { spec, why, passed_over } = choose(&assignment.manifest, assignment.spec.clone(), &assignment.load);
     let file = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match passed_over {
-        Some(reason) => {
-            tracing::warn!(model = %model.name, version = %model.version, artefact = file, reason, "a compiled model does not fit and is passed over");
-            model.remark(reason);
-        }
-        None => tracing::info!(model = %model.name, version = %model.version, artefact = file, why, "chose what to load"),
+    if let Some(reason) = passed_over {
+        tracing::warn!(model = %model.name, version = %model.version, artefact = file, reason, "a compiled model does not fit and is passed over");
+        model.remark(reason);
+    } else {
+        tracing::info!(model = %model.name, version = %model.version, artefact = file, why, "chose what to load");
     }
     assignment.spec = spec;
     Artefact { file, why }

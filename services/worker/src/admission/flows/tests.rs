@@ -26,6 +26,7 @@ impl Waiting {
         self.flows.push(key, std::iter::once((Piece { ticket, part: 0, first_row: 0, content: part(1, &[number]) }, cost)));
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as `order` takes it")]
     fn urgency(&self, before: Duration, credit: u64) -> Option<Urgency> {
         Some(Urgency { before: self.now + before, credit })
     }
@@ -212,7 +213,7 @@ proptest! {
             let mut order = waiting.order(None);
             order.sort_unstable();
             prop_assert_eq!(&order, &present);
-            let cost: u64 = waiting.flows.flows.values().flat_map(|flow| &flow.pieces).map(super::Waiting::whole).sum();
+            let cost: u64 = waiting.flows.by_key.values().flat_map(|flow| &flow.pieces).map(super::Waiting::whole).sum();
             prop_assert_eq!(waiting.flows.cost(), cost);
         }
     }
@@ -229,7 +230,7 @@ proptest! {
         for _ in 0..200 / batch {
             waiting.take(batch);
         }
-        let clocks: Vec<_> = waiting.flows.flows.values().map(|flow| flow.clock).collect();
+        let clocks: Vec<_> = waiting.flows.by_key.values().map(|flow| flow.clock).collect();
         let apart = clocks.iter().max().unwrap() - clocks.iter().min().unwrap();
         prop_assert!(apart <= *costs.iter().flatten().max().unwrap(), "{clocks:?}");
     }

@@ -40,7 +40,8 @@ fn refusal(change: impl FnOnce(&mut Sidecar)) -> String {
 
 #[test]
 fn a_package_that_does_not_fit_is_refused_with_the_reason() {
-    let cases: [(fn(&mut Sidecar), &str); 8] = [
+    type Change = fn(&mut Sidecar);
+    let cases: [(Change, &str); 8] = [
         (|it| it.torch = "2.10.0".into(), "compiled with torch 2.10.0, and this worker has 2."),
         (|it| it.machine = "aarch64".into(), "compiled for aarch64"),
         (|it| it.instructions.extend(["avx4096".into()]), "lacks: avx4096"),

@@ -64,9 +64,9 @@ mod tests {
         let held = std::sync::Arc::new(());
         let inside = std::sync::Arc::clone(&held);
         let work = async move {
-            let _inside = inside;
             sender.send(1).await.unwrap();
             std::future::pending::<()>().await;
+            drop(inside);
             Ok(())
         };
         let mut stream = Box::pin(driven(work, events));

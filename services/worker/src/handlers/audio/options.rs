@@ -21,7 +21,7 @@ pub(super) fn options(asked: Option<&Wire>, own: VoiceOptions) -> Result<VoiceOp
         return Err(invalid(format!("options.neg_threshold is {value}; send a number above 0 and at most the threshold, {threshold}")));
     }
     let max_speech_s = asked.max_speech_s.unwrap_or(own.max_speech_s);
-    if !(max_speech_s > 0.0) {
+    if max_speech_s.is_nan() || max_speech_s <= 0.0 {
         return Err(invalid(format!("options.max_speech_s is {max_speech_s}; send a number above 0")));
     }
     Ok(VoiceOptions {
