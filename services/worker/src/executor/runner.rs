@@ -10,7 +10,7 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 use super::{Assignment, Finish, assemble};
 use crate::{
     engine::{Attribution, Engine, EngineError},
-    manifest::{ATTENTION_MASK, NonFinite, TensorSpec},
+    manifest::{ATTENTION_MASK, NonFinite, Task, TensorSpec},
     tensor::Tensor,
 };
 
@@ -113,11 +113,12 @@ impl Runner {
         })
     }
 
-    /// The manifest's outputs with the dimensions that `outputs` show: those of a text model that no caller chooses.
+    /// The manifest's outputs with the dimensions that `outputs` show: those of a text model, or of one that classifies images, that no caller
+    /// chooses.
     pub(super) fn learned(&self, outputs: &[Tensor]) -> Vec<TensorSpec> {
         let manifest = &self.assignment.manifest;
         let mut specs = manifest.outputs.clone();
-        if manifest.task.text().is_some() {
+        if manifest.task.text().is_some() || matches!(manifest.task, Task::ClassifyImage(_)) {
             let chosen = if manifest.task.is_by_token() { 2 } else { 1 };
             for (spec, output) in specs.iter_mut().zip(outputs) {
                 spec.shape.truncate(chosen);
