@@ -185,7 +185,8 @@ fn sidecar(plan: &Plan, made: Made, source: &Path, draft: &Path) -> std::io::Res
         source: Source { file, sha256: sha256(source)? },
         package: sha256(draft)?,
         inputs: made.inputs,
-        largest_difference: f32::NAN,
+        // Until it is measured; JSON has no word for what is no number.
+        largest_difference: f32::MAX,
     })
 }
 
