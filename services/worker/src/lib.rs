@@ -25,8 +25,6 @@ pub mod tensor;
 pub mod text;
 pub mod train;
 
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -10,8 +10,6 @@ pub(crate) mod entities;
 pub(crate) mod pooling;
 pub(crate) mod scores;
 
-#[cfg(feature = "fuzzing")]
-pub(crate) use bound::bound;
 pub use linear_head::LinearHead;
 pub use pool::{Job, TokeniserPool};
 #[cfg(test)]
