@@ -114,3 +114,22 @@ async fn a_stream_ends_at_its_deadline() {
     assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::DeadlineExceeded);
     worker.seen.gate.open();
 }
+
+#[tokio::test]
+async fn an_answer_says_where_its_time_went_and_a_priority_that_is_none_is_refused() {
+    let worker = Worker::start(|_| ()).await;
+    let with = |priority: &'static str| {
+        let mut request = Request::new(row(&[1]));
+        request.metadata_mut().insert("x-torchmesh-priority", priority.parse().unwrap());
+        request
+    };
+    let answer = worker.oip().model_infer(with("high")).await.unwrap();
+    for header in ["x-torchmesh-queue-us", "x-torchmesh-compute-us"] {
+        let micros = answer.metadata().get(header).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        assert!(micros.is_some(), "{header} is missing in {:?}", answer.metadata());
+    }
+    assert!(answer.metadata().get("x-torchmesh-load").unwrap().to_str().unwrap().starts_with("depth=0"));
+    let refused = worker.oip().model_infer(with("urgent")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.message(), "x-torchmesh-priority is \"urgent\"; send high, normal or low");
+}
