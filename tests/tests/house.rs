@@ -17,7 +17,7 @@ enum Layer {
     Services,
     /// `shared/*`, without the floor.
     Shared,
-    /// `shared/api` and `shared/wire`: what the other shared crates may stand on.
+    /// `shared/api`, `shared/settings` and `shared/wire`: what the other shared crates may stand on.
     Floor,
 }
 
@@ -52,7 +52,7 @@ fn read(package: &Value, root: &Path) -> Package {
 
 fn layer(folder: &Path) -> Layer {
     match folder.components().next().and_then(|first| first.as_os_str().to_str()) {
-        _ if ["shared/api", "shared/wire"].map(Path::new).contains(&folder) => Layer::Floor,
+        _ if ["shared/api", "shared/settings", "shared/wire"].map(Path::new).contains(&folder) => Layer::Floor,
         Some("shared") => Layer::Shared,
         Some("services") => Layer::Services,
         Some("tests" | "benches") => Layer::Top,

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use torchmesh_layers::deadline::Allowance;
-use torchmesh_relay::RetrySettings;
+use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
@@ -26,8 +26,8 @@ pub struct GatewayConfig {
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls that do not say, and `limits.max_timeout` (1h), for those that ask for more.
     pub allowance: Allowance,
-    /// `retry.max_attempts` (3), `retry.budget_ratio` (0.2), `retry.budget_reserve` (1000 retries), `retry.keep_bytes` (1MiB a call).
-    pub retry: RetrySettings,
+    /// `retry`, `hedge`, `balance` and `breaker`: how a router is chosen, and what happens when it fails or is slow.
+    pub relay: RelaySettings,
 }
 
 impl GatewayConfig {
@@ -37,7 +37,9 @@ impl GatewayConfig {
         let telemetry = TelemetrySettings::read(s);
         let discovery_file = s.section("discovery", |s| s.required::<PathBuf>("file")).unwrap_or_default();
         let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
-        let retry = s.section("retry", read_retry);
+        // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
+        let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
+        let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -45,20 +47,8 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery_file, keys_file, max_in_flight, allowance, retry }
+        Self { server, drain, telemetry, discovery_file, keys_file, max_in_flight, allowance, relay }
     }
-}
-
-fn read_retry(s: &mut Section) -> RetrySettings {
-    let retry = RetrySettings {
-        max_attempts: s.or("max_attempts", 3),
-        budget_ratio: s.or("budget_ratio", 0.2),
-        budget_reserve: s.or("budget_reserve", 1000),
-        keep_bytes: s.or("keep_bytes", ByteSize::mib(1)).0,
-    };
-    s.check(retry.max_attempts >= 1, "max_attempts", "must be at least 1: the first try counts");
-    s.check((0.0..=1.0).contains(&retry.budget_ratio), "budget_ratio", "must be from 0 to 1");
-    retry
 }
 
 impl ServiceSettings for GatewayConfig {

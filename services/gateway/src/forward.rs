@@ -69,7 +69,7 @@ fn outbound<B>(method: Method, parts: Parts, source: Source<B>) -> Call<B> {
     if let Some(context) = context {
         context.write(&mut headers);
     }
-    Call { path, headers, deadline, streaming: method.streaming, source }
+    Call { path, headers, deadline, streaming: method.streaming, key: None, source }
 }
 
 impl<B> Service<Request<B>> for Forward

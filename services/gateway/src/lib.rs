@@ -27,7 +27,7 @@ use arc_swap::ArcSwap;
 use axum::{Router, middleware::from_fn};
 use torchmesh_discovery::{Discovery as _, Instances, StaticFile};
 use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
-use torchmesh_relay::{Endpoint, Endpoints, Relay};
+use torchmesh_relay::{Endpoints, Group, Groups, Relay, RelayMetrics};
 use torchmesh_runtime::{
     grpc,
     process::{Context, StartError},
@@ -37,7 +37,7 @@ use torchmesh_runtime::{
 use crate::{auth::Keyring, catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, mesh::Mesh, stack::Stack};
 
 /// The routers, as every call reads them.
-pub type Routers = ArcSwap<Vec<Arc<Endpoint>>>;
+pub type Routers = ArcSwap<Group>;
 
 /// Joins the parts: gives what makes each data thread's service.
 #[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
@@ -45,21 +45,22 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     let threads = config.server.thread_count();
     let keyring = Keyring::open(&config.keys_file, context)?;
     let mut watched = StaticFile::open(&config.discovery_file)?.watch("router");
-    let endpoints = Endpoints::new(threads);
-    let routers = Arc::new(Routers::from_pointee(listed(&endpoints, &watched.borrow_and_update())));
+    let relay_metrics = context.metrics.register(|registry| RelayMetrics::register(registry, "gateway"));
+    let known = Known { endpoints: Endpoints::new(threads), groups: Groups::new(config.relay, relay_metrics) };
+    let routers = Arc::new(Routers::new(known.group(&watched.borrow_and_update())));
     let (shared, readiness) = (Arc::clone(&routers), context.readiness.clone());
     readiness.set(!routers.load().is_empty());
     context.control.spawn(async move {
         while watched.changed().await.is_ok() {
-            let now = listed(&endpoints, &watched.borrow_and_update());
+            let now = known.group(&watched.borrow_and_update());
             readiness.set(!now.is_empty());
-            shared.store(Arc::new(now));
+            shared.store(now);
         }
     });
 
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
     let capacity = Capacity::new(config.max_in_flight);
-    let relays = Relay::for_threads(threads, config.retry);
+    let relays = Relay::for_threads(threads, &config.relay);
     let (max_message, context) = (config.server.max_message.0, context.clone());
     let own_grpc = grpc::standard_routes(&context);
     Ok(move |thread: usize| {
@@ -90,7 +91,15 @@ fn doors(mesh: &Mesh, health: Health, max_body: usize, max_in_flight: usize) -> 
         .layer(from_fn(move |request, next| body::refuse_too_large(max_body, request, next)))
 }
 
-fn listed(endpoints: &Endpoints, instances: &Instances) -> Vec<Arc<Endpoint>> {
-    let pairs: Vec<_> = instances.iter().map(|instance| (instance.id.clone(), instance.addr)).collect();
-    endpoints.update(&pairs)
+/// The routers, and what is remembered of them.
+struct Known {
+    endpoints: Endpoints,
+    groups: Groups,
+}
+
+impl Known {
+    fn group(&self, instances: &Instances) -> Arc<Group> {
+        let pairs: Vec<_> = instances.iter().map(|instance| (instance.id.clone(), instance.addr)).collect();
+        self.groups.update("router", &self.endpoints.update(&pairs))
+    }
 }

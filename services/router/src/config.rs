@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use torchmesh_layers::deadline::Allowance;
-use torchmesh_relay::RetrySettings;
+use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
@@ -26,8 +26,8 @@ pub struct RouterConfig {
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls without a `grpc-timeout`, and `limits.max_timeout` (1h), for those that ask for more.
     pub allowance: Allowance,
-    /// `retry.max_attempts` (3), `retry.budget_ratio` (0.2), `retry.budget_reserve` (1000 retries), `retry.keep_bytes` (32MiB a call).
-    pub retry: RetrySettings,
+    /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow.
+    pub relay: RelaySettings,
 }
 
 impl RouterConfig {
@@ -41,7 +41,8 @@ impl RouterConfig {
             s.check(interval >= Duration::from_millis(10), "interval", "must be at least 10ms");
             interval
         });
-        let retry = s.section("retry", |s| read_retry(s, ByteSize::mib(32)));
+        let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
+        let relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -49,20 +50,8 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery_file, probe_interval, max_in_flight, allowance, retry }
+        Self { server, drain, telemetry, discovery_file, probe_interval, max_in_flight, allowance, relay }
     }
-}
-
-fn read_retry(s: &mut Section, keep: ByteSize) -> RetrySettings {
-    let retry = RetrySettings {
-        max_attempts: s.or("max_attempts", 3),
-        budget_ratio: s.or("budget_ratio", 0.2),
-        budget_reserve: s.or("budget_reserve", 1000),
-        keep_bytes: s.or("keep_bytes", keep).0,
-    };
-    s.check(retry.max_attempts >= 1, "max_attempts", "must be at least 1: the first try counts");
-    s.check((0.0..=1.0).contains(&retry.budget_ratio), "budget_ratio", "must be from 0 to 1");
-    retry
 }
 
 impl ServiceSettings for RouterConfig {

@@ -14,11 +14,11 @@ use http_body::Body;
 use tonic::{body::Body as OwnBody, service::Routes};
 use torchmesh_api::{
     error::ApiError,
-    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION},
+    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
-use torchmesh_relay::{Answer, BoxError, Call, Relay, Source, outgoing};
+use torchmesh_relay::{Answer, BoxError, Call, Relay, Source, balance::ring, outgoing};
 use tower::{Service, ServiceExt as _};
 
 use crate::table::{SharedTable, Target};
@@ -49,13 +49,14 @@ impl Forward {
         drop(table);
         let target = target?;
         let call = outbound(method, parts, &target, source);
-        let mut response = self.relay.send(call, &target.endpoints).await?;
+        let mut response = self.relay.send(call, &target.group).await?;
         response.extensions_mut().insert(ServedModel(target.model));
         Ok(response.map(Answer::Relayed))
     }
 }
 
 fn outbound<B>(method: Method, parts: Parts, target: &Target, source: Source<B>) -> Call<B> {
+    let key = parts.headers.get(X_TORCHMESH_SESSION).map(|session| ring::hash(&session.as_bytes()));
     let context = parts.extensions.get::<CallContext>();
     let deadline = context.and_then(|context| context.deadline);
     let mut headers = parts.headers;
@@ -66,7 +67,7 @@ fn outbound<B>(method: Method, parts: Parts, target: &Target, source: Source<B>)
     headers.insert(X_TORCHMESH_MODEL, target.name.clone());
     headers.insert(X_TORCHMESH_MODEL_VERSION, target.version.clone());
     let path = outgoing::path(&parts.uri);
-    Call { path, headers, deadline, streaming: method.streaming, source }
+    Call { path, headers, deadline, streaming: method.streaming, key, source }
 }
 
 impl<B> Service<Request<B>> for Forward

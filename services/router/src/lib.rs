@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use torchmesh_discovery::{Discovery as _, StaticFile};
 use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
-use torchmesh_relay::{Endpoints, Relay};
+use torchmesh_relay::{Endpoints, Groups, Relay, RelayMetrics};
 use torchmesh_runtime::{
     grpc,
     process::{Context, StartError},
@@ -30,8 +30,9 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let workers = StaticFile::open(&config.discovery_file)?.watch("worker");
     let table = Arc::new(SharedTable::default());
     // One lane more than there are data threads: probes must not wait behind calls.
-    let relays = Relay::for_threads(threads + 1, config.retry);
-    let prober = Prober::new(Endpoints::new(threads + 1), relays[threads].clone(), Arc::clone(&table), config.probe_interval);
+    let relays = Relay::for_threads(threads + 1, &config.relay);
+    let groups = Groups::new(config.relay, context.metrics.register(|registry| RelayMetrics::register(registry, "router")));
+    let prober = Prober::new(Endpoints::new(threads + 1), relays[threads].clone(), groups, Arc::clone(&table), config.probe_interval);
     context.control.spawn(prober.run(workers, context.readiness.clone()));
 
     let front = grpc::standard_routes(context).add_service(Front::service(Arc::clone(&table), config.server.max_message.0));

@@ -15,7 +15,7 @@ use torchmesh_api::{
     inference::{RepositoryIndexRequest, RepositoryIndexResponse},
 };
 use torchmesh_discovery::Instances;
-use torchmesh_relay::{Endpoint, Endpoints, Relay};
+use torchmesh_relay::{Endpoint, Endpoints, Group, Groups, Relay};
 use torchmesh_runtime::lifecycle::Readiness;
 
 use crate::table::{Listed, SharedTable, Table};
@@ -38,6 +38,7 @@ struct Known {
 pub struct Prober {
     endpoints: Endpoints,
     relay: Relay,
+    groups: Groups,
     table: Arc<SharedTable>,
     interval: Duration,
     known: HashMap<InstanceId, Known>,
@@ -45,8 +46,8 @@ pub struct Prober {
 
 impl Prober {
     /// Probes by `relay`, which has a lane of its own.
-    pub fn new(endpoints: Endpoints, relay: Relay, table: Arc<SharedTable>, interval: Duration) -> Self {
-        Self { endpoints, relay, table, interval, known: HashMap::new() }
+    pub fn new(endpoints: Endpoints, relay: Relay, groups: Groups, table: Arc<SharedTable>, interval: Duration) -> Self {
+        Self { endpoints, relay, groups, table, interval, known: HashMap::new() }
     }
 
     /// Runs for as long as the process. Readiness follows the table: ready once a model can be called.
@@ -100,7 +101,7 @@ impl Prober {
             (Arc::clone(endpoint), known)
         };
         let workers: Vec<_> = endpoints.iter().map(listed).collect();
-        let table = Table::build(&workers);
+        let table = Table::build(&workers, &self.groups);
         tracing::info!(workers = workers.len(), versions = table.index.len(), "the table of models changed");
         self.table.store(table);
     }
@@ -124,7 +125,8 @@ fn lost(before: Option<&Known>, now: &Known) -> Option<&'static str> {
 /// One worker's models; `None` when it did not answer.
 async fn probe(relay: &Relay, endpoint: Arc<Endpoint>) -> Option<Vec<Listed>> {
     let message = frame::encode(&RepositoryIndexRequest::default());
-    let answer = relay.unary(PATH, HeaderMap::new(), [message], Instant::now() + ANSWER_WITHIN, &[endpoint]).await.ok()?.message;
+    let answer =
+        relay.unary(PATH, HeaderMap::new(), [message], Instant::now() + ANSWER_WITHIN, &Group::single(endpoint)).await.ok()?.message;
     let index = RepositoryIndexResponse::decode(answer).ok()?;
     let mut listed: Vec<_> = index
         .models

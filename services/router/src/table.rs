@@ -1,7 +1,7 @@
 //! Which endpoints serve which version of which model: a snapshot that calls read without a lock.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -11,7 +11,7 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     ids::{ModelName, ModelVersion},
 };
-use torchmesh_relay::Endpoint;
+use torchmesh_relay::{Endpoint, Group, Groups};
 
 /// What one worker says of one version of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub struct Target {
     pub name: HeaderValue,
     /// The version, for the header that tells the worker.
     pub version: HeaderValue,
-    /// At least one.
-    pub endpoints: Arc<[Arc<Endpoint>]>,
+    /// At least one endpoint.
+    pub group: Arc<Group>,
 }
 
 #[derive(Debug, Default)]
@@ -51,8 +51,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Makes the table from what each endpoint's worker lists.
-    pub fn build(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)]) -> Self {
+    /// Makes the table from what each endpoint's worker lists; `groups` remembers how its endpoints did before.
+    pub fn build(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)], groups: &Groups) -> Self {
         let mut serving: BTreeMap<(ModelName, ModelVersion), Vec<Arc<Endpoint>>> = BTreeMap::new();
         let mut index = BTreeMap::new();
         for (endpoint, listed) in workers {
@@ -67,12 +67,17 @@ impl Table {
             }
         }
         let mut models: HashMap<ModelName, Versions> = HashMap::new();
+        let mut names = HashSet::with_capacity(serving.len());
         for ((model, version), endpoints) in serving {
             // A checked name has nothing that a header may not have.
             let name = HeaderValue::try_from(model.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""));
-            let target = Target { model: model.clone(), name, version: HeaderValue::from(version.get()), endpoints: endpoints.into() };
+            let group_name = format!("{model}/{version}");
+            let group = groups.update(&group_name, &endpoints);
+            names.insert(group_name);
+            let target = Target { model: model.clone(), name, version: HeaderValue::from(version.get()), group };
             models.entry(model).or_default().0.insert(version, target);
         }
+        groups.retain(|name| names.contains(name));
         Self { models, index }
     }
 
@@ -149,6 +154,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use torchmesh_api::ids::InstanceId;
+    use torchmesh_relay::RelaySettings;
 
     use super::*;
 
@@ -163,20 +169,24 @@ mod tests {
         (Arc::new(endpoint), Arc::new(listed.collect()))
     }
 
+    fn built(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)]) -> Table {
+        Table::build(workers, &Groups::new(RelaySettings::default(), Default::default()))
+    }
+
     fn kind(table: &Table, model: &str, version: &str) -> ErrorKind {
         table.route(model, version).unwrap_err().kind
     }
 
     #[test]
     fn an_empty_version_is_the_highest_that_is_ready() {
-        let table = Table::build(&[worker("a", &[("m", 9, true), ("m", 10, true), ("m", 11, false)]), worker("b", &[("m", 9, true)])]);
+        let table = built(&[worker("a", &[("m", 9, true), ("m", 10, true), ("m", 11, false)]), worker("b", &[("m", 9, true)])]);
         assert_eq!(table.route("m", "").unwrap().version, "10");
-        assert_eq!(table.route("m", "9").unwrap().endpoints.len(), 2);
+        assert_eq!(table.route("m", "9").unwrap().group.len(), 2);
     }
 
     #[test]
     fn what_cannot_be_routed_is_told_apart() {
-        let table = Table::build(&[worker("a", &[("m", 1, true), ("slow", 1, false)])]);
+        let table = built(&[worker("a", &[("m", 1, true), ("slow", 1, false)])]);
         assert_eq!(kind(&table, "", ""), ErrorKind::InvalidArgument);
         assert_eq!(kind(&table, "m", "one"), ErrorKind::InvalidArgument);
         assert_eq!(kind(&table, "other", ""), ErrorKind::NotFound);
@@ -187,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_version_ready_on_one_worker_is_ready() {
-        let table = Table::build(&[worker("a", &[("m", 1, false)]), worker("b", &[("m", 1, true)]), worker("c", &[("m", 1, false)])]);
+        let table = built(&[worker("a", &[("m", 1, false)]), worker("b", &[("m", 1, true)]), worker("c", &[("m", 1, false)])]);
         assert_eq!(table.index.values().collect::<Vec<_>>(), [&(true, String::new())]);
     }
 }

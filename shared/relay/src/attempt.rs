@@ -10,17 +10,19 @@ use std::{
 
 use bytes::Bytes;
 use h2::{RecvStream, client::ResponseFuture};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
+use parking_lot::Mutex;
 use torchmesh_api::headers::GRPC_STATUS;
 
 use crate::{
     BoxError,
     body::{Rest, Streamed, poll_stream},
     connection::{Lane, Opened},
-    endpoint::{Endpoint, InFlight},
+    endpoint::Endpoint,
     pump::{Pump, PumpError},
     source::Source,
+    ticket::Ticket,
 };
 
 /// An answer that will be passed on.
@@ -29,7 +31,7 @@ pub(crate) struct Answer {
     pub(crate) held: VecDeque<Bytes>,
     pub(crate) rest: Rest,
     pub(crate) upload: Option<Pump>,
-    pub(crate) in_flight: InFlight,
+    pub(crate) ticket: Ticket,
 }
 
 /// What a try came to, when it was not an answer.
@@ -45,22 +47,64 @@ pub(crate) enum Failure {
 }
 
 /// Sends the call, and holds the answer back until it is sure to be worth passing on: until it ended, or until more than `hold` bytes of it came.
+///
+/// The lock is never waited for: the caller shares the source only to copy what was sent while this is not being polled.
 pub(crate) async fn attempt<B>(
-    endpoint: &Arc<Endpoint>,
+    mut ticket: Ticket,
     lane: usize,
     head: Request<()>,
-    source: &mut Source<B>,
+    source: &Mutex<Source<B>>,
     hold: usize,
 ) -> Result<Answer, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let in_flight = InFlight::begin(endpoint);
-    let (mut response, mut pump) = open(endpoint, lane, head, source.is_exhausted()).await?;
+    let tried = exchange(ticket.endpoint(), lane, head, source, hold).await;
+    match &tried {
+        Ok(exchange) => ticket.answered(exchange.status()),
+        Err(Failure::CallerLeft) => {}
+        Err(_) => ticket.failed(),
+    }
+    let exchange = tried?;
+    let unavailable = exchange.held.is_empty() && exchange.status().is_some_and(|status| status == "14");
+    let Exchange { head, held, rest, pump } = exchange;
+    let upload = (!pump.is_finished()).then_some(pump);
+    let answer = Answer { head, held, rest, upload, ticket };
+    if unavailable { Err(Failure::Unavailable(Box::new(answer))) } else { Ok(answer) }
+}
+
+/// What an endpoint answered so far.
+struct Exchange {
+    head: http::response::Parts,
+    held: VecDeque<Bytes>,
+    rest: Rest,
+    pump: Pump,
+}
+
+impl Exchange {
+    fn status(&self) -> Option<&HeaderValue> {
+        let trailers = if let Rest::Trailers(Some(trailers)) = &self.rest { trailers } else { &self.head.headers };
+        trailers.get(GRPC_STATUS)
+    }
+}
+
+async fn exchange<B>(
+    endpoint: &Arc<Endpoint>,
+    lane: usize,
+    head: Request<()>,
+    source: &Mutex<Source<B>>,
+    hold: usize,
+) -> Result<Exchange, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let empty = source.lock().is_exhausted();
+    let (mut response, mut pump) = open(endpoint, lane, head, empty).await?;
     let response = poll_fn(|cx| {
         if !pump.is_finished() {
-            match pump.poll(source, cx) {
+            match pump.poll(&mut source.lock(), cx) {
                 Poll::Ready(Err(PumpError::Caller)) => return Poll::Ready(Err(Failure::CallerLeft)),
                 // The endpoint may answer without having read everything; the response tells.
                 Poll::Ready(_) | Poll::Pending => {}
@@ -72,10 +116,7 @@ where
     endpoint.answered();
     let (head, stream) = response.into_parts();
     let (held, rest) = hold_back(stream, hold, &mut pump, source).await?;
-    let unavailable = held.is_empty() && is_unavailable(&head.headers, &rest);
-    let upload = (!pump.is_finished()).then_some(pump);
-    let answer = Answer { head, held, rest, upload, in_flight };
-    if unavailable { Err(Failure::Unavailable(Box::new(answer))) } else { Ok(answer) }
+    Ok(Exchange { head, held, rest, pump })
 }
 
 async fn open(endpoint: &Arc<Endpoint>, lane: usize, head: Request<()>, empty: bool) -> Result<(ResponseFuture, Pump), Failure> {
@@ -111,7 +152,7 @@ async fn hold_back<B>(
     mut stream: RecvStream,
     hold: usize,
     pump: &mut Pump,
-    source: &mut Source<B>,
+    source: &Mutex<Source<B>>,
 ) -> Result<(VecDeque<Bytes>, Rest), Failure>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -124,7 +165,7 @@ where
     loop {
         let piece = poll_fn(|cx| {
             if !pump.is_finished() {
-                let _ = pump.poll(source, cx);
+                let _ = pump.poll(&mut source.lock(), cx);
             }
             poll_stream(&mut stream, cx)
         })
@@ -148,17 +189,9 @@ fn failure(error: &h2::Error) -> Failure {
     if refused { Failure::NotBegun } else { Failure::Broken }
 }
 
-fn is_unavailable(head: &HeaderMap, rest: &Rest) -> bool {
-    let trailers = match rest {
-        Rest::Trailers(Some(trailers)) => trailers,
-        _ => head,
-    };
-    trailers.get(GRPC_STATUS).is_some_and(|status| status == "14")
-}
-
 /// Puts an answer together for the caller.
 pub(crate) fn respond<B>(answer: Answer, mut source: Source<B>) -> Response<crate::RelayBody<B>> {
     source.stop_keeping();
     let upload = answer.upload.map(|pump| (pump, source));
-    Response::from_parts(answer.head, crate::RelayBody::new(answer.held, answer.rest, upload, answer.in_flight))
+    Response::from_parts(answer.head, crate::RelayBody::new(answer.held, answer.rest, upload, answer.ticket))
 }

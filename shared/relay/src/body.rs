@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use torchmesh_api::headers::{GRPC_MESSAGE, GRPC_STATUS};
 
-use crate::{BoxError, endpoint::InFlight, pump::Pump, source::Source};
+use crate::{BoxError, pump::Pump, source::Source, ticket::Ticket};
 
 /// An endpoint's answer: what was held back while a retry was possible, then the rest as it comes.
 ///
@@ -23,7 +23,7 @@ pub struct RelayBody<B> {
     rest: Rest,
     /// The caller's body, while it is still being sent.
     upload: Option<(Pump, Source<B>)>,
-    _in_flight: Option<InFlight>,
+    ticket: Option<Ticket>,
 }
 
 #[derive(Debug)]
@@ -35,11 +35,11 @@ pub(crate) enum Rest {
 impl<B> RelayBody<B> {
     /// A body without content.
     pub fn empty() -> Self {
-        Self { held: VecDeque::new(), rest: Rest::Trailers(None), upload: None, _in_flight: None }
+        Self { held: VecDeque::new(), rest: Rest::Trailers(None), upload: None, ticket: None }
     }
 
-    pub(crate) fn new(held: VecDeque<Bytes>, rest: Rest, upload: Option<(Pump, Source<B>)>, in_flight: InFlight) -> Self {
-        Self { held, rest, upload, _in_flight: Some(in_flight) }
+    pub(crate) fn new(held: VecDeque<Bytes>, rest: Rest, upload: Option<(Pump, Source<B>)>, ticket: Ticket) -> Self {
+        Self { held, rest, upload, ticket: Some(ticket) }
     }
 }
 
@@ -69,6 +69,9 @@ where
                 Streamed::End(trailers) => this.rest = Rest::Trailers(trailers),
                 Streamed::Broken(error) => {
                     tracing::debug!(%error, "an endpoint broke off its answer");
+                    if let Some(ticket) = &mut this.ticket {
+                        ticket.failed();
+                    }
                     this.rest = Rest::Trailers(Some(broken_off()));
                 }
             }

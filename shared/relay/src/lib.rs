@@ -2,20 +2,33 @@
 //!
 //! The crate drives `h2` directly: no message is decoded, frames are handed from one connection to the other by reference, and each
 //! data thread has its own connection to each endpoint, so that nothing on the way takes a contended lock. Around that stand the
-//! choice of the endpoint ([`pick`]), the retry within a budget ([`budget`], [`send`]) and what may be replayed ([`source`]).
+//! choice of the endpoint ([`group`], [`balance`], [`breaker`]), the retry within a budget ([`budget`], [`send`]), the second endpoint for
+//! a call that takes too long ([`hedge`]), and what may be replayed ([`source`]).
 
 pub mod answer;
+pub mod balance;
 pub mod body;
+pub mod breaker;
 pub mod budget;
 pub mod endpoint;
+pub mod group;
+pub mod hedge;
+pub mod latencies;
+pub mod metrics;
 pub mod outgoing;
-pub mod pick;
 pub mod send;
+pub mod settings;
 pub mod source;
 
 mod attempt;
+mod clock;
 mod connection;
 mod pump;
+mod record;
+mod shot;
+#[cfg(test)]
+mod simulation;
+mod ticket;
 mod unary;
 
 /// Any error of a body.
@@ -23,7 +36,12 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub use answer::Answer;
 pub use body::RelayBody;
+pub use breaker::Blame;
 pub use endpoint::{Endpoint, Endpoints};
-pub use send::{Call, Relay, RetrySettings};
+pub use group::{Group, Groups};
+pub use hedge::HedgeSettings;
+pub use metrics::RelayMetrics;
+pub use send::{Call, Relay};
+pub use settings::{RelaySettings, RetrySettings};
 pub use source::Source;
 pub use unary::Reply;

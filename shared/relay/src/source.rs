@@ -77,6 +77,19 @@ impl<B> Source<B> {
         self.keeping
     }
 
+    /// The same call once more, if all of it has been sent and is still there; the frames are shared, not copied.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let whole = self.keeping && self.is_exhausted();
+        whole.then(|| Self {
+            frames: self.frames.clone(),
+            taken: 0,
+            kept_bytes: self.kept_bytes,
+            keep_up_to: self.keep_up_to,
+            keeping: true,
+            rest: None,
+        })
+    }
+
     /// Begins again with the first frame. Only when [`Self::can_replay`].
     pub(crate) fn rewind(&mut self) {
         self.taken = 0;

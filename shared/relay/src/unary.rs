@@ -17,7 +17,7 @@ use torchmesh_api::{
     frame, peek,
 };
 
-use crate::{Call, Endpoint, Relay, RelayBody, Source};
+use crate::{Call, Group, Relay, RelayBody, Source};
 
 /// An answer that announces more than this gets its room as it comes.
 const MOST_RESERVED: usize = 64 << 20;
@@ -54,7 +54,7 @@ impl Relay {
         mut headers: HeaderMap,
         message: impl Into<VecDeque<Bytes>>,
         deadline: Instant,
-        endpoints: &[Arc<Endpoint>],
+        group: &Arc<Group>,
     ) -> Result<Reply, ApiError> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -63,10 +63,11 @@ impl Relay {
             headers,
             deadline: Some(deadline),
             streaming: false,
+            key: None,
             source: Source::whole(message.into()),
         };
         let answer = async {
-            let response = self.send(call, endpoints).await?;
+            let response = self.send(call, group).await?;
             let (head, body) = response.into_parts();
             let message = collect(&head.headers, body).await?;
             Ok(Reply { headers: head.headers, message })

@@ -1,10 +1,9 @@
-//! Configuration in layers, validated whole.
+//! Settings in layers, validated whole.
 //!
 //! A setting comes from, in rising order: the default in the code, the TOML file (`--config`), the environment
 //! (`TORCHMESH_<SERVICE>_<KEY>`, with `__` between a table and its key), and the flags (`--set table.key=value`). Every mistake is reported in one go.
 
 mod section;
-mod settings;
 mod value;
 
 use std::{fmt, path::PathBuf};
@@ -14,7 +13,6 @@ use config::{Config, Environment, File, FileFormat};
 use toml::Table;
 
 pub use section::{Problem, Problems, Section};
-pub use settings::{DrainSettings, ServerSettings, TelemetrySettings, TlsSettings};
 pub use value::{ByteSize, FromSetting};
 
 /// The exit code for a wrong configuration (`EX_USAGE` of sysexits).

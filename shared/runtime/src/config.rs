@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{ByteSize, Section};
+pub use torchmesh_settings::{ByteSize, ConfigArgs, ConfigError, EXIT_CONFIG, FromSetting, Problem, Problems, Section, load};
 
 /// Where a service listens, and what it takes from a connection.
 #[derive(Debug, Clone)]

@@ -1,0 +1,95 @@
+//! Which of the endpoints that could answer is asked.
+//!
+//! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`]); time and chance are arguments. What an
+//! endpoint's answers cost is remembered in [`ewma`].
+
+pub mod choose;
+pub mod ewma;
+pub mod ring;
+
+use std::time::Duration;
+
+use torchmesh_settings::{FromSetting, Section};
+
+/// How one endpoint of several is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// The better of two drawn at random, by peak EWMA of their latency times the calls they have in flight.
+    #[default]
+    PeakEwma,
+    /// One after the other.
+    RoundRobin,
+    /// The one with the fewest calls in flight.
+    LeastInFlight,
+    /// The one that the call's affinity key belongs to, unless it has more than its share in flight; without a key as [`Self::PeakEwma`].
+    Hash,
+}
+
+impl FromSetting for Policy {
+    const EXPECTED: &'static str = "\"peak_ewma\", \"round_robin\", \"least_in_flight\" or \"hash\"";
+    fn from_setting(value: &toml::Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("peak_ewma") => Ok(Self::PeakEwma),
+            Some("round_robin") => Ok(Self::RoundRobin),
+            Some("least_in_flight") => Ok(Self::LeastInFlight),
+            Some("hash") => Ok(Self::Hash),
+            _ => Err(format!("must be {}, not {value}", Self::EXPECTED)),
+        }
+    }
+}
+
+/// How calls are spread.
+#[derive(Debug, Clone, Copy)]
+pub struct BalanceSettings {
+    /// `balance.policy`. Default `peak_ewma`.
+    pub policy: Policy,
+    /// `balance.decay`: how long a slow answer is held against an endpoint. Default 10s.
+    pub decay: Duration,
+    /// `balance.slow_start`: for how long a new endpoint gets less than its share, beginning with a tenth. Default 3s; 0s is none.
+    pub slow_start: Duration,
+    /// `balance.hash_bound`: with `hash`, the most calls in flight at one endpoint, in average shares. Default 1.25, at least 1.
+    pub hash_bound: f64,
+}
+
+impl Default for BalanceSettings {
+    fn default() -> Self {
+        Self { policy: Policy::default(), decay: Duration::from_secs(10), slow_start: Duration::from_secs(3), hash_bound: 1.25 }
+    }
+}
+
+impl BalanceSettings {
+    /// Reads the table `balance`.
+    pub fn read(s: &mut Section) -> Self {
+        let defaults = Self::default();
+        s.section("balance", |s| {
+            let read = Self {
+                policy: s.or("policy", defaults.policy),
+                decay: s.or("decay", defaults.decay),
+                slow_start: s.or("slow_start", defaults.slow_start),
+                hash_bound: s.or("hash_bound", defaults.hash_bound),
+            };
+            s.check(read.decay >= Duration::from_millis(10), "decay", "must be at least 10ms");
+            s.check((1.0..=100.0).contains(&read.hash_bound), "hash_bound", "must be from 1 to 100");
+            read
+        })
+    }
+
+    /// The share of its load that an endpoint of this age takes: 0.1 to 1.
+    pub fn share(&self, age: Duration) -> f64 {
+        if age >= self.slow_start { 1.0 } else { (age.as_secs_f64() / self.slow_start.as_secs_f64()).max(0.1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_endpoint_begins_with_a_tenth_and_grows_to_its_share() {
+        let balance = BalanceSettings { slow_start: Duration::from_secs(10), ..Default::default() };
+        let shares = [0, 1, 5, 10, 60].map(|age| balance.share(Duration::from_secs(age)));
+        assert_eq!(shares, [0.1, 0.1, 0.5, 1.0, 1.0]);
+        let none = BalanceSettings { slow_start: Duration::ZERO, ..balance };
+        assert!((none.share(Duration::ZERO) - 1.0).abs() < f64::EPSILON);
+    }
+}

@@ -1,0 +1,100 @@
+//! One call at one endpoint, from its beginning to its end, whatever the end is.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use http::HeaderValue;
+
+use crate::{
+    breaker::{Blame, Outcome},
+    clock,
+    endpoint::Endpoint,
+    group::Group,
+    record::Member,
+};
+
+/// Dropping it says that the call has ended.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    group: Arc<Group>,
+    at: usize,
+    begun: Instant,
+    /// It is the one call that tries whether the endpoint has recovered.
+    trying: bool,
+    settled: bool,
+}
+
+impl Ticket {
+    pub(crate) fn new(group: Arc<Group>, at: usize, begun: Instant) -> Self {
+        let member = &group.members[at];
+        member.endpoint.begin();
+        member.record.in_flight.fetch_add(1, Ordering::Relaxed);
+        group.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        let trying = member.record.breaker.begin();
+        Self { group, at, begun, trying, settled: false }
+    }
+
+    /// The endpoint's position in its group.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.member().endpoint
+    }
+
+    /// The endpoint answered with this status; none is that of a stream which has begun.
+    pub(crate) fn answered(&mut self, status: Option<&HeaderValue>) {
+        let blame = self.group.settings.breaker.blame;
+        match status.map(HeaderValue::as_bytes) {
+            // UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS: not the caller's doing.
+            Some(b"2" | b"13" | b"14" | b"15") if blame == Blame::Statuses => self.failed(),
+            Some(b"14") => self.settle(Outcome::Answered),
+            // RESOURCE_EXHAUSTED: it lives, and that it refused quickly does not make it a fast one.
+            Some(b"8") => self.settle(Outcome::Answered),
+            _ => {
+                let took = self.begun.elapsed();
+                let (now, decay) = (clock::micros(Instant::now()), self.group.settings.balance.decay);
+                self.member().record.latency.observe(now, took, decay);
+                self.group.shared.latencies.observe(took);
+                self.settle(Outcome::Answered);
+            }
+        }
+    }
+
+    /// The endpoint failed the call.
+    pub(crate) fn failed(&mut self) {
+        self.settle(Outcome::Failed);
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.settled = true;
+        let now = clock::micros(Instant::now());
+        if self.member().record.breaker.count(now, outcome, &self.group.settings.breaker) {
+            self.group.open_breaker(self.at, now);
+        }
+    }
+
+    fn member(&self) -> &Member {
+        &self.group.members[self.at]
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let member = self.member();
+        member.endpoint.end();
+        member.record.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.group.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.settled {
+            return;
+        }
+        let (now, decay) = (clock::micros(Instant::now()), self.group.settings.balance.decay);
+        member.record.latency.observe_unfinished(now, self.begun.elapsed(), decay);
+        if self.trying {
+            member.record.breaker.gave_up();
+        }
+    }
+}

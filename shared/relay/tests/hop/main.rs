@@ -1,0 +1,5 @@
+//! Calls through one hop.
+
+mod fake;
+mod one_hop;
+mod resilience;

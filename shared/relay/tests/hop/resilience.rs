@@ -1,0 +1,137 @@
+//! What a hop does about endpoints that freeze or fail, against endpoints on real sockets.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use torchmesh_relay::{
+    Endpoint, Groups, HedgeSettings, Relay, RelayMetrics, RelaySettings,
+    balance::{BalanceSettings, Policy, ring},
+    breaker::BreakerSettings,
+};
+
+use crate::fake::{Manner, call, endpoint, relay, send_to};
+
+fn hedging(budget_reserve: u32) -> RelaySettings {
+    let hedge = HedgeSettings { budget_ratio: 0.0, budget_reserve, ..HedgeSettings::after(0.99, Duration::from_millis(10)) };
+    // In turn, so that the frozen endpoint gets its share of first tries however slow it is.
+    let balance = BalanceSettings { policy: Policy::RoundRobin, ..Default::default() };
+    RelaySettings { hedge, balance, ..Default::default() }
+}
+
+fn relay_with(settings: &RelaySettings) -> Relay {
+    Relay::for_threads(1, settings).remove(0)
+}
+
+fn group_of(settings: RelaySettings, endpoints: &[Arc<Endpoint>]) -> Arc<torchmesh_relay::Group> {
+    Groups::new(settings, RelayMetrics::default()).update("group", endpoints)
+}
+
+#[tokio::test]
+async fn a_frozen_endpoint_is_not_waited_for_once_it_is_known_how_long_calls_take() {
+    let settings = hedging(100);
+    let (good, answered) = endpoint("good", Manner::Answers).await;
+    let (frozen, asked) = endpoint("frozen", Manner::IsFrozen).await;
+    let (groups, relay) = (Groups::new(settings, RelayMetrics::default()), relay_with(&settings));
+    let healthy = groups.update("group", &[Arc::clone(&good)]);
+    for _ in 0..200 {
+        send_to(&relay, false, &healthy).await.unwrap();
+    }
+    let group = groups.update("group", &[good, Arc::clone(&frozen)]);
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "0");
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "twenty calls took {:?}; a call has ten seconds, half of which are five",
+        began.elapsed()
+    );
+    assert_eq!(asked.load(Ordering::SeqCst), 10, "every second call went to the frozen endpoint first");
+    assert_eq!(answered.load(Ordering::SeqCst), 220);
+    assert_eq!(frozen.in_flight(), 0, "whoever lost is cancelled");
+}
+
+#[tokio::test]
+async fn hedges_stay_within_their_budget() {
+    let settings = hedging(3);
+    let (a, first) = endpoint("a", Manner::IsFrozen).await;
+    let (b, second) = endpoint("b", Manner::IsFrozen).await;
+    let group = group_of(settings, &[a, b]);
+    let relay = relay_with(&settings);
+    let mut calls = Vec::new();
+    for _ in 0..10 {
+        let (relay, group) = (relay.clone(), Arc::clone(&group));
+        calls.push(async move {
+            let mut call = call(&relay, false);
+            call.deadline = Some(Instant::now() + Duration::from_millis(100));
+            let _ = tokio::time::timeout(Duration::from_millis(300), relay.send(call, &group)).await;
+        });
+    }
+    let mut running = tokio::task::JoinSet::new();
+    calls.into_iter().for_each(|call| drop(running.spawn(call)));
+    running.join_all().await;
+    assert_eq!(first.load(Ordering::SeqCst) + second.load(Ordering::SeqCst), 13);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_keeps_failing_is_left_alone_and_tried_again_by_one_call() {
+    let breaker = BreakerSettings { pause: Duration::from_millis(300), ..Default::default() };
+    let settings = RelaySettings { breaker, ..Default::default() };
+    let (bad, failed) = endpoint("bad", Manner::SaysUnavailable).await;
+    let (good, _) = endpoint("good", Manner::Answers).await;
+    let group = group_of(settings, &[bad, good]);
+    let relay = relay(3, 1000);
+    for _ in 0..200 {
+        assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "0");
+    }
+    let before = failed.load(Ordering::SeqCst);
+    assert!((5..=7).contains(&before), "{before} calls went to an endpoint that answered none");
+    let began = Instant::now();
+    while failed.load(Ordering::SeqCst) == before {
+        assert!(began.elapsed() < Duration::from_secs(10), "it was never tried again");
+        assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "0");
+    }
+    assert!(failed.load(Ordering::SeqCst) <= before + 1, "one call is enough to see that it still fails");
+}
+
+#[tokio::test]
+async fn when_all_fail_nobody_is_left_alone() {
+    let settings = RelaySettings::default();
+    let (a, first) = endpoint("a", Manner::SaysUnavailable).await;
+    let (b, second) = endpoint("b", Manner::SaysUnavailable).await;
+    let group = group_of(settings, &[a, b]);
+    let relay = relay(1, 1000);
+    for _ in 0..100 {
+        assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "14");
+    }
+    let (first, second) = (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst));
+    assert_eq!(first + second, 100);
+    assert!(first.min(second) > 0, "{first} {second}");
+}
+
+#[tokio::test]
+async fn calls_with_one_key_go_to_one_endpoint_and_other_keys_to_others() {
+    let balance = BalanceSettings { policy: Policy::Hash, ..Default::default() };
+    let settings = RelaySettings { balance, ..Default::default() };
+    let mut endpoints = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        endpoints.push(endpoint(name, Manner::Answers).await);
+    }
+    let (endpoints, counts): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
+    let group = group_of(settings, &endpoints);
+    let relay = relay(1, 1000);
+    let counted = || counts.iter().map(|count| count.load(Ordering::SeqCst)).collect::<Vec<_>>();
+    for key in 0..20_u32 {
+        let before = counted();
+        for _ in 0..10 {
+            let mut call = call(&relay, false);
+            call.key = Some(ring::hash(&key));
+            relay.send(call, &group).await.unwrap();
+        }
+        let got: Vec<_> = counted().iter().zip(before).map(|(after, before)| after - before).filter(|calls| *calls > 0).collect();
+        assert_eq!(got, [10], "the calls of key {key} were spread");
+    }
+    assert!(counted().iter().filter(|calls| **calls > 0).count() > 1, "{:?}", counted());
+}
