@@ -85,6 +85,40 @@ fn a_router_that_is_killed_under_load_costs_no_caller_an_error() {
     });
 }
 
+/// Freezes an instance under load, as a partition or a stuck disk would, and thaws it again.
+async fn freeze(mesh: &mut MeshSandbox, service: &str) {
+    let load = load(mesh.doors());
+    // So many that the callers of the instance know how long calls take.
+    load.answers(400).await;
+    mesh.of(service)[0].signal(Signal::STOP);
+    load.answers(400).await;
+    mesh.of(service)[0].signal(Signal::CONT);
+    load.answers(400).await;
+    let report = load.stop().await;
+    assert_eq!(report.failed(), 0, "{report:?}");
+}
+
+#[test]
+fn a_worker_that_freezes_under_load_costs_no_caller_an_error() {
+    bounded(async {
+        let mut mesh = doubled().await;
+        freeze(&mut mesh, "worker").await;
+        let mut hedges = 0;
+        for router in &mesh.routers {
+            hedges += router.metrics().await.count("torchmesh_router_hedges_won_total", &[]);
+        }
+        assert!(hedges > 0, "what was sent to the frozen worker was answered by the other");
+    });
+}
+
+#[test]
+fn a_router_that_freezes_under_load_costs_no_caller_an_error() {
+    bounded(async {
+        let mut mesh = doubled().await;
+        freeze(&mut mesh, "router").await;
+    });
+}
+
 #[test]
 fn every_service_can_be_stopped_and_started_in_turn_under_load_and_no_request_is_lost() {
     bounded(async {

@@ -20,6 +20,8 @@ pub struct RouterConfig {
     pub telemetry: TelemetrySettings,
     /// `discovery.file`: TOML list of instances; the router uses those of the service `worker`. Required.
     pub discovery_file: PathBuf,
+    /// `routes_file`: TOML list of routes, read again when it changes. Default none: the newest version of each model answers.
+    pub routes_file: Option<PathBuf>,
     /// `probe.interval`: how often each worker is asked for its models. Default 500ms.
     pub probe_interval: Duration,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED. Default 8192.
@@ -36,6 +38,7 @@ impl RouterConfig {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
         let discovery_file = s.section("discovery", |s| s.required::<PathBuf>("file")).unwrap_or_default();
+        let routes_file = s.optional::<PathBuf>("routes_file");
         let probe_interval = s.section("probe", |s| {
             let interval = s.or("interval", Duration::from_millis(500));
             s.check(interval >= Duration::from_millis(10), "interval", "must be at least 10ms");
@@ -50,7 +53,7 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery_file, probe_interval, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery_file, routes_file, probe_interval, max_in_flight, allowance, relay }
     }
 }
 

@@ -9,33 +9,38 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{HeaderValue, Request, Response, request::Parts};
 use http_body::Body;
 use tonic::{body::Body as OwnBody, service::Routes};
 use torchmesh_api::{
     error::ApiError,
-    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
+    headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
 use torchmesh_relay::{Answer, BoxError, Call, Relay, Source, balance::ring, outgoing};
 use tower::{Service, ServiceExt as _};
 
-use crate::table::{SharedTable, Target};
+use crate::{
+    decide::{Decision, decide},
+    routes::file::RoutesInUse,
+    table::{SharedTable, Target},
+};
 
 /// The innermost service: passes on what names a model, and lets the router's own front answer the rest.
 #[derive(Debug, Clone)]
 pub struct Forward {
     relay: Relay,
     table: Arc<SharedTable>,
+    routes: RoutesInUse,
     max_message: usize,
     front: Routes,
 }
 
 impl Forward {
     /// One data thread's.
-    pub fn new(relay: Relay, table: Arc<SharedTable>, max_message: usize, front: Routes) -> Self {
-        Self { relay, table, max_message, front }
+    pub fn new(relay: Relay, table: Arc<SharedTable>, routes: RoutesInUse, max_message: usize, front: Routes) -> Self {
+        Self { relay, table, routes, max_message, front }
     }
 
     async fn pass_on<B>(self, method: Method, parts: Parts, body: B) -> Result<Response<Answer<B, OwnBody>>, ApiError>
@@ -45,17 +50,18 @@ impl Forward {
     {
         let mut source = Source::new(body, self.relay.keep_bytes());
         let table = self.table.load();
-        let target = source.peek(self.max_message, |routing| table.route(routing.name, routing.version).cloned()).await?;
-        drop(table);
-        let target = target?;
-        let call = outbound(method, parts, &target, source);
+        let routes = self.routes.load();
+        let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
+        drop((table, routes));
+        let Decision { target, asked_for } = decided?;
+        let call = outbound(method, parts, &target, asked_for, source);
         let mut response = self.relay.send(call, &target.group).await?;
         response.extensions_mut().insert(ServedModel(target.model));
         Ok(response.map(Answer::Relayed))
     }
 }
 
-fn outbound<B>(method: Method, parts: Parts, target: &Target, source: Source<B>) -> Call<B> {
+fn outbound<B>(method: Method, parts: Parts, target: &Target, asked_for: Option<HeaderValue>, source: Source<B>) -> Call<B> {
     let key = parts.headers.get(X_TORCHMESH_SESSION).map(|session| ring::hash(&session.as_bytes()));
     let context = parts.extensions.get::<CallContext>();
     let deadline = context.and_then(|context| context.deadline);
@@ -65,6 +71,9 @@ fn outbound<B>(method: Method, parts: Parts, target: &Target, source: Source<B>)
         context.write(&mut headers);
     }
     headers.insert(X_TORCHMESH_MODEL, target.name.clone());
+    if let Some(asked_for) = asked_for {
+        headers.insert(X_TORCHMESH_ASKED_FOR, asked_for);
+    }
     headers.insert(X_TORCHMESH_MODEL_VERSION, target.version.clone());
     let path = outgoing::path(&parts.uri);
     Call { path, headers, deadline, streaming: method.streaming, key, source }

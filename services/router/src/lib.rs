@@ -1,12 +1,14 @@
 //! The router: model → version → endpoint.
 //!
 //! It learns of workers from discovery and of their models by asking them ([`probe`]), keeps both in a [`table`] that calls read without
-//! a lock, and passes calls on as the bytes that arrived ([`forward`]).
+//! a lock, decides by the [`routes`] which version answers ([`decide`]), and passes calls on as the bytes that arrived ([`forward`]).
 
 pub mod config;
+pub mod decide;
 pub mod forward;
 pub mod front;
 pub mod probe;
+pub mod routes;
 pub mod stack;
 pub mod table;
 
@@ -21,7 +23,9 @@ use torchmesh_runtime::{
     server::Incoming,
 };
 
-use crate::{config::RouterConfig, forward::Forward, front::Front, probe::Prober, stack::Stack, table::SharedTable};
+use crate::{
+    config::RouterConfig, forward::Forward, front::Front, probe::Prober, routes::file::RoutesInUse, stack::Stack, table::SharedTable,
+};
 
 /// Joins the parts: gives what makes each data thread's service.
 #[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
@@ -35,11 +39,20 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let prober = Prober::new(Endpoints::new(threads + 1), relays[threads].clone(), groups, Arc::clone(&table), config.probe_interval);
     context.control.spawn(prober.run(workers, context.readiness.clone()));
 
+    let routes = match &config.routes_file {
+        None => RoutesInUse::default(),
+        Some(path) => {
+            let routes = RoutesInUse::open(path)?;
+            context.control.spawn(routes.clone().follow(path.clone()));
+            routes
+        }
+    };
+
     let front = grpc::standard_routes(context).add_service(Front::service(Arc::clone(&table), config.server.max_message.0));
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "router"));
     let capacity = Capacity::new(config.max_in_flight);
     Ok(move |thread: usize| {
-        let forward = Forward::new(relays[thread].clone(), Arc::clone(&table), config.server.max_message.0, front.clone());
+        let forward = Forward::new(relays[thread].clone(), Arc::clone(&table), routes.clone(), config.server.max_message.0, front.clone());
         stack::assemble(forward, &metrics, &capacity, config.allowance)
     })
 }

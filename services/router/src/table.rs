@@ -95,11 +95,16 @@ impl Table {
             "" => None,
             text => Some(ModelVersion::parse(text).ok_or_else(|| not_a_version(text))?),
         };
-        let target = self.models.get(model).and_then(|versions| match asked {
-            None => versions.0.values().next_back(),
-            Some(version) => versions.0.get(&version),
-        });
-        target.ok_or_else(|| self.missing(model, asked))
+        self.ready(model, asked).ok_or_else(|| self.missing(model, asked))
+    }
+
+    /// The endpoints of a version that is ready; of the highest where none is named.
+    pub fn ready(&self, model: &str, version: Option<ModelVersion>) -> Option<&Target> {
+        let versions = &self.models.get(model)?.0;
+        match version {
+            None => versions.values().next_back(),
+            Some(version) => versions.get(&version),
+        }
     }
 
     /// Whether any model can be called.
@@ -107,7 +112,8 @@ impl Table {
         self.models.is_empty()
     }
 
-    fn missing(&self, model: &str, version: Option<ModelVersion>) -> ApiError {
+    /// Why a model or version cannot be called.
+    pub fn missing(&self, model: &str, version: Option<ModelVersion>) -> ApiError {
         let mut listed = self.index.keys().filter(|(name, _)| name.as_str() == model).map(|(_, version)| *version).peekable();
         let shown: String = model.chars().take(64).collect();
         if listed.peek().is_none() {

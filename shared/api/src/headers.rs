@@ -24,6 +24,8 @@ pub const X_TORCHMESH_TENANT: HeaderName = HeaderName::from_static("x-torchmesh-
 pub const X_TORCHMESH_MODEL: HeaderName = HeaderName::from_static("x-torchmesh-model");
 /// The version that the router chose; it overrides an empty version in the message.
 pub const X_TORCHMESH_MODEL_VERSION: HeaderName = HeaderName::from_static("x-torchmesh-model-version");
+/// The model's name in the message, where a route sends the call to a model of another name, which [`X_TORCHMESH_MODEL`] then says.
+pub const X_TORCHMESH_ASKED_FOR: HeaderName = HeaderName::from_static("x-torchmesh-asked-for");
 /// What calls have in common that should go to the same instance where they can: up to the caller, never looked into.
 pub const X_TORCHMESH_SESSION: HeaderName = HeaderName::from_static("x-torchmesh-session");
 /// How urgent a call is: `high`, `normal` or `low`. The model's manifest says what a call is that does not say.

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    headers::{X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT},
+    headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT},
 };
 use tracing::Span;
 
@@ -79,23 +79,33 @@ pub(super) fn unfit(model: &Model, task: &str, does: &str) -> ApiError {
 pub(super) struct Routed {
     model: Option<HeaderValue>,
     version: Option<HeaderValue>,
+    asked_for: Option<HeaderValue>,
 }
 
 impl Routed {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self { model: headers.get(X_TORCHMESH_MODEL).cloned(), version: headers.get(X_TORCHMESH_MODEL_VERSION).cloned() }
+        let header = |name| headers.get(name).cloned();
+        Self { model: header(X_TORCHMESH_MODEL), version: header(X_TORCHMESH_MODEL_VERSION), asked_for: header(X_TORCHMESH_ASKED_FOR) }
     }
 
-    /// The version to use: the message's, or the router's where the message has none.
+    /// The model and the version to use: the message's, or the router's where a route sends that name to another model, or the message has no version.
     ///
     /// A message that names another model (or version) than it was routed by is refused: what was checked on the way here
     /// was checked for that one.
-    pub(super) fn version<'a>(&'a self, name: &str, version: &'a str) -> Result<&'a str, ApiError> {
-        if let Some(routed) = &self.model
-            && routed.as_bytes() != name.as_bytes()
-        {
-            return Err(mismatch("model", name, &X_TORCHMESH_MODEL));
+    pub(super) fn target<'a>(&'a self, name: &'a str, version: &'a str) -> Result<(&'a str, &'a str), ApiError> {
+        let (routed_by, header) = match &self.asked_for {
+            Some(asked_for) => (Some(asked_for), &X_TORCHMESH_ASKED_FOR),
+            None => (self.model.as_ref(), &X_TORCHMESH_MODEL),
+        };
+        if routed_by.is_some_and(|routed| routed.as_bytes() != name.as_bytes()) {
+            return Err(mismatch("model", name, header));
         }
+        let version = self.version(version)?;
+        let Some((_, model)) = self.asked_for.as_ref().zip(self.model.as_ref()) else { return Ok((name, version)) };
+        Ok((model.to_str().map_err(|_| mismatch("model", name, &X_TORCHMESH_MODEL))?, version))
+    }
+
+    fn version<'a>(&'a self, version: &'a str) -> Result<&'a str, ApiError> {
         let Some(routed) = &self.version else { return Ok(version) };
         if version.is_empty() {
             return routed.to_str().map_err(|_| mismatch("version", version, &X_TORCHMESH_MODEL_VERSION));
@@ -149,22 +159,29 @@ mod tests {
 
     fn routed(model: &'static str, version: &'static str) -> Routed {
         let header = |text| (!str::is_empty(text)).then(|| HeaderValue::from_static(text));
-        Routed { model: header(model), version: header(version) }
+        Routed { model: header(model), version: header(version), asked_for: None }
     }
 
     #[test]
     fn a_message_that_names_another_model_than_it_was_routed_by_is_refused() {
-        let refused = routed("cheap", "").version("costly", "").unwrap_err();
+        let refused = routed("cheap", "").target("costly", "").unwrap_err();
         assert_eq!(refused.kind, ErrorKind::InvalidArgument);
         assert!(refused.message.contains("\"costly\"") && !refused.message.contains("cheap"), "{refused}");
-        assert!(routed("m", "1").version("m", "2").is_err());
+        assert!(routed("m", "1").target("m", "2").is_err());
     }
 
     #[test]
     fn the_routers_version_fills_an_empty_one() {
-        assert_eq!(routed("m", "3").version("m", "").unwrap(), "3");
-        assert_eq!(routed("m", "3").version("m", "3").unwrap(), "3");
-        assert_eq!(routed("m", "").version("m", "2").unwrap(), "2");
-        assert_eq!(routed("", "").version("m", "").unwrap(), "");
+        assert_eq!(routed("m", "3").target("m", "").unwrap(), ("m", "3"));
+        assert_eq!(routed("m", "3").target("m", "3").unwrap(), ("m", "3"));
+        assert_eq!(routed("m", "").target("m", "2").unwrap(), ("m", "2"));
+        assert_eq!(routed("", "").target("m", "").unwrap(), ("m", ""));
+    }
+
+    #[test]
+    fn a_name_that_a_route_sends_elsewhere_is_the_routers_model() {
+        let alias = Routed { asked_for: Some(HeaderValue::from_static("small")), ..routed("tiny-bert", "3") };
+        assert_eq!(alias.target("small", "").unwrap(), ("tiny-bert", "3"));
+        assert_eq!(alias.target("tiny-bert", "").unwrap_err().kind, ErrorKind::InvalidArgument);
     }
 }

@@ -34,7 +34,7 @@ pub struct Front {
 impl Front {
     /// The model that a message and its headers agree on.
     pub(super) fn find(&self, routed: &Routed, name: &str, version: &str) -> Result<Arc<Model>, ApiError> {
-        let version = routed.version(name, version)?;
+        let (name, version) = routed.target(name, version)?;
         self.registry.find(name, version)
     }
 

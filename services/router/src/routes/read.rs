@@ -1,0 +1,165 @@
+//! Routes from TOML. Every mistake is in one report, and a text with a mistake gives no routes at all.
+
+use std::collections::HashMap;
+
+use http::{HeaderName, HeaderValue};
+use toml::Value;
+use torchmesh_api::ids::{ModelName, ModelVersion, TenantId};
+use torchmesh_settings::{FromSetting, Problem, Problems, Section};
+
+use super::{Condition, Destination, Route, Routes, Sticky, tangle};
+
+/// Reads the text of a file.
+pub fn parse(text: &str) -> Result<Routes, Problems> {
+    let whole = |message: String| Problems(vec![Problem { field: "file".to_owned(), message }]);
+    let table = toml::from_str(text).map_err(|error: toml::de::Error| whole(error.to_string()))?;
+    Section::read_all(table, |s| {
+        let mut routes = HashMap::new();
+        for (at, (name, route)) in s.list("route", read_route).into_iter().enumerate() {
+            let Some(name) = name else { continue };
+            if routes.insert(name.clone(), route).is_some() {
+                s.problem(&format!("route[{at}].model"), format!("{name} has a route already; a model has one"));
+            }
+        }
+        for (name, message) in tangle::find(&routes) {
+            s.problem(&format!("route of {name}"), message);
+        }
+        Routes(routes)
+    })
+}
+
+fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
+    let name = s.required::<Name>("model").map(|name| name.0);
+    let own = name.clone();
+    let shares = s.list("to", |s| (read_destination(s, own.as_ref()), s.or("weight", 100.0)));
+    s.check(!shares.is_empty(), "to", "must name at least one destination, such as to = [{ version = \"3\" }]");
+    let total: f64 = shares.iter().map(|(_, weight)| weight).sum();
+    s.check(shares.iter().all(|(_, weight)| *weight >= 0.0), "to", "a weight must not be below 0");
+    s.check(shares.is_empty() || (total - 100.0).abs() < 1e-6, "to", format!("the weights must be 100 together, not {total}"));
+    let exceptions = s.list("except", |s| (read_condition(s), read_destination(s, own.as_ref())));
+    let route = Route {
+        shares: shares.into_iter().filter_map(|(to, weight)| Some((to?, weight))).collect(),
+        exceptions: exceptions.into_iter().filter_map(|(condition, to)| Some((condition?, to?))).collect(),
+        sticky: s.or("sticky", Sticky::default()),
+        fallback: s.or("fallback", Vec::<Name>::new()).into_iter().map(|name| name.0).collect(),
+    };
+    (name, route)
+}
+
+/// `model` (the route's own where it is not given) and `version`.
+fn read_destination(s: &mut Section, own: Option<&ModelName>) -> Option<Destination> {
+    let model = s.optional::<Name>("model").map(|name| name.0).or_else(|| own.cloned());
+    let version = s.optional::<Version>("version").map(|version| version.0);
+    Some(Destination { model: model?, version })
+}
+
+fn read_condition(s: &mut Section) -> Option<Condition> {
+    let tenant = s.optional::<Tenant>("tenant").map(|tenant| Condition::Tenant(tenant.0));
+    let header = s.optional::<Header>("header").map(|header| header.0);
+    let value = s.optional::<Text>("value").map(|value| value.0);
+    match (tenant, header, value) {
+        (Some(tenant), None, None) => Some(tenant),
+        (None, Some(name), Some(value)) => Some(Condition::Header(name, value)),
+        _ => {
+            s.problem("tenant", "must be given, or else header and value; and not both");
+            None
+        }
+    }
+}
+
+macro_rules! checked_text {
+    ($type:ident($inner:ty), $expected:literal, $read:expr) => {
+        struct $type($inner);
+
+        impl FromSetting for $type {
+            const EXPECTED: &'static str = $expected;
+            fn from_setting(value: &Value) -> Result<Self, String> {
+                let read: fn(&str) -> Option<$inner> = $read;
+                value.as_str().and_then(read).map(Self).ok_or_else(|| format!("must be {}, not {value}", Self::EXPECTED))
+            }
+        }
+    };
+}
+
+checked_text!(Name(ModelName), "a model's name such as \"minilm\"", |text| ModelName::parse(text).ok());
+checked_text!(Version(ModelVersion), "a version such as \"3\"", ModelVersion::parse);
+checked_text!(Header(HeaderName), "a header's name such as \"x-canary\"", |text| text.to_lowercase().parse().ok());
+checked_text!(Text(HeaderValue), "a header's value", |text| text.parse().ok());
+checked_text!(Tenant(HeaderValue), "a tenant's id such as \"acme\"", |text| TenantId::parse(text).ok()?.as_str().parse().ok());
+
+impl FromSetting for Sticky {
+    const EXPECTED: &'static str = "\"request\", \"tenant\" or \"session\"";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("request") => Ok(Self::Request),
+            Some("tenant") => Ok(Self::Tenant),
+            Some("session") => Ok(Self::Session),
+            _ => Err(format!("must be {}, not {value}", Self::EXPECTED)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn report(text: &str) -> String {
+        parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_mistake_of_a_file_is_in_one_report() {
+        let report = report(
+            r#"
+            [[route]]
+            model = "a b"
+            to = [{ version = "x" }]
+            [[route]]
+            model = "m"
+            to = [{ version = "1", weight = 60 }, { version = "2", weight = 30 }]
+            sticky = "user"
+            except = [{ header = "x-a", version = "2" }]
+            [[route]]
+            model = "n"
+            [[route]]
+            model = "n"
+            to = [{ version = "1" }]
+            colour = "red"
+        "#,
+        );
+        for part in [
+            "route[0].model: must be a model's name",
+            "route[0].to[0].version: must be a version",
+            "route[1].to: the weights must be 100 together, not 90",
+            "route[1].sticky: must be \"request\", \"tenant\" or \"session\"",
+            "route[1].except[0].tenant: must be given, or else header and value",
+            "route[2].to: must name at least one destination",
+            "route[3].model: n has a route already",
+            "route[3].colour: is not a setting here",
+        ] {
+            assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+        }
+    }
+
+    #[test]
+    fn circles_are_refused_with_the_way_around() {
+        let alias = report("[[route]]\nmodel = 'a'\nto = [{ model = 'b' }]\n[[route]]\nmodel = 'b'\nto = [{ model = 'a' }]");
+        assert!(alias.contains("goes in a circle: a → b → a"), "{alias}");
+        let fallback = report("[[route]]\nmodel = 'a'\nto = [{ version = '1' }]\nfallback = ['a']");
+        assert!(fallback.contains("goes in a circle: a → a"), "{fallback}");
+    }
+
+    #[test]
+    fn a_text_that_is_no_toml_says_where() {
+        assert!(report("[[route]").contains("line 1"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+            let _ = parse(&text);
+        }
+    }
+}
