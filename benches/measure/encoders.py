@@ -72,7 +72,7 @@ def engines() -> List[Engine]:
     basics = 'task = "embed"\nmax_tokens = 256\npooling = "mean"\n'
     weights = published() / "model.safetensors"
     return [
-        Engine("TorchScript", exported() / "model.pt", "fp32", basics + 'engine = "torchscript"\n'),
+        Engine("TorchScript", exported() / "model.pt", "auto", basics + 'engine = "torchscript"\n'),
         Engine("native fp32", weights, "fp32", basics + 'engine = "native"\ndtype = "fp32"\n'),
         Engine("native bf16", weights, "bf16", basics + 'engine = "native"\ndtype = "bf16"\n'),
     ]
