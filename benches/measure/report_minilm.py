@@ -12,7 +12,7 @@ from .encoders import Served
 from .minilm import Column, Results
 from .report import failures, table
 from .rounds import Plan, cost, middle
-from .system import Absent
+from .system import Absent, Sample
 
 _PYTHON_SERVERS = (encoder_peers.TORCHSERVE_NAME, encoder_peers.MLSERVER_NAME, encoder_peers.TRITON_NAME)
 
@@ -23,6 +23,7 @@ def of_minilm(results: Results, plan: Plan) -> List[str]:
         "MINILM: one sentence a request, as text; every system has one core and one thread for the model, the load has another core.",
         f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {plan.seconds:g} s; callers on at most {plan.connections} connections.",
         f"Every vector was held against TorchScript's: within {WITHIN:g}, for bf16 a cosine of at least {COSINE:g}.",
+        "ms: p50/p99. Of the floor, batch (sentences a forward): at so many callers each. Cores: the most of them that a system used.",
     ]
     for length in results.lengths:
         lines += ["", f"{_called(length)}: sentences/s", "", *_table(results, length, plan)]
@@ -40,7 +41,7 @@ def _table(results: Results, length: str, plan: Plan) -> List[str]:
     head = [
         "system",
         *(f"{callers} caller{'s' * (callers > 1)}" for callers in plan.callers),
-        "p50/p99 ms",
+        *(f"ms at {callers}" for callers in plan.callers),
         "of the floor",
         "batch",
         "cores",
@@ -55,27 +56,27 @@ def _table(results: Results, length: str, plan: Plan) -> List[str]:
 def _floor_row(results: Results, key: str, columns: Sequence[Column]) -> List[str]:
     floors = [f"{median(results.floors[key, column]):,.1f}" for column in columns]
     batches = _joined(columns, lambda column: str(min(column[1], encoders.MAX_BATCH)))
-    return [f"forward in a loop, {key}", *floors, "", "", batches, "", "", ""]
+    return [f"forward in a loop, {key}", *floors, *([""] * len(columns)), "", batches, "", "", ""]
 
 
 def _row(results: Results, served: Served, columns: Sequence[Column]) -> List[str]:
     cells = {column: results.cell(served.name, column) for column in columns}
     speeds = [f"{middle(cells[column].samples, lambda s: s.rps):,.1f}" for column in columns]
-    delays = _joined(columns, lambda column: _delay(cells[column].samples))
+    delays = [_delay(cells[column].samples) for column in columns]
     shares = _joined(columns, lambda column: f"{median(results.shares(served, column)):.2f}") if served.engine else ""
     batches = _joined(columns, lambda column: f"{median(cells[column].batches):.0f}") if served.engine else ""
     every = [sample for column in columns for sample in cells[column].samples]
     cores = max(middle(cells[column].samples, lambda s: cost(s) * s.rps / 1e6) for column in columns)
     strangers = max(sample.others for sample in every)
-    return [served.name, *speeds, delays, shares, batches, f"{cores:.2f}", f"{strangers:.0%}", failures(every).strip()]
+    return [served.name, *speeds, *delays, shares, batches, f"{cores:.2f}", f"{strangers:.0%}", failures(every).strip()]
 
 
 def _joined(columns: Sequence[Column], say: Callable[[Column], str]) -> str:
-    return "  ".join(map(say, columns))
+    return " ".join(f"{say(column):>4}" for column in columns)
 
 
-def _delay(samples: Sequence) -> str:
-    return f"{middle(samples, lambda s: s.p50_ms):.3g}/{middle(samples, lambda s: s.p99_ms):.3g}"
+def _delay(samples: Sequence[Sample]) -> str:
+    return "/".join(f"{delay:.1f}" if delay < 100 else f"{delay:,.0f}" for delay in (middle(samples, lambda s: s.p50_ms), middle(samples, lambda s: s.p99_ms)))
 
 
 def _absent(results: Results) -> List[str]:
@@ -83,7 +84,7 @@ def _absent(results: Results) -> List[str]:
 
 
 def _memory(results: Results) -> List[str]:
-    return ["peak memory, MB: " + ", ".join(f"{name} {megabytes:.0f}" for name, megabytes in results.memory.items())]
+    return ["", "peak memory, MB: " + "; ".join(f"{name} {megabytes:.0f}" for name, megabytes in results.memory.items())]
 
 
 @dataclass(frozen=True)
