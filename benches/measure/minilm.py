@@ -11,7 +11,7 @@ from . import dialects, encoder_peers, encoders, mesh, sentences
 from .agreement import Bodies, Row, checked
 from .encoders import Engine, Served
 from .load import measure
-from .procstat import peak_mb
+from .procstat import peak_mb, resident_mb
 from .rounds import Plan, say
 from .system import Sample, Stage
 
@@ -28,6 +28,14 @@ class Cell:
     batches: List[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What the processes of a row have resident after the load, and the most that they ever had, in MB."""
+
+    resident: float
+    peak: float
+
+
 @dataclass
 class Results:
     """What was measured: by row and column, one sample a round; the floors by engine and column, in sentences a second."""
@@ -36,8 +44,7 @@ class Results:
     lengths: Sequence[str]
     cells: Dict[Tuple[str, Column], Cell] = field(default_factory=dict)
     floors: Dict[Tuple[str, Column], List[float]] = field(default_factory=dict)
-    # The most memory that the processes of a row have taken, in MB.
-    memory: Dict[str, float] = field(default_factory=dict)
+    memory: Dict[str, Memory] = field(default_factory=dict)
 
     def cell(self, name: str, column: Column) -> Cell:
         """The rounds of a system in a column; none when it is absent."""
@@ -65,7 +72,8 @@ def run(stage: Stage, plan: Plan, lengths: Sequence[str]) -> Results:
                 _round(results, (length, callers), number, plan, bodies)
     say("")
     for served in _served(results):
-        results.memory[served.name] = sum(peak_mb(process.pid) for process in served.system.processes.values())
+        pids = [process.pid for process in served.system.processes.values()]
+        results.memory[served.name] = Memory(sum(map(resident_mb, pids)), sum(map(peak_mb, pids)))
     return results
 
 
@@ -133,4 +141,4 @@ def flat(results: Results) -> Dict[str, Any]:
         {"system": name, "tokens": length, "callers": callers, "batches": cell.batches, "rounds": [asdict(sample) for sample in cell.samples]}
         for (name, (length, callers)), cell in results.cells.items()
     ]
-    return {"floors": floors, "samples": cells, "memory_mb": results.memory}
+    return {"floors": floors, "samples": cells, "memory_mb": {name: asdict(memory) for name, memory in results.memory.items()}}

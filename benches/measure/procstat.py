@@ -37,12 +37,17 @@ def _cpu_us_of(stat: str) -> float:
 
 def peak_mb(leader: int) -> float:
     """The most memory that a process and those that it started have had resident, in MB, the peaks of all of them added up."""
-    return sum(map(_peak_mb_of, _session(leader, "status")))
+    return sum(_mb_of(status, "VmHWM") for status in _session(leader, "status"))
 
 
-def _peak_mb_of(status: str) -> float:
+def resident_mb(leader: int) -> float:
+    """The memory that a process and those that it started have resident now, in MB."""
+    return sum(_mb_of(status, "VmRSS") for status in _session(leader, "status"))
+
+
+def _mb_of(status: str, field: str) -> float:
     for line in status.splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
     return 0.0
 

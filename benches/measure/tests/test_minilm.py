@@ -11,7 +11,7 @@ from typing import Dict, List
 
 from measure import agreement, dialects, encoder_peers, encoders, minilm, procstat, report_minilm, sentences
 from measure.encoders import Served
-from measure.minilm import Cell, Results
+from measure.minilm import Cell, Memory, Results
 from measure.rounds import Plan
 from measure.system import Absent, Sample, System
 from measure.wire import field, fields, first, floats
@@ -114,7 +114,7 @@ def results(speeds: Dict[str, List[float]], floor: float = 400.0) -> Results:
     cells = {(name, COLUMN): Cell([sample(rps) for rps in taken], [15.6] * len(taken)) for name, taken in speeds.items()}
     floors = {(engine.key, COLUMN): [floor] * 2 for engine in encoders.engines()}
     absent = Absent("Absent peer", "get it with X")
-    return Results([*rows, absent], ["32"], cells, floors, {encoders.NATIVE: 200.0, encoder_peers.MLSERVER_NAME: 500.0})
+    return Results([*rows, absent], ["32"], cells, floors, {encoders.NATIVE: Memory(200.0, 900.0), encoder_peers.MLSERVER_NAME: Memory(500.0, 600.0)})
 
 
 class Conclusions(unittest.TestCase):
@@ -139,7 +139,7 @@ class Conclusions(unittest.TestCase):
 
     def test_a_process_belongs_to_the_session_that_the_kernel_says(self) -> None:
         self.assertEqual(procstat._session_of("42 (a) b (c) S 1 42 41 0 -1"), 41)
-        self.assertEqual(procstat._peak_mb_of("Name:\tx\nVmHWM:\t  1000 kB\n"), 1.024)
+        self.assertEqual(procstat._mb_of("Name:\tx\nVmHWM:\t  1000 kB\nVmRSS:\t  500 kB\n", "VmHWM"), 1.024)
 
 
 if __name__ == "__main__":
