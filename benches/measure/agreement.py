@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from . import dialects, load, sentences
 from .encoders import Served
@@ -19,7 +19,7 @@ Row = Union[Served, Absent]
 Bodies = Dict[Tuple[dialects.Dialect, str], List[Path]]
 
 
-def checked(rows: Sequence[Row], bodies: Bodies, folder: Path) -> List[Row]:
+def checked(rows: Iterable[Row], bodies: Bodies, folder: Path) -> List[Row]:
     """The rows, those of peers that do not run or disagree replaced by the reason; one of ours that does ends the measurement."""
     expected: Dict[str, List[float]] = {}
     checked_rows: List[Row] = []

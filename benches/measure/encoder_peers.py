@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Dict, Iterator, List, Union
 
 from . import encoders, places
 from .dialects import MODEL, OPEN_INFERENCE, TEI, TORCHSERVE, Dialect
@@ -26,9 +26,9 @@ TEI_PROGRAM, TEI_FOLDER = "TORCHMESH_BENCH_TEI", "TORCHMESH_BENCH_TEI_MODEL"
 _ADAPTERS = places.PEERS / "python"
 
 
-def start(stage: Stage) -> List[Union[Served, Absent]]:
-    """Everyone who is here."""
-    return [tei(stage), torchserve(stage), mlserver(stage), triton(stage)]
+def start(stage: Stage) -> Iterator[Union[Served, Absent]]:
+    """Everyone who is here; each is started when it is asked for."""
+    return (peer(stage) for peer in (tei, torchserve, mlserver, triton))
 
 
 def tei(stage: Stage) -> Union[Served, Absent]:

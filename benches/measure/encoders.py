@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Iterator, List, Optional, Sequence
 
 from . import mesh as ours
 from . import places
@@ -78,14 +78,14 @@ def engines() -> List[Engine]:
     ]
 
 
-def start(stage: Stage) -> List[Served]:
-    """A worker for each engine, and a mesh around one of its own."""
+def start(stage: Stage) -> Iterator[Served]:
+    """A worker for each engine, and a mesh around one of its own; each is started when it is asked for."""
     mesh = ours.Mesh(stage)
     torchscript, native, bf16 = engines()
     alone = [(TORCHSCRIPT, torchscript), (NATIVE, native), (NATIVE_BF16, bf16)]
-    served = [Served(ours.worker_alone(mesh, name, _repository(stage, engine), []), TORCHMESH, engine) for name, engine in alone]
-    whole = ours.whole(mesh, MESH, _repository(stage, native), [])
-    return [*served, Served(whole, TORCHMESH, native)]
+    for name, engine in alone:
+        yield Served(ours.worker_alone(mesh, name, _repository(stage, engine), []), TORCHMESH, engine)
+    yield Served(ours.whole(mesh, MESH, _repository(stage, native), []), TORCHMESH, native)
 
 
 def _repository(stage: Stage, engine: Engine) -> Path:
