@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The standing measurements: what the mesh costs, beside the peers that are installed, in one run and one report.
 
-    make bench                                  everything; about fifteen minutes with every peer, twelve without
+    make bench                                  everything; about fifteen minutes with every peer, ten without
     python3 benches/run.py --quick              one short round of everything: is it all in place?
     python3 benches/run.py --suite shell        only what everything but the model costs
-    python3 benches/run.py --suite minilm --tokens 32    only sentences of 32 tokens
+    python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
     python3 benches/peers/get.py --help         fetches peers; without them their rows say so
 
 text-embeddings-inference is built from its source and measured where these say where it is:
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given twice")
     parser.add_argument("--quick", action="store_true", help="one round of one second of everything, minilm with two lengths of texts; no figures to quote")
     parser.add_argument("--rounds", type=_positive(int), help="rounds, interleaved (default: shell 3, minilm 2)")
-    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 2)")
+    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 1)")
     parser.add_argument("--connections", type=_positive(int), default=8, help="connections that many callers share (default 8)")
     parser.add_argument("--tokens", action="append", choices=list(sentences.LENGTHS), help="minilm: only texts of this length; may be given again")
     parser.add_argument("--no-build", action="store_true", help="measure the programs that are built already")
@@ -135,7 +135,7 @@ def _minilm(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
     reason = encoders.missing()
     if reason:
         return [f"MINILM: not measured: {reason}"], None
-    plan = _plan(options, (1, 16, 64), 2, 2)
+    plan = _plan(options, (1, 16, 64), 2, 1)
     results = minilm.run(stage, plan, options.tokens)
     return of_minilm(results, plan), minilm.flat(results)
 
