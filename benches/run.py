@@ -1,10 +1,17 @@
 #!/usr/bin/env python3
 """The standing measurements: what the mesh costs, beside the peers that are installed, in one run and one report.
 
-    make bench                                  everything; about ten minutes
+    make bench                                  everything; about fifteen minutes with every peer, ten without
     python3 benches/run.py --quick              one short round of everything: is it all in place?
     python3 benches/run.py --suite shell        only what everything but the model costs
-    python3 benches/peers/get.py envoy triton   fetches the peers (90 MB); without them their rows say so
+    python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
+    python3 benches/peers/get.py --help         fetches peers; without them their rows say so
+
+text-embeddings-inference is built from its source and measured where these say where it is:
+    TORCHMESH_BENCH_TEI         its text-embeddings-router, built with the features grpc and ort
+    TORCHMESH_BENCH_TEI_MODEL   a copy of ~/.cache/torchmesh/models/all-MiniLM-L6-v2 with onnx/model.onnx in it, which
+                                benches/peers/python/onnx_export.py makes
+    ORT_DYLIB_PATH              libonnxruntime.so, if it was built to load that when it starts
 
 Nothing else should run meanwhile: the column "others" shows what did.
 """
@@ -22,9 +29,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from measure import minilm, places, report, shell
+from measure import encoders, minilm, places, report, sentences, shell
 from measure.load import LoadError
 from measure.process import StartError, stop_all
+from measure.report_minilm import of_minilm
 from measure.rounds import Plan
 from measure.system import Stage
 
@@ -64,14 +72,16 @@ def _say(lines: List[str]) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given twice")
-    parser.add_argument("--quick", action="store_true", help="one round of one second of everything; no figures to quote")
-    parser.add_argument("--rounds", type=_positive(int), default=3, help="rounds, interleaved (default 3)")
-    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 6)")
+    parser.add_argument("--quick", action="store_true", help="one round of one second of everything, minilm with two lengths of texts; no figures to quote")
+    parser.add_argument("--rounds", type=_positive(int), help="rounds, interleaved (default: shell 3, minilm 2)")
+    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 1)")
     parser.add_argument("--connections", type=_positive(int), default=8, help="connections that many callers share (default 8)")
+    parser.add_argument("--tokens", action="append", choices=list(sentences.LENGTHS), help="minilm: only texts of this length; may be given again")
     parser.add_argument("--no-build", action="store_true", help="measure the programs that are built already")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE too")
     options = parser.parse_args()
     options.suite = options.suite or list(SUITES)
+    options.tokens = options.tokens or (["32", "mixed"] if options.quick else list(sentences.LENGTHS))
     return options
 
 
@@ -93,15 +103,17 @@ def _build() -> None:
             print(f"torchmesh-{name} cannot be built; measuring what was built before, if anything was", file=sys.stderr)
 
 
-def _plan(options: argparse.Namespace, callers: Tuple[int, ...], seconds: float) -> Plan:
+def _plan(options: argparse.Namespace, callers: Tuple[int, ...], rounds: int, seconds: float) -> Plan:
     if options.quick:
         return Plan(callers, options.connections, 1, options.seconds or 1)
-    return Plan(callers, options.connections, options.rounds, options.seconds or seconds)
+    return Plan(callers, options.connections, options.rounds or rounds, options.seconds or seconds)
 
 
 def _on_a_stage(suite, options: argparse.Namespace) -> Tuple[List[str], Any]:
     """Runs a suite; its processes end with it. Their output is kept only when it fails."""
     stage = Stage(Path(tempfile.mkdtemp(prefix="torchmesh-bench-")))
+    if suite is _minilm:
+        stage.cores, stage.cores_aside = places.ONE_CORE, places.OTHER_CORES
     try:
         result = suite(stage, options)
     except (StartError, LoadError):
@@ -114,18 +126,18 @@ def _on_a_stage(suite, options: argparse.Namespace) -> Tuple[List[str], Any]:
 
 
 def _shell(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
-    plan = _plan(options, (1, 64), 4)
+    plan = _plan(options, (1, 64), 3, 4)
     results = shell.run(stage, plan)
     return report.of_shell(results, plan), _flat(results.samples)
 
 
 def _minilm(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
-    reason = minilm.missing()
+    reason = encoders.missing()
     if reason:
         return [f"MINILM: not measured: {reason}"], None
-    plan = _plan(options, (1, 16, 64), 6)
-    results = minilm.run(stage, plan)
-    return report.of_minilm(results, plan), {"floor": results.floor, "samples": _flat(results.samples)}
+    plan = _plan(options, (1, 16, 64), 2, 1)
+    results = minilm.run(stage, plan, options.tokens)
+    return of_minilm(results, plan), minilm.flat(results)
 
 
 def _flat(samples: Dict[Tuple[str, int], list]) -> list:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from pathlib import Path
 from typing import Any, Dict, Sequence
 
 from . import places
-from .process import StartError
+from .process import StartError, pinned
 from .procstat import Meter
 from .system import Sample, System
 
@@ -17,10 +18,11 @@ class LoadError(Exception):
     """The loader itself failed."""
 
 
-def run(address: str, arguments: Sequence[object]) -> Dict[str, Any]:
-    """One run of the loader; answers its report."""
-    command = [places.built("torchmesh-loader"), "--address", address, *arguments]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+def run(system: System, arguments: Sequence[object]) -> Dict[str, Any]:
+    """One run of the loader against a system; answers its report."""
+    command = [places.built("torchmesh-loader"), "--address", system.address, *system.load, *arguments]
+    words, pin = [str(word) for word in command], pinned(system.loader_cores)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=pin)
     if done.returncode != 0:
         raise LoadError(done.stderr.strip() or f"the loader ended with {done.returncode}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -30,7 +32,7 @@ def wait_until_it_answers(system: System, seconds: float = 120) -> None:
     """Waits for the first call without an error."""
     deadline = time.monotonic() + seconds
     while True:
-        report = run(system.address, [*system.load, "--requests", 1, "--seconds", 10, "--deadline-ms", 5000])
+        report = run(system, ["--requests", 1, "--seconds", 10, "--deadline-ms", 5000])
         if report["ok"] == 1:
             return
         for process in system.processes.values():
@@ -41,12 +43,20 @@ def wait_until_it_answers(system: System, seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
+def answer(system: System, file: Path) -> bytes:
+    """The message that the system answers one call with; the call must succeed."""
+    report = run(system, ["--requests", 1, "--seconds", 60, "--answer-file", file])
+    if report["ok"] != 1:
+        raise LoadError(f"{system.name} fails a call: {report['errors']} {report['examples']}")
+    return file.read_bytes()
+
+
 def measure(system: System, callers: int, connections: int, seconds: float) -> Sample:
     """Loads a system for a while, after a short run that is not counted."""
-    load = [*system.load, "--callers", callers, "--connections", min(connections, callers), "--seconds"]
-    run(system.address, [*load, min(0.5, seconds)])
+    load = ["--callers", callers, "--connections", min(connections, callers), "--seconds"]
+    run(system, [*load, min(0.5, seconds)])
     meter = Meter(process.pid for process in system.processes.values())
-    report = run(system.address, [*load, seconds])
+    report = run(system, [*load, seconds])
     spent = meter.read()
     known = sum(spent.values()) + report["cpu_seconds"] * 1e6
     requests = max(1, report["requests"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from . import places
-from .process import Process, StartError
+from .process import Process, StartError, pinned
 from .system import Stage, System
 
 _NOOP_MANIFEST = """\
@@ -45,6 +45,8 @@ class Service:
 
     process: Process
     address: str
+    # Where its metrics are; None for the trivial upstream.
+    admin: Optional[str] = None
 
 
 class Mesh:
@@ -54,9 +56,9 @@ class Mesh:
         self._stage = stage
         self._sink: Optional[str] = None
 
-    def upstream(self, name: str = "upstream") -> Service:
-        """A trivial upstream."""
-        process = self._stage.start(name, [places.built("torchmesh-echo")])
+    def upstream(self, name: str = "upstream", *, aside: bool = False) -> Service:
+        """A trivial upstream; `aside` when it is no part of what is measured."""
+        process = self._stage.start(name, [places.built("torchmesh-echo")], aside=aside)
         process.wait_for(lambda: "listening on" in process.log.read_text(), 10, "listen")
         return Service(process, process.log.read_text().split()[-1])
 
@@ -95,13 +97,14 @@ class Mesh:
 
     def _start(self, service: str, name: str, settings: Dict[str, object]) -> Service:
         # Tracing is on, as in a real deployment: what it costs belongs to the figures. Only the log is quieter.
-        self._sink = self._sink or self.upstream("trace-sink").address
+        self._sink = self._sink or self.upstream("trace-sink", aside=True).address
         telemetry = {"telemetry.otlp_endpoint": f"http://{self._sink}", "telemetry.log": "warn"}
         addresses = {"addr": "127.0.0.1:0", "admin_addr": "127.0.0.1:0"}
         flags = [word for key, value in {**addresses, **telemetry, **settings}.items() for word in ("--set", f"{key}={value}")]
         announce = self._stage.folder / f"{name}.json"
         process = self._stage.start(name, [places.built(f"torchmesh-{service}"), "--announce", announce, *flags])
-        return Service(process, process.announced(announce)["main"])
+        addresses = process.announced(announce)
+        return Service(process, addresses["main"], addresses["admin"])
 
     def _folder(self, name: str) -> Path:
         folder = self._stage.folder / name
@@ -111,8 +114,8 @@ class Mesh:
 
 def worker_alone(mesh: Mesh, name: str, models: Path, load: Sequence[str]) -> System:
     """The row of a worker without gateway and router."""
-    worker = mesh.worker("worker-alone", models)
-    return System(name, {"worker": worker.process}, worker.address, load)
+    worker = mesh.worker(f"{models.name}-alone", models)
+    return System(name, {"worker": worker.process}, worker.address, load, batches_at=worker.admin)
 
 
 def whole(mesh: Mesh, name: str, models: Path, load: Sequence[str]) -> System:
@@ -121,7 +124,7 @@ def whole(mesh: Mesh, name: str, models: Path, load: Sequence[str]) -> System:
     router = mesh.router("router", worker.address)
     gateway, let_in = mesh.gateway("gateway", router.address)
     roles = {"gateway": gateway.process, "router": router.process, "worker": worker.process}
-    return System(name, roles, gateway.address, [*load, *let_in])
+    return System(name, roles, gateway.address, [*load, *let_in], batches_at=worker.admin)
 
 
 def _listing(folder: Path, service: str, address: str) -> Path:
@@ -130,11 +133,13 @@ def _listing(folder: Path, service: str, address: str) -> Path:
     return path
 
 
-def bench_floor(model: Path, batch: int, sequence: int, seconds: float) -> float:
-    """Sentences a second of forward passes in a loop, on one thread of one process, without any server."""
-    numbers = {"--batch": batch, "--sequence": sequence, "--seconds": max(1, round(seconds))}
-    command = [places.built("torchmesh-worker"), "bench-floor", "--model", model, *(word for pair in numbers.items() for word in pair)]
-    done = subprocess.run([str(word) for word in [*command, "--output", "json"]], capture_output=True, text=True, check=False)
+def bench_floor(model: Path, dtype: str, batch: int, lengths: Sequence[int], seconds: float) -> float:
+    """Sentences a second of forward passes in a loop, on one thread of one process on a core of its own, without any server."""
+    sequence = ",".join(map(str, lengths))
+    options = {"--model": model, "--dtype": dtype, "--batch": batch, "--sequence": sequence, "--seconds": max(1, round(seconds))}
+    command = [places.built("torchmesh-worker"), "bench-floor", "--output", "json", *(word for pair in options.items() for word in pair)]
+    words, pin = [str(word) for word in command], pinned(places.ONE_CORE)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, preexec_fn=pin)
     if done.returncode != 0:
         raise StartError(f"torchmesh-worker bench-floor ended with {done.returncode}:\n{done.stderr}")
     return float(json.loads(done.stdout.splitlines()[-1])["sentences_per_second"])

@@ -1,76 +1,148 @@
-"""Suite "minilm": a real model, one sentence of 32 tokens a request, against the same forward passes in a bare loop."""
+"""Suite "minilm": a real model, one sentence a request as text, against the bare forward and beside the peers; a core for each system, one for the load."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from statistics import median
-from typing import Dict, List, Optional, Tuple
+from dataclasses import asdict, dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple, Union
+from urllib.request import urlopen
 
-from . import mesh as ours
-from . import places
-from .load import measure, wait_until_it_answers
+from . import dialects, encoder_peers, encoders, mesh, sentences
+from .agreement import Bodies, Row, checked
+from .encoders import Engine, Served
+from .load import measure
+from .procstat import peak_mb, resident_mb
 from .rounds import Plan, say
-from .system import Sample, Stage, System
+from .system import Sample, Stage
 
-MODEL = "minilm"
-SEQUENCE = 32
-# The worker's own limit when nothing else is set: more callers than this share batches of this size.
-MAX_BATCH = 32
-WORKER = f"worker, {MODEL}"
-MESH = f"gateway -> router -> worker, {MODEL}"
-# What must be reached of the floor, at so many callers.
-TARGETS = {(WORKER, 64): 0.95, (MESH, 64): 0.93}
-
-_LOAD = [
-    *("--model", MODEL),
-    *("--tensor", f"input_ids:INT64:1x{SEQUENCE}:2000..{2000 + SEQUENCE}"),
-    *("--tensor", f"attention_mask:INT64:1x{SEQUENCE}:1"),
-]
+# A column of a system: the lengths of the texts, and the callers.
+Column = Tuple[str, int]
 
 
 @dataclass
-class Floors:
-    """The floor beside each round (before and after it, in sentences a second), and the systems' samples and shares of it."""
+class Cell:
+    """The rounds of a system in a column."""
 
-    floor: Dict[int, List[float]] = field(default_factory=dict)
-    samples: Dict[Tuple[str, int], List[Sample]] = field(default_factory=dict)
-    shares: Dict[Tuple[str, int], List[float]] = field(default_factory=dict)
-
-    def share(self, name: str, callers: int) -> float:
-        """The median share of the floor."""
-        return median(self.shares[name, callers])
+    samples: List[Sample] = field(default_factory=list)
+    # Sentences in a forward, where the worker counts them.
+    batches: List[float] = field(default_factory=list)
 
 
-def missing() -> Optional[str]:
-    """Why this suite cannot run here; None when it can."""
-    model = places.mesh_home() / "models" / MODEL / "1" / "model.pt"
-    return ours.missing(*ours.SERVICES) or (None if model.is_file() else f"no model {MODEL}: run `make setup`")
+@dataclass(frozen=True)
+class Memory:
+    """What the processes of a row have resident after the load, and the most that they ever had, in MB."""
+
+    resident: float
+    peak: float
 
 
-def run(stage: Stage, plan: Plan) -> Floors:
-    """Starts a worker alone and a whole mesh, and measures both between two runs of the floor."""
-    models = places.mesh_home() / "models"
-    mesh = ours.Mesh(stage)
-    systems = [ours.worker_alone(mesh, WORKER, models, _LOAD), ours.whole(mesh, MESH, models, _LOAD)]
-    for system in systems:
-        wait_until_it_answers(system)
-    results = Floors()
-    for callers in plan.callers:
-        for number in range(plan.rounds):
-            say(f"{MODEL}, {callers} callers, round {number + 1} of {plan.rounds}")
-            _round(systems if number % 2 == 0 else systems[::-1], callers, plan, results)
+@dataclass
+class Results:
+    """What was measured: by row and column, one sample a round; the floors by engine and column, in sentences a second."""
+
+    rows: List[Row]
+    lengths: Sequence[str]
+    cells: Dict[Tuple[str, Column], Cell] = field(default_factory=dict)
+    floors: Dict[Tuple[str, Column], List[float]] = field(default_factory=dict)
+    memory: Dict[str, Memory] = field(default_factory=dict)
+
+    def cell(self, name: str, column: Column) -> Cell:
+        """The rounds of a system in a column; none when it is absent."""
+        return self.cells.get((name, column), Cell())
+
+    def ratios(self, name: str, other: str, column: Column) -> List[float]:
+        """The throughput of one row over another's, round by round."""
+        pairs = zip(self.cell(name, column).samples, self.cell(other, column).samples)
+        return [one.rps / two.rps for one, two in pairs if two.rps > 0]
+
+    def shares(self, served: Served, column: Column) -> List[float]:
+        """The share of its engine's floor, round by round."""
+        floors = self.floors.get((served.engine.key, column), []) if served.engine else []
+        return [sample.rps / floor for sample, floor in zip(self.cell(served.name, column).samples, floors)]
+
+
+def run(stage: Stage, plan: Plan, lengths: Sequence[str]) -> Results:
+    """Starts everyone who is here, checks what they answer, and measures them."""
+    bodies = _written(stage.folder, lengths)
+    # One after the other: what a server learns of its speed while it warms up must not be what its neighbours' start leaves it.
+    results = Results(checked(chain(encoders.start(stage), encoder_peers.start(stage)), bodies, stage.folder), lengths)
+    for length in lengths:
+        for callers in plan.callers:
+            for number in range(plan.rounds):
+                _round(results, (length, callers), number, plan, bodies)
     say("")
+    for served in _served(results):
+        pids = [process.pid for process in served.system.processes.values()]
+        results.memory[served.name] = Memory(sum(map(resident_mb, pids)), sum(map(peak_mb, pids)))
     return results
 
 
-def _round(systems: List[System], callers: int, plan: Plan, results: Floors) -> None:
-    def floor() -> float:
-        return ours.bench_floor(places.mesh_home() / "models" / MODEL / "1" / "model.pt", min(callers, MAX_BATCH), SEQUENCE, plan.seconds)
+def _written(folder: Path, lengths: Sequence[str]) -> Bodies:
+    """The texts of each length, encoded in each dialect, as files."""
+    words = sentences.vocabulary(encoders.exported() / "tokenizer.json")
+    bodies: Bodies = {}
+    for dialect in dialects.ALL:
+        for length in lengths:
+            files = [folder / f"{dialect.name}-{length}-{number}.body" for number in range(sentences.TEXTS)]
+            for file, text in zip(files, sentences.texts(words, sentences.LENGTHS[length])):
+                file.write_bytes(dialect.ask(text))
+            bodies[dialect, length] = files
+    return bodies
 
-    before = floor()
-    samples = [(system.name, measure(system, callers, plan.connections, plan.seconds)) for system in systems]
-    around = (before + floor()) / 2
-    results.floor.setdefault(callers, []).append(around)
-    for name, sample in samples:
-        results.samples.setdefault((name, callers), []).append(sample)
-        results.shares.setdefault((name, callers), []).append(sample.rps / around)
+
+def _served(results: Results) -> List[Served]:
+    return [row for row in results.rows if isinstance(row, Served)]
+
+
+def _round(results: Results, column: Column, number: int, plan: Plan, bodies: Bodies) -> None:
+    """Every floor and every system once, in the opposite order in every second round."""
+    turns: List[Union[Engine, Served]] = [*encoders.engines(), *_served(results)]
+    for turn in turns if number % 2 == 0 else turns[::-1]:
+        if isinstance(turn, Engine):
+            say(f"{column[0]} tokens, {column[1]} callers, round {number + 1} of {plan.rounds}: forward in a loop, {turn.key}")
+            results.floors.setdefault((turn.key, column), []).append(_floor(turn, column, plan))
+        else:
+            say(f"{column[0]} tokens, {column[1]} callers, round {number + 1} of {plan.rounds}: {turn.name}")
+            cell = results.cells.setdefault((turn.name, column), Cell())
+            _sample(turn, cell, column[1], plan, bodies[turn.dialect, column[0]])
+
+
+def _floor(engine: Engine, column: Column, plan: Plan) -> float:
+    length, callers = column
+    lengths, batch = sentences.LENGTHS[length], min(callers, encoders.MAX_BATCH)
+    # The floor forwards one batch over and over: one that is too small to hold every length holds their mean.
+    fitting = lengths if batch >= len(lengths) else (round(sum(lengths) / len(lengths)),)
+    return mesh.bench_floor(engine.artefact, engine.dtype, batch, fitting, plan.seconds)
+
+
+def _sample(served: Served, cell: Cell, callers: int, plan: Plan, bodies: List[Path]) -> None:
+    before = _batches(served)
+    cell.samples.append(measure(served.asked(bodies), callers, plan.connections, plan.seconds))
+    if before:
+        rows, forwards = (after - earlier for after, earlier in zip(_batches(served), before))
+        cell.batches.append(rows / max(1.0, forwards))
+
+
+def _batches(served: Served) -> List[float]:
+    """The sentences and the forwards that the worker has counted so far; nothing where it is not one of ours."""
+    if not served.system.batches_at:
+        return []
+    with urlopen(f"http://{served.system.batches_at}/metrics", timeout=10) as answer:
+        return counted(answer.read().decode())
+
+
+def counted(metrics: str) -> List[float]:
+    """The sum and the count of the family of batches."""
+    lines = [line for line in metrics.splitlines() if line.startswith("torchmesh_worker_batch_rows_")]
+    return [sum(float(line.split()[-1]) for line in lines if line.startswith(f"torchmesh_worker_batch_rows_{end}")) for end in ("sum", "count")]
+
+
+def flat(results: Results) -> Dict[str, Any]:
+    """Every sample, as JSON can hold it."""
+    floors = [{"engine": key, "tokens": length, "callers": callers, "rounds": taken} for (key, (length, callers)), taken in results.floors.items()]
+    cells = [
+        {"system": name, "tokens": length, "callers": callers, "batches": cell.batches, "rounds": [asdict(sample) for sample in cell.samples]}
+        for (name, (length, callers)), cell in results.cells.items()
+    ]
+    return {"floors": floors, "samples": cells, "memory_mb": {name: asdict(memory) for name, memory in results.memory.items()}}

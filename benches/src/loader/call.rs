@@ -1,6 +1,12 @@
 //! One unary call and everything that can become of it.
 
-use std::future::poll_fn;
+use std::{
+    future::poll_fn,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, client::SendRequest};
@@ -9,11 +15,35 @@ use torchmesh_api::headers::{GRPC_MESSAGE, GRPC_STATUS};
 
 use crate::grpc::{FRAME_HEADER, OK};
 
-/// What every call of a run sends: the same head and the same framed message.
-#[derive(Clone)]
+/// What the calls of a run send: the same head, and framed messages in turn.
 pub(super) struct Template {
     pub(super) head: Request<()>,
-    pub(super) body: Bytes,
+    /// At least one.
+    pub(super) bodies: Vec<Bytes>,
+    begun: AtomicUsize,
+    /// The message of the answer that came last, for a run that wants to see one.
+    kept: Option<Mutex<Vec<u8>>>,
+}
+
+impl Template {
+    pub(super) fn new(head: Request<()>, bodies: Vec<Bytes>, keeps_answer: bool) -> Self {
+        Self { head, bodies, begun: AtomicUsize::new(0), kept: keeps_answer.then(Mutex::default) }
+    }
+
+    /// The message whose turn it is.
+    pub(super) fn next_body(&self) -> Bytes {
+        self.bodies[self.begun.fetch_add(1, Ordering::Relaxed) % self.bodies.len()].clone()
+    }
+
+    /// The length of a message in its frame; the mean, where they differ.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.bodies.iter().map(Bytes::len).sum::<usize>() / self.bodies.len()
+    }
+
+    /// The message of the last answer, without its frame; empty when none was kept.
+    pub(super) fn last_answer(&self) -> Vec<u8> {
+        self.kept.as_ref().map_or_else(Vec::new, |kept| kept.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
 }
 
 /// How one call ended.
@@ -32,7 +62,7 @@ pub(super) enum Outcome {
 }
 
 /// Sends the call and reads its answer to the end.
-pub(super) async fn call(sender: &mut SendRequest<Bytes>, template: &Template) -> Outcome {
+pub(super) async fn call(sender: &mut SendRequest<Bytes>, template: &Template, message: &Bytes) -> Outcome {
     if poll_fn(|context| sender.poll_ready(context)).await.is_err() {
         return Outcome::NotProcessed;
     }
@@ -40,26 +70,34 @@ pub(super) async fn call(sender: &mut SendRequest<Bytes>, template: &Template) -
         return Outcome::NotProcessed;
     };
     // An error here is told better by the response, which fails for the same reason.
-    let _ = body.send_data(template.body.clone(), true);
+    let _ = body.send_data(message.clone(), true);
     match response.await {
         Err(error) => from_h2(&error),
         Ok(response) if response.status() != StatusCode::OK => Outcome::Malformed(format!("HTTP status {}", response.status().as_u16())),
         Ok(response) if response.headers().contains_key(GRPC_STATUS) => from_trailers(response.headers(), &Answer::default()),
-        Ok(response) => read(response.into_body()).await.unwrap_or_else(|error| from_h2(&error)),
+        Ok(response) => read(response.into_body(), template.kept.as_ref()).await.unwrap_or_else(|error| from_h2(&error)),
     }
 }
 
-async fn read(mut body: RecvStream) -> Result<Outcome, h2::Error> {
+async fn read(mut body: RecvStream, kept: Option<&Mutex<Vec<u8>>>) -> Result<Outcome, h2::Error> {
     let mut answer = Answer::default();
+    let mut framed = Vec::new();
     while let Some(chunk) = body.data().await {
         let chunk = chunk?;
         body.flow_control().release_capacity(chunk.len())?;
         answer.push(&chunk);
+        if kept.is_some() {
+            framed.extend_from_slice(&chunk);
+        }
     }
-    Ok(match body.trailers().await? {
+    let outcome = match body.trailers().await? {
         Some(trailers) => from_trailers(&trailers, &answer),
         None => Outcome::Malformed("no trailers".to_owned()),
-    })
+    };
+    if let (Outcome::Answered, Some(kept)) = (&outcome, kept) {
+        *kept.lock().unwrap_or_else(PoisonError::into_inner) = framed.split_off(FRAME_HEADER);
+    }
+    Ok(outcome)
 }
 
 /// How much has come of the one message that a unary answer holds.

@@ -1,4 +1,4 @@
-//! The load generator: one pre-encoded unary call, sent by callers in a closed loop or at a constant rate.
+//! The load generator: pre-encoded unary calls, sent by callers in a closed loop or at a constant rate.
 //!
 //! Every answer is checked (HTTP status, `grpc-status`, one whole message). A call that the server has certainly not touched
 //! (a connection that is going away, a refused stream) goes once more, as gRPC clients do; nothing else is retried.

@@ -1,7 +1,13 @@
 //! What the command line says.
 
-use std::{fmt, fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, header};
 
@@ -26,9 +32,12 @@ pub struct Options {
     /// Method to call.
     #[arg(long, default_value = "/inference.GRPCInferenceService/ModelInfer")]
     pub path: String,
-    /// File with the encoded message (without the gRPC frame), instead of `--model` and `--tensor`.
-    #[arg(long, conflicts_with_all = ["model", "tensors"])]
-    pub body_file: Option<PathBuf>,
+    /// File with the encoded message (without the gRPC frame), instead of `--model` and `--tensor`; of several, calls take the next in turn.
+    #[arg(long = "body-file", conflicts_with_all = ["model", "tensors"])]
+    pub body_files: Vec<PathBuf>,
+    /// File that the message of the last answer is written to (without the gRPC frame).
+    #[arg(long)]
+    pub answer_file: Option<PathBuf>,
     /// Model that the built-in `ModelInferRequest` names.
     #[arg(long, default_value = "noop")]
     pub model: String,
@@ -102,11 +111,22 @@ impl Options {
 
     /// The call that this command line describes.
     pub(super) fn template(&self) -> Result<Template, OptionsError> {
-        let message = match &self.body_file {
-            Some(path) => fs::read(path).map_err(|error| OptionsError(format!("--body-file {}: {error}", path.display())))?,
-            None => infer_request(&self.model, &self.tensors),
+        let bodies = if self.body_files.is_empty() {
+            vec![grpc::frame(&infer_request(&self.model, &self.tensors))]
+        } else {
+            self.body_files.iter().map(|path| read_body(path)).collect::<Result<_, _>>()?
         };
-        Ok(Template { head: self.head()?, body: grpc::frame(&message) })
+        Ok(Template::new(self.head()?, bodies, self.answer_file.is_some()))
+    }
+
+    /// Writes the answer that the run kept, if it was to keep one and one came.
+    pub(super) fn save_answer(&self, answer: &[u8]) -> Result<(), OptionsError> {
+        match &self.answer_file {
+            Some(path) if !answer.is_empty() => {
+                fs::write(path, answer).map_err(|error| OptionsError(format!("--answer-file {}: {error}", path.display())))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn head(&self) -> Result<Request<()>, OptionsError> {
@@ -133,6 +153,10 @@ impl Options {
         }
         Ok(lines)
     }
+}
+
+fn read_body(path: &Path) -> Result<Bytes, OptionsError> {
+    fs::read(path).map(|message| grpc::frame(&message)).map_err(|error| OptionsError(format!("--body-file {}: {error}", path.display())))
 }
 
 /// Never repeats the value: it may be a key.
@@ -166,6 +190,20 @@ mod tests {
         assert_eq!(template.head.headers()["authorization"], "Bearer k");
         assert_eq!(template.head.headers()["grpc-timeout"], "40m");
         assert_eq!(template.head.uri().path(), "/inference.GRPCInferenceService/ModelInfer");
+    }
+
+    #[test]
+    fn calls_take_the_body_files_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["one", "second"].map(|text| {
+            let file = folder.path().join(text);
+            fs::write(&file, text).unwrap();
+            file.to_str().unwrap().to_owned()
+        });
+        let template = options(&["--body-file", &files[0], "--body-file", &files[1]]).template().unwrap();
+        let sent: Vec<_> = (0..3).map(|_| template.next_body()).collect();
+        assert_eq!(sent, ["one", "second", "one"].map(|text| grpc::frame(text.as_bytes())));
+        assert_eq!(template.body_bytes(), grpc::FRAME_HEADER + 4);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -74,6 +75,7 @@ pub async fn run(options: &Options) -> Result<Value, OptionsError> {
         printer.abort();
         print_line(&run.end_second());
     }
+    options.save_answer(&run.template.last_answer())?;
     Ok(run.report(options))
 }
 
@@ -150,6 +152,7 @@ impl Run {
 
     /// Makes one call that was due at `due`, over `connection`, and counts how it ended.
     pub(super) async fn call_once(&self, connection: &Connection, held: &mut Option<Held>, due: Instant) {
+        let message = self.template.next_body();
         for attempt in 0..2 {
             if held.is_none() {
                 match connection.get(None).await {
@@ -158,7 +161,7 @@ impl Run {
                 }
             }
             let Some(usable) = held.as_mut() else { return };
-            let Some(outcome) = self.within_patience(usable).await else {
+            let Some(outcome) = self.within_patience(usable, &message).await else {
                 return self.finish(Tally::record_hang);
             };
             if matches!(outcome, Outcome::NotProcessed | Outcome::Broken(_)) {
@@ -174,8 +177,8 @@ impl Run {
     }
 
     /// `None` when the call hangs.
-    async fn within_patience(&self, held: &mut Held) -> Option<Outcome> {
-        let calling = call(&mut held.sender, &self.template);
+    async fn within_patience(&self, held: &mut Held, message: &Bytes) -> Option<Outcome> {
+        let calling = call(&mut held.sender, &self.template, message);
         match self.patience {
             None => Some(calling.await),
             Some(patience) => time::timeout(patience, calling).await.ok(),
@@ -219,7 +222,7 @@ impl Run {
         report["connections"] = json!(options.connections.min(options.callers));
         report["connections_opened"] = json!(self.opened.load(Ordering::Relaxed));
         report["retried"] = json!(self.retried.load(Ordering::Relaxed));
-        report["request_bytes"] = json!(self.template.body.len());
+        report["request_bytes"] = json!(self.template.body_bytes());
         let cpu = own_cpu_time().map(|cpu| cpu.as_secs_f64());
         report["cpu_seconds"] = json!(cpu);
         report["cpu_us_per_request"] = json!(cpu.map(|cpu| round(cpu * 1e6 / (totals.requests().max(1) as f64), 1)));

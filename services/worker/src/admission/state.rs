@@ -263,7 +263,7 @@ impl State {
         if !self.full_batches.is_multiple_of(TRY_EVERY) {
             return None;
         }
-        self.costs.untried(length).filter(|rows| *rows <= self.rows)
+        self.costs.untried(length, self.rows)
     }
 
     /// Chooses up to `rows` rows in the order of service; `length` is that of the rows whose turn it is.

@@ -135,10 +135,10 @@ impl Costs {
         smallest.max(self.within(NOT_WORTH_CUTTING, length)).min(self.max_batch)
     }
 
-    /// A batch size that too little is known about, and that might be better than the preferred one; none when all are known.
-    pub fn untried(&self, length: f64) -> Option<usize> {
+    /// A batch size of at most `most` rows that too little is known about, and that might be better than the preferred one; none when all are known.
+    pub fn untried(&self, length: f64, most: usize) -> Option<usize> {
         let near = self.preferred(length);
-        let sizes = (0..ROWS).map(|at| 1 << at).filter(|&rows| rows < self.max_batch && rows >= near / 4);
+        let sizes = (0..ROWS).map(|at| 1 << at).filter(|&rows| rows < self.max_batch && rows <= most && rows >= near / 4);
         let worth_it = self.forward(near, length) > NOT_WORTH_CUTTING;
         sizes.rev().find(|&rows| !self.measured(rows, length)).filter(|_| worth_it)
     }

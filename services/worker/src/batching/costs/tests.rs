@@ -73,14 +73,14 @@ fn a_row_that_costs_more_than_it_would_in_the_next_batch_waits_for_that() {
         }
     }
     assert_eq!(costs.preferred(16.0), 8);
-    assert_eq!(costs.untried(16.0), None);
+    assert_eq!(costs.untried(16.0, 32), None);
 }
 
 #[test]
 fn the_sizes_that_the_warm_up_left_out_are_to_be_tried() {
     let mut costs = warm(32, cached);
     let mut tried = Vec::new();
-    while let Some(rows) = costs.untried(16.0) {
+    while let Some(rows) = costs.untried(16.0, 32) {
         tried.push(rows);
         costs.learn(rows, 16.0, cached(rows, 16.0));
     }
@@ -90,9 +90,22 @@ fn the_sizes_that_the_warm_up_left_out_are_to_be_tried() {
 }
 
 #[test]
+fn fewer_rows_than_the_largest_untried_size_try_a_smaller_one() {
+    // The warm-up of the large batch ran while the machine was busy, so that batches of one seem best.
+    let truth = line(8e-3, 2.5e-4);
+    let mut costs = warm(32, |rows, length| truth(rows, length) * if rows == 32 { 4.0 } else { 1.0 });
+    assert_eq!(costs.preferred(16.0), 1);
+    while let Some(rows) = costs.untried(16.0, 15) {
+        assert!(rows <= 15, "{rows}");
+        costs.learn(rows, 16.0, truth(rows, 16.0));
+    }
+    assert_eq!(costs.preferred(16.0), 8);
+}
+
+#[test]
 fn a_forward_of_microseconds_is_never_cut() {
     let costs = warm(32, |rows, _| 1e-6 * (rows * rows) as f64);
-    assert_eq!((costs.preferred(16.0), costs.untried(16.0)), (31, None), "32 rows take more than a millisecond");
+    assert_eq!((costs.preferred(16.0), costs.untried(16.0, 32)), (31, None), "32 rows take more than a millisecond");
 }
 
 #[test]
