@@ -55,9 +55,22 @@ test: setup clients ## Run every test (ARGS: arguments for cargo test instead of
 bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers where they are installed (ARGS: see benches/run.py --help)
 	$(PYTHON) benches/run.py $(ARGS)
 
+# Fuzzing and sanitizers need nothing more to be installed: what they take of the compiler is in rustup's stable one, behind a switch.
+.PHONY: fuzz
+fuzz: tools ## Feed every reader of strangers' data with inputs made to break it (SECONDS=60 for each; ARGS: see fuzz/run.py --help)
+	@$(PYTHON) setup/fetch.py libtorch --home .torchmesh
+	$(PYTHON) fuzz/run.py --seconds $(or $(SECONDS),60) $(ARGS)
+
+.PHONY: sanitize
+sanitize: tools ## Run the engine's tests with its C++ and Rust under the address and undefined-behaviour sanitizers
+	@$(PYTHON) setup/fetch.py libtorch --home .torchmesh
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address TORCHMESH_SANITIZERS=address,undefined \
+	  cargo test --release -p torchmesh-worker --lib --target-dir target/sanitize --target $$(rustc -vV | sed -n 's/^host: //p') -- engine:: $(ARGS)
+
 .PHONY: lint
 lint: tools clients ## Check form, lints, protos, licences and known vulnerabilities
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
 	$(CLIENTS)/bin/buf lint
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing; installing it, which takes some minutes, once"; cargo install cargo-deny --locked --quiet; }

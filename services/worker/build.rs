@@ -15,8 +15,12 @@ const X86_64: [(&str, &[&str]); 3] = [
     ("avx512_bf16", &["-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512bf16"]),
 ];
 
+/// Sanitizers for our own C++, such as `address,undefined`; the fuzz targets set it.
+const SANITIZERS: &str = "TORCHMESH_SANITIZERS";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed={SANITIZERS}");
     println!("cargo:rerun-if-changed={KERNELS}");
     println!("cargo:rerun-if-changed={}", SHIMS[1]);
     own_kernels();
@@ -27,7 +31,7 @@ fn main() {
     // opened later.
     println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags");
     let include = Path::new(&lib).with_file_name("include");
-    cc::Build::new()
+    sanitized(&mut cc::Build::new())
         .cpp(true)
         .std("c++17")
         .include(&include)
@@ -55,11 +59,21 @@ fn compile(name: &str, flags: &[&str]) {
         build.flag(flag);
     }
     let table = format!("torchmesh_kernels_{name}");
-    build
+    sanitized(&mut build)
         .cpp(true)
         .std("c++17")
         .opt_level(3)
         .define("TORCHMESH_KERNELS", table.as_str())
         .file(format!("{KERNELS}/simd.cpp"))
         .compile(&table);
+}
+
+fn sanitized(build: &mut cc::Build) -> &mut cc::Build {
+    if let Ok(names) = std::env::var(SANITIZERS) {
+        // The check of virtual tables needs a part of the runtime that Rust's does not have.
+        for flag in [&format!("-fsanitize={names}"), "-fno-sanitize=vptr", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"] {
+            build.flag(flag);
+        }
+    }
+    build
 }

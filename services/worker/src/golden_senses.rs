@@ -170,7 +170,9 @@ fn options(given: &Value) -> VoiceOptions {
 }
 
 fn speech() -> Vec<f32> {
-    decode_sound(SPEECH, SoundLimits { max_bytes: 1 << 20, max_seconds: 60 }).unwrap().samples
+    let mut samples = Vec::new();
+    decode_sound(SPEECH, SoundLimits { max_bytes: 1 << 20, max_seconds: 60 }, 16_000, &mut samples).unwrap();
+    samples
 }
 
 #[test]

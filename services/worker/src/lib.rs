@@ -25,6 +25,8 @@ pub mod tensor;
 pub mod text;
 pub mod train;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -5,6 +5,8 @@
 
 pub mod error;
 pub mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod headers;
 pub mod ids;
 pub mod method;

@@ -8,6 +8,8 @@ mod classification;
 mod datatype;
 mod describe;
 mod elements;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod infer;
 mod parameters;
 mod reflect;

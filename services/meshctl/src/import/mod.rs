@@ -3,6 +3,8 @@
 //! Reading ([`triton`], [`torchserve`]) is pure: text or an archive in, a [`Description`] out. Nothing is written before all of it has been read.
 
 pub mod description;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod install;
 pub mod torchserve;
 pub mod triton;

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::pcm::Mixer;
+use super::{blocks::Blocks, resample::OddRate};
 
 /// The slowest and fastest sample rates, in Hz.
 const RATES: std::ops::RangeInclusive<u32> = 4_000..=384_000;
@@ -18,11 +18,11 @@ pub struct Limits {
     pub max_seconds: u32,
 }
 
-/// Sound.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recording {
-    /// From -1 to 1; the mean of all channels.
-    pub samples: Vec<f32>,
+/// How long a recording was, before it came to another rate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Played {
+    /// Samples of each channel; at least one.
+    pub frames: usize,
     /// Samples a second.
     pub rate: u32,
 }
@@ -56,6 +56,9 @@ pub enum AudioError {
         /// In Hz.
         rate: u32,
     },
+    /// The rate cannot be brought to the model's.
+    #[error(transparent)]
+    OddRate(#[from] OddRate),
     /// The channels are out of range.
     #[error("has {channels} channels; send 1 to 32")]
     Channels {
@@ -89,21 +92,22 @@ pub enum AudioError {
     },
 }
 
-/// Decodes a WAV or FLAC file.
-pub fn decode(file: &[u8], limits: Limits) -> Result<Recording, AudioError> {
-    let recording = match kind(file, limits)? {
-        Kind::Wav => wav(file, limits)?,
-        Kind::Flac => flac(file, limits)?,
+/// Decodes a WAV or FLAC file, and adds its sound to `out`: the mean of its channels, from -1 to 1, `rate` samples a second. Behind an error there may
+/// be a part of it.
+pub fn decode(file: &[u8], limits: Limits, rate: u32, out: &mut Vec<f32>) -> Result<Played, AudioError> {
+    let played = match kind(file, limits)? {
+        Kind::Wav => wav(file, limits, rate, out)?,
+        Kind::Flac => flac(file, limits, rate, out)?,
     };
-    if recording.samples.is_empty() { Err(AudioError::Silent) } else { Ok(recording) }
+    if played.frames == 0 { Err(AudioError::Silent) } else { Ok(played) }
 }
 
-/// The memory that a file's samples will take, at its own rate and at `rate`; in bytes. It is read off the file's head.
+/// The memory that a file and its samples at `rate` will take while they are made; in bytes. It is read off the file's head.
 pub fn memory(file: &[u8], limits: Limits, rate: u32) -> Result<usize, AudioError> {
     let (own, frames) = match kind(file, limits)? {
         Kind::Wav => {
             let reader = hound::WavReader::new(Cursor::new(file)).map_err(wav_error)?;
-            (reader.spec().sample_rate, Some(u64::from(reader.duration())))
+            (reader.spec().sample_rate, Some(u64::from(reader.duration()).min(file.len() as u64)))
         }
         Kind::Flac => {
             let options = claxon::FlacReaderOptions { metadata_only: true, read_vorbis_comment: false };
@@ -114,7 +118,7 @@ pub fn memory(file: &[u8], limits: Limits, rate: u32) -> Result<usize, AudioErro
     let most = bounds(own, 1, frames, limits)? as u64;
     let frames = frames.unwrap_or(most);
     let resampled = frames * u64::from(rate) / u64::from(own);
-    Ok(file.len() + usize::try_from((frames + 2 * resampled) * 4).unwrap_or(usize::MAX / 2))
+    Ok(file.len() + usize::try_from(2 * resampled * 4).unwrap_or(usize::MAX / 2))
 }
 
 /// What a file is, as its first bytes say.
@@ -163,46 +167,44 @@ fn bounds(rate: u32, channels: u32, frames: Option<u64>, limits: Limits) -> Resu
     Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
-fn wav(file: &[u8], limits: Limits) -> Result<Recording, AudioError> {
+fn wav(file: &[u8], limits: Limits, rate: u32, out: &mut Vec<f32>) -> Result<Played, AudioError> {
     let reader = hound::WavReader::new(Cursor::new(file)).map_err(wav_error)?;
     let spec = reader.spec();
-    let most = bounds(spec.sample_rate, u32::from(spec.channels), Some(u64::from(reader.duration())), limits)?;
-    let mut mixer = Mixer::new(usize::from(spec.channels), most.min(reader.duration() as usize));
+    bounds(spec.sample_rate, u32::from(spec.channels), Some(u64::from(reader.duration())), limits)?;
+    let mut blocks = Blocks::new(usize::from(spec.channels), spec.sample_rate, rate, out)?;
     match (spec.sample_format, spec.bits_per_sample) {
         (hound::SampleFormat::Int, 8..=32) => {
             let full = full_scale(u32::from(spec.bits_per_sample));
             for sample in reader.into_samples::<i32>() {
-                mixer.push(sample.map_err(wav_error)? as f32 / full);
+                blocks.push(sample.map_err(wav_error)? as f32 / full)?;
             }
         }
         (hound::SampleFormat::Float, 32) => {
             for sample in reader.into_samples::<f32>() {
-                mixer.push(sample.map_err(wav_error)?);
+                blocks.push(sample.map_err(wav_error)?)?;
             }
         }
         (format, bits) => return Err(AudioError::UnsupportedKind { what: format!("{bits}-bit {format:?} samples").to_lowercase() }),
     }
-    let samples = mixer.finish().map_err(|(frame, channel)| AudioError::NotANumber { frame, channel })?;
-    Ok(Recording { samples, rate: spec.sample_rate })
+    Ok(Played { frames: blocks.finish()?, rate: spec.sample_rate })
 }
 
-fn flac(file: &[u8], limits: Limits) -> Result<Recording, AudioError> {
+fn flac(file: &[u8], limits: Limits, rate: u32, out: &mut Vec<f32>) -> Result<Played, AudioError> {
     let failed = |error: claxon::Error| damaged("FLAC", &error);
     let mut reader = claxon::FlacReader::new(Cursor::new(file)).map_err(failed)?;
     let info = reader.streaminfo();
     let most = bounds(info.sample_rate, info.channels, info.samples, limits)?;
     let full = full_scale(info.bits_per_sample);
-    // A head that promises more than the file can hold gets no memory for it: a FLAC frame of one value is still some bytes long.
-    let mut mixer = Mixer::new(info.channels as usize, most.min(file.len().saturating_mul(64)));
-    let (mut blocks, mut buffer, mut frames) = (reader.blocks(), Vec::new(), 0);
-    while let Some(block) = blocks.read_next_or_eof(buffer).map_err(failed)? {
+    let mut blocks = Blocks::new(info.channels as usize, info.sample_rate, rate, out)?;
+    let (mut read, mut buffer, mut frames) = (reader.blocks(), Vec::new(), 0);
+    while let Some(block) = read.read_next_or_eof(buffer).map_err(failed)? {
         frames += block.duration() as usize;
         if frames > most {
             return Err(AudioError::TooLong { limit: limits.max_seconds });
         }
         for frame in 0..block.duration() {
             for channel in 0..block.channels() {
-                mixer.push(block.sample(channel, frame) as f32 / full);
+                blocks.push(block.sample(channel, frame) as f32 / full)?;
             }
         }
         buffer = block.into_buffer();
@@ -210,8 +212,7 @@ fn flac(file: &[u8], limits: Limits) -> Result<Recording, AudioError> {
     if info.samples.is_some_and(|promised| promised > frames as u64) {
         return Err(damaged("FLAC", &"it has fewer samples than its head says"));
     }
-    let samples = mixer.finish().map_err(|(frame, channel)| AudioError::NotANumber { frame, channel })?;
-    Ok(Recording { samples, rate: info.sample_rate })
+    Ok(Played { frames: blocks.finish()?, rate: info.sample_rate })
 }
 
 /// What a sample of so many bits is divided by.
@@ -226,6 +227,12 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_seconds: 2 };
+
+    /// The samples of a file at the rate that most of them here have.
+    fn decoded(file: &[u8], limits: Limits) -> Result<Vec<f32>, AudioError> {
+        let mut samples = Vec::new();
+        decode(file, limits, 8000, &mut samples).map(|_| samples)
+    }
 
     fn wav_of<S: hound::Sample + Copy>(channels: u16, bits: u16, format: hound::SampleFormat, samples: &[S]) -> Vec<u8> {
         let spec = hound::WavSpec { channels, sample_rate: 8000, bits_per_sample: bits, sample_format: format };
@@ -249,16 +256,15 @@ mod tests {
     #[test]
     fn samples_of_every_width_are_read_as_the_same_sound() {
         for (bits, half) in [(8, 64), (16, 1 << 14), (24, 1 << 22), (32, 1 << 30)] {
-            let recording = decode(&ints(bits, &[0, half, -half]), LIMITS).unwrap();
-            assert_eq!((recording.samples, recording.rate), (vec![0.0, 0.5, -0.5], 8000), "{bits} bits");
+            assert_eq!(decoded(&ints(bits, &[0, half, -half]), LIMITS).unwrap(), [0.0, 0.5, -0.5], "{bits} bits");
         }
-        assert_eq!(decode(&floats(&[0.25]), LIMITS).unwrap().samples, [0.25]);
+        assert_eq!(decoded(&floats(&[0.25]), LIMITS).unwrap(), [0.25]);
     }
 
     #[test]
     fn the_mean_of_the_channels_is_heard() {
         let stereo = wav_of(2, 16, hound::SampleFormat::Int, &[1 << 14, 0, -(1 << 14), -(1 << 14)]);
-        assert_eq!(decode(&stereo, LIMITS).unwrap().samples, [0.25, -0.5]);
+        assert_eq!(decoded(&stereo, LIMITS).unwrap(), [0.25, -0.5]);
     }
 
     #[test]
@@ -275,20 +281,53 @@ mod tests {
             (ints(16, &[1; 100])[..200].to_vec(), "WAV file that is damaged or ends too soon"),
             (b"fLaC\0\0\0\x22".to_vec(), "FLAC file that is damaged or ends too soon"),
         ] {
-            let refused = decode(&file, LIMITS).unwrap_err().to_string();
+            let refused = decoded(&file, LIMITS).unwrap_err().to_string();
             assert!(refused.contains(part), "{part:?} is missing in {refused:?}");
         }
     }
 
     #[test]
+    fn a_head_that_promises_an_hour_gets_no_memory_for_it() {
+        let limits = Limits { max_bytes: 1 << 20, max_seconds: 3600 };
+        let mut file = ints(8, &[1; 100]);
+        // Where the canonical head has the length of the samples.
+        file[40..44].copy_from_slice(&20_000_000_u32.to_le_bytes());
+        assert!(memory(&file, limits, 16_000).unwrap() < 10_000);
+        assert!(decoded(&file, limits).unwrap_err().to_string().contains("ends too soon"));
+    }
+
+    #[test]
+    fn the_mean_of_the_loudest_numbers_is_a_number() {
+        let loud = wav_of(2, 32, hound::SampleFormat::Float, &[f32::MAX, f32::MAX]);
+        assert_eq!(decoded(&loud, LIMITS).unwrap(), [f32::MAX]);
+    }
+
+    #[test]
     fn a_flac_file_is_the_recording_it_was_made_of() {
         let flac = include_bytes!("../../../../tests/golden/speech.flac");
-        let whole = decode(flac, Limits { max_bytes: 1 << 20, max_seconds: 60 }).unwrap();
-        assert_eq!(whole.rate, 16_000);
-        assert!(whole.samples.iter().all(|sample| sample.abs() <= 1.0) && whole.samples.iter().any(|sample| sample.abs() > 0.1));
+        let limits = Limits { max_bytes: 1 << 20, max_seconds: 60 };
+        let mut samples = Vec::new();
+        let played = decode(flac, limits, 16_000, &mut samples).unwrap();
+        assert_eq!((played.rate, played.frames), (16_000, samples.len()));
+        assert!(samples.iter().all(|sample| sample.abs() <= 1.0) && samples.iter().any(|sample| sample.abs() > 0.1));
         for cut in [50, flac.len() / 2, flac.len() - 1] {
-            assert!(decode(&flac[..cut], Limits { max_bytes: 1 << 20, max_seconds: 60 }).is_err(), "cut at {cut}");
+            assert!(decoded(&flac[..cut], limits).is_err(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_file_takes_the_memory_that_the_model_hears_whatever_its_own_rate() {
+        let flac = include_bytes!("../../../../tests/golden/speech.flac");
+        let limits = Limits { max_bytes: 1 << 20, max_seconds: 3600 };
+        let mut fast = flac.to_vec();
+        // The head's 20 bits of rate say 384000, and its 36 bits of length that the encoder did not know it: an hour is 5.5 GB at that rate.
+        let place = u64::from_be_bytes(fast[18..26].try_into().unwrap()) & !(0xf_ffff << 44) & !0xf_ffff_ffff;
+        fast[18..26].copy_from_slice(&(place | 384_000 << 44).to_be_bytes());
+        assert!(memory(&fast, limits, 16_000).unwrap() < 500 << 20);
+        let frames = decode(flac, limits, 16_000, &mut Vec::new()).unwrap().frames;
+        let mut samples = Vec::new();
+        assert_eq!(decode(&fast, limits, 16_000, &mut samples).unwrap().frames, frames);
+        assert_eq!(samples.len(), frames.div_ceil(24));
     }
 
     proptest! {
@@ -297,7 +336,7 @@ mod tests {
             let mut file = if flac { include_bytes!("../../../../tests/golden/speech.flac").to_vec() } else { ints(16, &[7; 300]) };
             let at = at.index(file.len().min(400));
             file[at] = value;
-            let _ = decode(&file, LIMITS);
+            let _ = decoded(&file, LIMITS);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! All of it is plain computation on what the caller sent. Files are decoded on [`crate::decoding`]'s threads.
 
+mod blocks;
 mod edges;
 mod file;
 mod pcm;
@@ -10,7 +11,7 @@ mod segments;
 mod windows;
 
 pub use edges::{Edge, Edges};
-pub use file::{AudioError, Limits, Recording, decode, memory};
+pub use file::{AudioError, Limits, Played, decode, memory};
 pub use pcm::{Encoding, Pcm};
 pub use resample::{OddRate, Resampler};
 pub use segments::{Clock, Segment, VoiceOptions, segments};

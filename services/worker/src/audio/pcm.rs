@@ -37,7 +37,7 @@ impl Pcm {
             Encoding::S16 => bytes.as_chunks().0.iter().for_each(|sample| mixer.push(f32::from(i16::from_le_bytes(*sample)) / 32_768.0)),
             Encoding::F32 => bytes.as_chunks().0.iter().for_each(|sample| mixer.push(f32::from_le_bytes(*sample))),
         }
-        mixer.finish().map_err(|(frame, channel)| AudioError::NotANumber { frame, channel })
+        mixer.take().map_err(|(frame, channel)| AudioError::NotANumber { frame, channel })
     }
 }
 
@@ -45,7 +45,8 @@ impl Pcm {
 pub(super) struct Mixer {
     channels: usize,
     mixed: Vec<f32>,
-    sum: f32,
+    // Wide enough for the loudest floats of every channel.
+    sum: f64,
     channel: usize,
     wrong: Option<(usize, usize)>,
 }
@@ -60,17 +61,23 @@ impl Mixer {
         if !sample.is_finite() && self.wrong.is_none() {
             self.wrong = Some((self.mixed.len(), self.channel));
         }
-        self.sum += sample;
+        self.sum += f64::from(sample);
         self.channel += 1;
         if self.channel == self.channels {
-            self.mixed.push(self.sum / self.channels as f32);
+            self.mixed.push((self.sum / self.channels as f64) as f32);
             (self.sum, self.channel) = (0.0, 0);
         }
     }
 
-    /// The one channel; or the frame and channel of the first sample that is not a number.
-    pub(super) fn finish(self) -> Result<Vec<f32>, (usize, usize)> {
-        self.wrong.map_or(Ok(self.mixed), Err)
+    /// Whole frames that have come and were not taken.
+    pub(super) fn frames(&self) -> usize {
+        self.mixed.len()
+    }
+
+    /// Takes the one channel; or the frame and channel of the first sample that is not a number.
+    pub(super) fn take(&mut self) -> Result<Vec<f32>, (usize, usize)> {
+        let room = self.mixed.capacity();
+        self.wrong.map_or_else(|| Ok(std::mem::replace(&mut self.mixed, Vec::with_capacity(room))), Err)
     }
 }
 

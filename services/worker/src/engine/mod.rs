@@ -17,6 +17,8 @@ mod tensors;
 mod tests;
 mod torchscript;
 
+#[cfg(any(test, fuzzing))]
+use std::path::Path;
 use std::path::PathBuf;
 
 pub use attribution::{Attribution, Readout};
@@ -107,4 +109,11 @@ pub fn load(spec: &EngineSpec) -> Result<Box<dyn Engine>, EngineError> {
         return Ok(Box::new(Silero::load(spec)?));
     }
     Ok(Box::new(TorchScript::load(spec)?))
+}
+
+/// The longest text, the first token's position and the number of labels of the network that a `config.json` describes; `None` where it is refused.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn sizes_of_network(config: &Path) -> Option<(i64, i64, i64)> {
+    let config = encoder::config::EncoderConfig::read(config).ok()?;
+    Some((config.longest(), config.first_position(), config.labels()))
 }

@@ -57,10 +57,11 @@ pub(crate) fn shapes(manifest: &Manifest) -> Vec<(usize, usize)> {
     let or_one = |sizes: &[usize]| if sizes.is_empty() { vec![1] } else { sizes.to_vec() };
     let sizes = or_one(&manifest.warmup.batch_sizes);
     let lengths = if open { or_one(&manifest.warmup.lengths) } else { vec![1] };
-    let budget = manifest.batching.max_padded_tokens;
-    let all = lengths.iter().flat_map(|&length| sizes.iter().map(move |&rows| (rows, length)));
-    // A batch over the budget is never run, so it needs no warm-up.
-    let mut shapes: Vec<_> = all.map(|(rows, length)| (rows.min(budget / length).max(1), length)).collect();
+    let (budget, most) = (manifest.batching.max_padded_tokens, manifest.queue.max_bytes);
+    // What is over the budget, or over what may wait, is never run together, so it needs no warm-up.
+    let fitting = |length: usize| most.checked_div(manifest.row_bytes(length)?).filter(|&rows| rows > 0);
+    let possible = lengths.iter().filter_map(|&length| Some((length, fitting(length)?.min((budget / length).max(1)))));
+    let mut shapes: Vec<_> = possible.flat_map(|(length, fits)| sizes.iter().map(move |&rows| (rows.min(fits), length))).collect();
     shapes.dedup();
     shapes
 }
@@ -72,12 +73,11 @@ fn made_up(input: &TensorSpec, rows: Option<usize>, length: usize) -> Tensor {
     if let (Some(first), Some(rows)) = (shape.first_mut(), rows) {
         *first = signed(rows);
     }
-    if input.name == ATTENTION_MASK && input.datatype == Datatype::Int64 {
-        let count: i64 = shape.iter().product();
-        return Tensor::from_i64s(shape, &vec![1; usize::try_from(count).unwrap_or(0)]);
-    }
     let mut tensor = Tensor { datatype: input.datatype, shape, data: Bytes::new() };
-    let bytes = tensor.elements().unwrap_or(0).saturating_mul(input.datatype.element_size().unwrap_or(4));
-    tensor.data = Bytes::from(vec![0; bytes]);
+    let elements = tensor.elements().unwrap_or(0);
+    if input.name == ATTENTION_MASK && input.datatype == Datatype::Int64 {
+        return Tensor::from_i64s(tensor.shape, &vec![1; elements]);
+    }
+    tensor.data = Bytes::from(vec![0; elements * input.datatype.element_size().unwrap_or(4)]);
     tensor
 }

@@ -2,7 +2,10 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
-use super::{Filter, Fit, Limits, Picture, Placement, resize::resize};
+use super::{
+    Filter, Fit, Limits, Picture, Placement,
+    resize::{Region, resize},
+};
 
 /// The order of a pixel's numbers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,21 +79,20 @@ impl ImageSettings {
 pub fn prepare(picture: &Picture, settings: &ImageSettings) -> (Bytes, Placement) {
     let (from, into) = ((picture.width, picture.height), (settings.width, settings.height));
     let placed = Placement::new(settings.fit, from, into);
-    let resized = resize(&picture.rgb, from, placed.size, settings.filter);
-    let framed = frame(&resized, &placed, into, settings.pad);
-    (numbers(&framed, settings), placed)
+    let shared =
+        [overlap(placed.left, placed.size.0, settings.width as usize), overlap(placed.top, placed.size.1, settings.height as usize)];
+    let [columns, rows] = shared.each_ref().map(|side| side.image..side.image + side.length);
+    let seen = resize(&picture.rgb, from, placed.size, &Region { columns, rows }, settings.filter);
+    (numbers(&frame(&seen, &shared, into, settings.pad), settings), placed)
 }
 
 /// The input's pixels: those of the image that lie in it, and `pad` where there are none.
-fn frame(rgb: &[u8], placed: &Placement, (width, height): (u32, u32), pad: u8) -> Vec<u8> {
+fn frame(seen: &[u8], [columns, rows]: &[Overlap; 2], (width, height): (u32, u32), pad: u8) -> Vec<u8> {
     let (width, height) = (width as usize, height as usize);
     let mut out = vec![pad; width * height * 3];
-    let (columns, rows) = (overlap(placed.left, placed.size.0, width), overlap(placed.top, placed.size.1, height));
-    let image_row = placed.size.0 as usize * 3;
-    for row in 0..rows.length {
-        let from = (rows.image + row) * image_row + columns.image * 3;
+    for (row, line) in seen.chunks_exact(columns.length * 3).enumerate() {
         let to = ((rows.input + row) * width + columns.input) * 3;
-        out[to..to + columns.length * 3].copy_from_slice(&rgb[from..from + columns.length * 3]);
+        out[to..to + line.len()].copy_from_slice(line);
     }
     out
 }
@@ -179,5 +181,27 @@ mod tests {
     fn a_crop_takes_the_middle() {
         let crop = ImageSettings { fit: Fit::Crop { shorter_side: 1, even: true }, width: 1, mean: [0.0; 3], std: [1.0; 3], ..settings() };
         assert_eq!(prepared(&crop), [10.0, 20.0, 30.0]);
+    }
+
+    #[test]
+    fn of_a_line_of_pixels_the_middle_is_seen_and_the_rest_takes_no_memory() {
+        // Resized as a whole, each of them would be 10 GB.
+        let crop = ImageSettings {
+            fit: Fit::Crop { shorter_side: 224, even: true },
+            width: 224,
+            height: 224,
+            mean: [0.0; 3],
+            std: [1.0; 3],
+            ..settings()
+        };
+        for (width, height) in [(65_535, 1), (1, 65_535)] {
+            let middle = 32_767 * 3;
+            let mut rgb = vec![0; 65_535 * 3];
+            rgb[middle..middle + 3].fill(200);
+            let (numbers, placed) = prepare(&Picture { width, height, rgb }, &crop);
+            assert_eq!(placed.size.0.max(placed.size.1), 224 * 65_535);
+            let seen = numbers.as_chunks().0.iter().map(|level| f32::from_le_bytes(*level)).fold(0.0, f32::max);
+            assert!(numbers.len() == crop.elements() * 4 && seen > 100.0, "{seen}");
+        }
     }
 }

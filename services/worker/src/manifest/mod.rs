@@ -156,9 +156,23 @@ impl Manifest {
         sources::problems_now(text)
     }
 
+    /// The bytes of one row of all inputs, their open dimensions `length` long; `None` where they cannot be counted.
+    pub(crate) fn row_bytes(&self, length: usize) -> Option<usize> {
+        self.inputs.iter().try_fold(0_usize, |sum, input| sum.checked_add(input.row_bytes(length, self.batched)?))
+    }
+
     /// Whether requests of different sequence lengths may share a batch.
     pub fn pads(&self) -> bool {
         self.inputs.iter().any(|input| input.pad.is_some())
+    }
+}
+
+impl TensorSpec {
+    fn row_bytes(&self, length: usize, batched: bool) -> Option<usize> {
+        // A text takes its length at the least.
+        let element = self.datatype.element_size().unwrap_or(4);
+        let mut dims = self.shape.iter().skip(usize::from(batched));
+        dims.try_fold(element, |product, &dim| product.checked_mul(if dim == -1 { length } else { usize::try_from(dim).ok()? }))
     }
 }
 

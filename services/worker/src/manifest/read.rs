@@ -55,7 +55,7 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
         task => (task.text().map_or(usize::MAX, |text| text.max_tokens), [16, 64]),
     };
     let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest, lengths));
-    Manifest {
+    let made = Manifest {
         versions,
         engine,
         artefact,
@@ -71,7 +71,17 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
         batching,
         queue,
         warmup,
-    }
+    };
+    check_rows(s, &made);
+    made
+}
+
+/// A row that no queue takes would be refused at every call, and made up for the warm-up before.
+fn check_rows(s: &Section, made: &Manifest) {
+    let shortest = made.warmup.lengths.iter().copied().min().unwrap_or(1);
+    let most = made.queue.max_bytes;
+    let fits = made.row_bytes(shortest).is_some_and(|bytes| bytes <= most);
+    s.check(fits, "inputs", format!("one row of them takes more than the {most} bytes of queue.max_bytes; no request would be taken"));
 }
 
 fn batching(s: &mut Section, word: TaskWord) -> Batching {
@@ -170,6 +180,19 @@ mod tests {
             "warmup.batch_sizes: must be from 1 to max_batch (32)",
         ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_no_queue_takes_is_refused_before_it_takes_memory() {
+        let refused = |shape: &str| {
+            let tensors = ["inputs", "outputs"].map(|kind| format!("[[{kind}]]\nname = 'x'\ndatatype = 'FP32'\nshape = {shape}\n"));
+            parse(&format!("task = 'tensor'\n{}", tensors.concat())).err().map(|problems| problems.to_string())
+        };
+        assert_eq!(refused("[-1, 67108864]"), None, "256 MiB are what a queue takes by default");
+        for shape in ["[-1, 67108865]", "[-1, 4611686018427387904, 16]", "[-1, 1000000, -1, 1000000]"] {
+            let report = refused(shape).unwrap();
+            assert!(report.contains("inputs: one row of them takes more than the 268435456 bytes of queue.max_bytes"), "{report}");
         }
     }
 

@@ -31,8 +31,12 @@ pub(super) fn voice(s: &mut Section) -> VoiceSettings {
             max_streams: within(s, "max_streams", 256, 1..=100_000),
             idle_timeout: s.or("idle_timeout", Duration::from_secs(30)),
         };
-        let elements: i64 = settings.state.iter().product();
-        s.check((1..=1 << 20).contains(&elements), "state", "must be the dimensions of one stream's state, without the batch");
+        let elements = settings.state.iter().try_fold(1_i64, |product, dim| product.checked_mul(*dim));
+        s.check(
+            elements.is_some_and(|count| (1..=1 << 20).contains(&count)),
+            "state",
+            "must be the dimensions of one stream's state, without the batch",
+        );
         let patience = Duration::from_millis(100)..=Duration::from_secs(3600);
         s.check(patience.contains(&settings.idle_timeout), "idle_timeout", "must be from 100ms to 1h");
         settings
@@ -116,6 +120,14 @@ mod tests {
             "voice.idle_timeout: must be",
         ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_too_large_even_where_the_count_of_its_numbers_begins_again_at_one() {
+        for state in ["[274177, 67280421310721]", "[1024, 1025]"] {
+            let report = parse(&format!("task = 'detect-voice'\n[voice]\nstate = {state}")).unwrap_err();
+            assert!(report.contains("voice.state: must be"), "{report}");
         }
     }
 }

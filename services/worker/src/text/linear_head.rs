@@ -29,7 +29,7 @@ impl LinearHead {
         Self::parse(&bytes).map_err(|reason| format!("{shown}: {reason}"))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| format!("is not a safetensors file: {error}"))?;
         let (shape, weight) = floats(&tensors, "weight")?;
         let &[labels, dim] = shape.as_slice() else { return Err(format!("weight has the shape {shape:?}, not [labels, dim]")) };

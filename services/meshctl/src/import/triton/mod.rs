@@ -154,6 +154,8 @@ mod tests {
             ("input", "platform: 'pytorch_libtorch' output { name: 'y' data_type: TYPE_FP32 dims: 4 } max_batch_size: 1"),
             ("input[0].data_type", &format!("{libtorch} input {{ name: 's' data_type: TYPE_STRING dims: 1 }} {base}")),
             ("input[0].dims", &format!("{libtorch} input {{ name: 's' data_type: TYPE_FP32 dims: [ 0 ] }} {base}")),
+            ("input[1].name", &format!("{libtorch} input {{ name: 'x' data_type: TYPE_FP32 dims: 1 }} {base}")),
+            ("input[0].name", &format!("{libtorch} input {{ name: '{}' data_type: TYPE_FP32 dims: 1 }} {base}", "n".repeat(257))),
         ] {
             let refused = describe(text, "m").unwrap_err();
             assert_eq!(refused.field, field, "{refused}");

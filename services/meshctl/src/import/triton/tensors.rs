@@ -8,6 +8,8 @@ use crate::import::{Description, Refused, Tensor};
 const MAX_BATCH: i32 = 4096;
 /// The most dimensions, the batch included.
 const MAX_RANK: usize = 8;
+/// The longest name that a manifest takes, in bytes.
+const MAX_NAME: usize = 256;
 
 pub(super) fn carry(config: &ModelConfig, made: &mut Description) -> Result<(), Refused> {
     match config.max_batch_size {
@@ -52,6 +54,10 @@ pub(super) fn carry(config: &ModelConfig, made: &mut Description) -> Result<(), 
         if tensors.is_empty() {
             return Err(Refused::new(field, "is required: Triton can ask a model for it, a TorchScript file does not say"));
         }
+        let twice = (1..tensors.len()).find(|&at| tensors[..at].iter().any(|tensor| tensor.name == tensors[at].name));
+        if let Some(at) = twice {
+            return Err(Refused::new(format!("{field}[{at}].name"), format!("\"{}\" is there twice", tensors[at].name)));
+        }
     }
     made.manifest.inputs = in_order("input", inputs, made);
     made.manifest.outputs = in_order("output", outputs, made);
@@ -67,8 +73,8 @@ fn one(
     batched: bool,
     made: &mut Description,
 ) -> Result<Tensor, Refused> {
-    if name.is_empty() {
-        return Err(Refused::new(format!("{field}.name"), "is required"));
+    if name.is_empty() || name.len() > MAX_NAME {
+        return Err(Refused::new(format!("{field}.name"), format!("must have 1 to {MAX_NAME} bytes")));
     }
     let datatype = match data_type {
         DataType::TypeInvalid => return Err(Refused::new(format!("{field}.data_type"), "is required")),

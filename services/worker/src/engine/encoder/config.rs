@@ -97,6 +97,10 @@ impl EncoderConfig {
         if let Some((field, value)) = positive.iter().find(|(_, value)| !(1..=1 << 24).contains(value)) {
             return Err(format!("{field} is {value}; it must be from 1 to {}", 1 << 24));
         }
+        if !(0..self.max_position_embeddings).contains(&self.first_position()) {
+            let (first, all) = (self.first_position(), self.max_position_embeddings);
+            return Err(format!("pad_token_id makes {first} the first of {all} positions; it must leave room for a text"));
+        }
         if self.hidden_size % self.num_attention_heads != 0 {
             return Err(format!("hidden_size {} is not a multiple of num_attention_heads {}", self.hidden_size, self.num_attention_heads));
         }
@@ -142,7 +146,7 @@ impl EncoderConfig {
 
     /// What the first token's position is.
     pub(crate) fn first_position(&self) -> i64 {
-        if self.family() == Ok(Family::Roberta) { self.pad_token_id + 1 } else { 0 }
+        if self.family() == Ok(Family::Roberta) { self.pad_token_id.saturating_add(1) } else { 0 }
     }
 
     /// The longest text, in tokens.
@@ -209,5 +213,12 @@ pub(super) mod tests {
         });
         let config = config.unwrap();
         assert_eq!((config.first_position(), config.longest()), (2, 512));
+        for padding in [i64::MAX, 513, -2] {
+            let refused = read(|config| {
+                config["model_type"] = json!("roberta");
+                config["pad_token_id"] = json!(padding);
+            });
+            assert!(refused.unwrap_err().to_string().contains("pad_token_id"), "{padding}");
+        }
     }
 }

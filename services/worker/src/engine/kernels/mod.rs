@@ -14,6 +14,8 @@ use std::{
 
 use tch::{Device, Kind, TchError, Tensor};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::simd::fuzzing;
 pub(super) use self::{
     rows::{Lines, Rows},
     simd::{Simd, Weight},

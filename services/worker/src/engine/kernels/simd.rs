@@ -6,6 +6,10 @@
 //! One forward is one thread's work. Everything is checked here, so that no call can read or write outside its slices.
 #![expect(unsafe_code, reason = "calls into simd.cpp; each call says why it is sound")]
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+#[cfg(any(test, fuzzing))]
+mod reference;
 #[cfg(test)]
 mod tests;
 

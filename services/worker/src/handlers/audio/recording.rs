@@ -10,7 +10,7 @@ use torchmesh_api::{
 
 use super::{CallInfo, Front, Spending, check_id, forward::Listener, invalid, options::options, unfit};
 use crate::{
-    audio::{Resampler, Segment, VoiceSettings, Windows, decode, memory, segments},
+    audio::{Segment, VoiceSettings, Windows, decode, memory, segments},
     manifest::Task,
     models::Model,
 };
@@ -65,15 +65,12 @@ async fn heard(front: &Front, model: &Model, file: Bytes, settings: &VoiceSettin
     let mut windows = Windows::new(settings.window, settings.context);
     let decoded = front.decoders.run(&admission, move || {
         let began = Instant::now();
-        let recording = decode(&file, limits).map_err(|error| wrong(&error))?;
-        let mut resampler = Resampler::new(recording.rate, rate).map_err(|error| wrong(&error))?;
         let before = windows.input().len();
-        resampler.push(&recording.samples, windows.input());
-        resampler.finish(windows.input());
+        let played = decode(&file, limits, rate, windows.input()).map_err(|error| wrong(&error))?;
         let length = (windows.input().len() - before) as u64;
         windows.finish();
         seconds.observe(began.elapsed().as_secs_f64());
-        Ok(Heard { windows, length, frames: recording.samples.len() as u64, rate: recording.rate })
+        Ok(Heard { windows, length, frames: played.frames as u64, rate: played.rate })
     });
     decoded.await
 }
