@@ -13,7 +13,7 @@ use std::{
 use torchmesh_api::ids::{ModelName, ModelVersion};
 use torchmesh_fetch::{Shelf, Source, lock};
 
-use crate::manifest::{FILE_NAME, Manifest, Problems, Published, Sources};
+use crate::manifest::{FILE_NAME, Manifest, Problems, Published, Sources, lacking};
 
 /// The version of a model whose folder is the published directory itself.
 const ONLY_VERSION: &str = "1";
@@ -40,6 +40,8 @@ pub(super) struct Found {
     pub(super) versions: Vec<FoundVersion>,
     /// Why its folder cannot be looked into, if so; nothing is known of its versions then.
     pub(super) unreadable: Option<String>,
+    /// Why the folder itself, which looks like a published directory, is not the only version.
+    pub(super) lacking: Option<String>,
 }
 
 impl Found {
@@ -47,7 +49,8 @@ impl Found {
     pub(super) fn trouble(&self) -> Option<String> {
         let name = &self.name;
         let none = || format!("{name} has no version folder; make one that is named by a whole number, such as {name}/1");
-        self.versions.is_empty().then(|| self.unreadable.clone().unwrap_or_else(none))
+        let known = || self.unreadable.clone().or_else(|| self.lacking.clone());
+        self.versions.is_empty().then(|| known().unwrap_or_else(none))
     }
 }
 
@@ -108,7 +111,7 @@ fn look_into(name: ModelName, repository: &Repository) -> Option<Found> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
             let unreadable = Some(format!("the folder {name} cannot be looked into: {error}"));
-            return Some(Found { name, versions: Vec::new(), unreadable });
+            return Some(Found { name, versions: Vec::new(), unreadable, lacking: None });
         }
     };
     let text = read_manifest(&name, &folder);
@@ -118,7 +121,8 @@ fn look_into(name: ModelName, repository: &Repository) -> Option<Found> {
     };
     let model = LookedInto { shelf: Shelf::new(&folder, repository.cache.join(name.as_str())), name, folder, text, declared };
     let versions = model.versions(&names);
-    Some(Found { name: model.name, versions, unreadable: None })
+    let lacking = if versions.is_empty() { lacking(&model.folder) } else { None };
+    Some(Found { name: model.name, versions, unreadable: None, lacking })
 }
 
 /// A model's folder and what its manifest says.
@@ -168,7 +172,7 @@ impl LookedInto {
         }
         let published = Published::read(folder);
         let Some(text) = text.or_else(|| published.says_all().then_some("")) else {
-            return Err(format!("{name}/{FILE_NAME} is missing: it says what the model is"));
+            return Err(lacking(folder).unwrap_or_else(|| format!("{name}/{FILE_NAME} is missing: it says what the model is")));
         };
         Manifest::parse(text, &published).map(|manifest| Content::Here(Arc::new(manifest))).map_err(|problems| wrong(name, &problems))
     }

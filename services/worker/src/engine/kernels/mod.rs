@@ -16,7 +16,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 pub(super) use self::{
     rows::{Lines, Rows},
-    simd::{Simd, Weight},
+    simd::{Nearness, Simd, Weight},
 };
 
 unsafe extern "C" {

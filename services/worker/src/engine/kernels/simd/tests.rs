@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tch::{Device, Kind, Tensor};
 
-use super::Simd;
+use super::{Nearness, Simd};
 use crate::engine::{
     kernels::{Activation, Lines, Rows},
     tensors::values,
@@ -47,15 +47,23 @@ fn product(simd: Simd, shape: [i64; 3], activation: Activation, added: bool, bri
     difference(&out, &if added { plain + add } else { plain })
 }
 
-fn attention(simd: Simd, length: i64, heads: i64, size: i64) -> f64 {
+fn attention(simd: Simd, length: i64, heads: i64, size: i64, reach: Option<i64>) -> f64 {
     let mixed = random(&[length, 3 * heads * size]);
     let split = mixed.view([length, 3, heads, size]).permute([1, 2, 0, 3]);
     let [query, key, value] = [0, 1, 2].map(|part| split.select(0, part));
-    let wanted = query.matmul(&key.transpose(1, 2)).softmax(-1, Kind::Float).matmul(&value).transpose(0, 1).reshape([length, heads * size]);
+    let table = reach.map(|reach| random(&[heads, 2 * reach - 1]) * 3);
+    let near = reach.zip(table.as_ref());
+    // The number of query i and key j is at reach - 1 + j - i.
+    let places = Tensor::arange(length, (Kind::Int64, Device::Cpu));
+    let places = places.unsqueeze(0) - places.unsqueeze(1);
+    let added = near.map(|(reach, table)| table.index_select(1, &(places + reach - 1).view([-1])).view([heads, length, length]));
+    let scores = query.matmul(&key.transpose(1, 2)) + added.unwrap_or_else(|| Tensor::zeros([1], (Kind::Float, Device::Cpu)));
+    let wanted = scores.softmax(-1, Kind::Float).matmul(&value).transpose(0, 1).reshape([length, heads * size]);
     let rows = rows_of(simd, &mixed);
     let all = 0..rows.count();
     let mut out = simd.rows(rows.count(), usize::try_from(heads * size).unwrap());
-    simd.attend(rows.part(all.clone()), usize::try_from(heads).unwrap(), &mut Lines::default(), &mut out.part_mut(all));
+    let near = near.map(|(reach, table)| Nearness { values: values(table).unwrap(), reach: usize::try_from(reach).unwrap() });
+    simd.attend(rows.part(all.clone()), usize::try_from(heads).unwrap(), near, &mut Lines::default(), &mut out.part_mut(all));
     difference(&out, &wanted)
 }
 
@@ -89,9 +97,9 @@ proptest! {
     }
 
     #[test]
-    fn attention_is_what_libtorch_says(length in 1_i64..80, heads in 1_i64..5, size in 1_i64..70) {
+    fn attention_is_what_libtorch_says(length in 1_i64..80, heads in 1_i64..5, size in 1_i64..70, room in 0_i64..20, near: bool) {
         for simd in Simd::usable() {
-            let found = attention(simd, length, heads, size);
+            let found = attention(simd, length, heads, size, near.then_some(length + room));
             prop_assert!(found < 1e-5, "{}: {}", simd.name, found);
         }
     }
@@ -109,7 +117,7 @@ proptest! {
 fn the_sizes_of_real_models_are_right_too() {
     for simd in Simd::usable() {
         for length in [1, 512] {
-            assert!(attention(simd, length, 12, 32) < 1e-5, "{}", simd.name);
+            assert!(attention(simd, length, 12, 32, None) < 1e-5, "{}", simd.name);
         }
         assert!(product(simd, [84, 1536, 384], Activation::Gelu, true, false) < 2e-6, "{}", simd.name);
         assert!(norm(simd, 3, 768) < 1e-5, "{}", simd.name);
@@ -143,7 +151,7 @@ fn what_is_not_a_number_stays_so_and_touches_no_other_row() {
         for (rows, healthy) in [(rows, true), (sick, false)] {
             let all = 0..rows.count();
             let mut out = simd.rows(rows.count(), 32);
-            simd.attend(rows.part(all.clone()), 1, &mut Lines::default(), &mut out.part_mut(all.clone()));
+            simd.attend(rows.part(all.clone()), 1, None, &mut Lines::default(), &mut out.part_mut(all.clone()));
             let found: Vec<bool> = all.map(|row| out.row(row).iter().all(|value| value.is_finite())).collect();
             assert!(found.iter().all(|&finite| finite == healthy), "{}: attention to a NaN is NaN everywhere", simd.name);
         }
