@@ -10,6 +10,7 @@ use std::{
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use torchmesh_api::ids::{ModelName, ModelVersion};
 use torchmesh_fetch::{Shelf, Source, lock};
 
@@ -29,6 +30,14 @@ pub(super) struct Repository {
     pub(super) folder: PathBuf,
     /// `models_cache`: what is fetched, a folder for each model.
     pub(super) cache: PathBuf,
+    /// Folders whose names no model can have, which were logged.
+    passed_over: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Repository {
+    pub(super) fn new(folder: &Path, cache: &Path) -> Self {
+        Self { folder: folder.to_owned(), cache: cache.to_owned(), passed_over: Arc::default() }
+    }
 }
 
 /// A model's folder.
@@ -40,8 +49,6 @@ pub(super) struct Found {
     pub(super) versions: Vec<FoundVersion>,
     /// Why its folder cannot be looked into, if so; nothing is known of its versions then.
     pub(super) unreadable: Option<String>,
-    /// Why the folder itself, which looks like a published directory, is not the only version.
-    pub(super) lacking: Option<String>,
 }
 
 impl Found {
@@ -49,8 +56,7 @@ impl Found {
     pub(super) fn trouble(&self) -> Option<String> {
         let name = &self.name;
         let none = || format!("{name} has no version folder; make one that is named by a whole number, such as {name}/1");
-        let known = || self.unreadable.clone().or_else(|| self.lacking.clone());
-        self.versions.is_empty().then(|| known().unwrap_or_else(none))
+        self.versions.is_empty().then(|| self.unreadable.clone().unwrap_or_else(none))
     }
 }
 
@@ -89,14 +95,18 @@ pub(super) struct Wanted {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stamp(pub(super) u64);
 
-/// Looks through the repository. Folders that begin with a dot are passed over; one whose name no model can have is logged.
+/// Looks through the repository. Folders that begin with a dot are passed over; one whose name no model can have is logged, once.
 pub(super) fn scan(repository: &Repository) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for name in folders(&repository.folder)? {
         match ModelName::parse(&name) {
             Ok(parsed) => found.extend(look_into(parsed, repository)),
             Err(_) if name.starts_with('.') => {}
-            Err(error) => tracing::warn!(folder = name, %error, "a folder of the model repository is passed over"),
+            Err(error) => {
+                if repository.passed_over.lock().insert(name.clone()) {
+                    tracing::warn!(folder = name, %error, "a folder of the model repository is passed over");
+                }
+            }
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -111,7 +121,7 @@ fn look_into(name: ModelName, repository: &Repository) -> Option<Found> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
             let unreadable = Some(format!("the folder {name} cannot be looked into: {error}"));
-            return Some(Found { name, versions: Vec::new(), unreadable, lacking: None });
+            return Some(Found { name, versions: Vec::new(), unreadable });
         }
     };
     let text = read_manifest(&name, &folder);
@@ -121,8 +131,7 @@ fn look_into(name: ModelName, repository: &Repository) -> Option<Found> {
     };
     let model = LookedInto { shelf: Shelf::new(&folder, repository.cache.join(name.as_str())), name, folder, text, declared };
     let versions = model.versions(&names);
-    let lacking = if versions.is_empty() { lacking(&model.folder) } else { None };
-    Some(Found { name: model.name, versions, unreadable: None, lacking })
+    Some(Found { name: model.name, versions, unreadable: None })
 }
 
 /// A model's folder and what its manifest says.
@@ -140,7 +149,8 @@ impl LookedInto {
         let sources = self.declared.clone().unwrap_or_default();
         let local: BTreeSet<_> = folders.iter().filter_map(|name| ModelVersion::parse(name)).collect();
         let mut all: BTreeSet<_> = local.iter().copied().chain(sources.all.iter().map(|source| source.version)).collect();
-        let published = all.is_empty() && Published::read(&self.folder).says_all();
+        // One that lacks something is one too, which says what.
+        let published = all.is_empty() && (Published::read(&self.folder).says_all() || lacking(&self.folder).is_some());
         if published {
             all.extend(ModelVersion::parse(ONLY_VERSION));
         }
@@ -199,7 +209,7 @@ pub(crate) fn version_of(
     name: &ModelName,
     version: Option<ModelVersion>,
 ) -> Result<(ModelVersion, PathBuf, Arc<Manifest>), String> {
-    let repository = Repository { folder: models_dir.to_owned(), cache: models_dir.join(".cache") };
+    let repository = Repository::new(models_dir, &models_dir.join(".cache"));
     let shown = models_dir.join(name.as_str());
     let found = look_into(name.clone(), &repository).ok_or_else(|| format!("{} is not there", shown.display()))?;
     if let Some(trouble) = found.trouble() {
@@ -261,7 +271,7 @@ mod tests {
     use super::*;
 
     fn scan(dir: &Path) -> io::Result<Vec<Found>> {
-        super::scan(&Repository { folder: dir.to_owned(), cache: dir.join(".cache") })
+        super::scan(&Repository::new(dir, &dir.join(".cache")))
     }
 
     fn numbers(found: &Found) -> Vec<u64> {
@@ -309,6 +319,9 @@ mod tests {
         assert_eq!(numbers(&found), [1]);
         assert_eq!(found.versions[0].folder, model);
         assert!(found.versions[0].content.is_ok());
+        fs::remove_file(model.join("model.safetensors")).unwrap();
+        let found = scan(dir.path()).unwrap().remove(0);
+        assert!(found.versions[0].content.as_ref().unwrap_err().contains("no model.safetensors"), "{found:?}");
     }
 
     #[test]
