@@ -107,9 +107,9 @@ fn directories_of_any_depth_with_a_vocabulary_of_their_own_embed_as_transformers
         for (at, directory) in directories.iter().enumerate() {
             let (texts, vectors): (Vec<_>, Vec<_>) = directory.known().into_iter().unzip();
             let request = EmbedRequest { model: format!("encoder-{at}"), texts, ..Default::default() };
-            let answer =
-                eventually(&format!("{} answers", request.model), PATIENCE, async || mesh.text().embed(request.clone()).await.ok());
-            for (found, expected) in answer.await.into_inner().embeddings.iter().zip(&vectors) {
+            let what = format!("{} answers", request.model);
+            let answer = eventually(&what, PATIENCE, async || mesh.text().embed(request.clone()).await.ok()).await;
+            for (found, expected) in answer.into_inner().embeddings.iter().zip(&vectors) {
                 let difference = found.values.iter().zip(expected).map(|(left, right)| (left - right).abs()).fold(0.0, f32::max);
                 assert!(found.values.len() == expected.len() && difference < TOLERANCE, "encoder-{at}: {difference}");
             }
