@@ -53,6 +53,24 @@ impl Model {
         Self::fixture(name, name, &[("INPUT0", "FP32", "[-1, 2]")], &[("OUTPUT0", "FP32", "[-1, 2]")])
     }
 
+    /// `tuple`: gives the sum of `a` and `b` (FP32) and their mean, as a tuple.
+    pub fn tuple() -> Self {
+        let of = |name| (name, "FP32", "[-1, -1]");
+        Self::fixture("tuple", "sum_mean", &[of("a"), of("b")], &[of("sum"), of("mean")])
+    }
+
+    /// `halve`: gives images (FP32, of any height and width) back at half their size.
+    pub fn halve() -> Self {
+        let of = |name| (name, "FP32", "[-1, 3, -1, -1]");
+        Self::fixture("halve", "halve", &[of("image")], &[of("half")])
+    }
+
+    /// `pick`: gives the `values` (FP32) at `index` (INT64), and zero where `keep` (BOOL) says no.
+    pub fn pick() -> Self {
+        let inputs = [("values", "FP32", "[-1, -1]"), ("index", "INT64", "[-1, 2]"), ("keep", "BOOL", "[-1, 2]")];
+        Self::fixture("pick", "pick", &inputs, &[("picked", "FP32", "[-1, 2]")])
+    }
+
     /// `minilm`: the demo model, with the manifest that `make setup` gives it.
     pub fn minilm() -> Self {
         Self::demo("minilm", Source::MiniLm)
@@ -108,7 +126,7 @@ impl Model {
     }
 
     /// Puts the model into a model repository, as version 1.
-    pub(crate) fn install(&self, repository: &Path) {
+    pub fn install(&self, repository: &Path) {
         let folder = repository.join(&self.name);
         fs::create_dir_all(&folder).expect("a folder for the model");
         fs::write(folder.join("model.toml"), &self.manifest).expect("the manifest");

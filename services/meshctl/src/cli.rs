@@ -1,6 +1,7 @@
 //! What can be typed, and the help that teaches it.
 
 mod repository;
+mod senses;
 mod texts;
 
 use std::{path::PathBuf, time::Duration};
@@ -10,6 +11,7 @@ use clap_complete::Shell;
 
 pub(crate) use self::{
     repository::{ImportArgs, PullArgs},
+    senses::{ListenArgs, SeeArgs},
     texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
 };
 
@@ -78,6 +80,10 @@ pub(crate) enum Command {
     Fill(FillArgs),
     /// Show which words of a text speak for its label
     Explain(ExplainArgs),
+    /// Say what is in images, and where
+    See(SeeArgs),
+    /// Say where in a recording somebody speaks
+    Listen(ListenArgs),
     /// Compile a model ahead of time, so that it may run faster; needs a Python with torch
     Compile(CompileArgs),
     /// Print completions for a shell

@@ -68,7 +68,8 @@ impl From<Status> for Failure {
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => failure(NOT_ALLOWED)
                 .help("give a key with --key-file FILE or in TORCHMESH_KEY; a local mesh writes one to dev.key in its home"),
-            Code::Unavailable => failure(UNAVAILABLE).help("`meshctl status` shows what is running"),
+            Code::Unavailable => failure(UNAVAILABLE)
+                .help("`meshctl models` says which models are ready, and why not; `meshctl status` shows what is running"),
             Code::NotFound => failure(FAILED).help("`meshctl models` lists the models"),
             Code::InvalidArgument => failure(USAGE),
             _ => failure(FAILED),

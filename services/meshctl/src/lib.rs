@@ -69,6 +69,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Rerank(args) => on_one_thread(commands::rerank(&args, &home, screen)),
         Command::Fill(args) => on_one_thread(commands::fill(&args, &home, screen)),
         Command::Explain(args) => on_one_thread(commands::explain(&args, &home, screen)),
+        Command::See(args) => on_one_thread(commands::see(&args, &home, screen)),
+        Command::Listen(args) => on_one_thread(commands::listen(&args, &home, screen)),
     }
 }
 

@@ -61,7 +61,7 @@ mod tests {
         let endpoint = Arc::new(Endpoint::new(InstanceId::parse("w").unwrap(), SocketAddr::from(([127, 0, 0, 1], 1)), 1));
         let listed = ready.iter().map(|&(model, version)| Listed {
             model: ModelName::parse(model).unwrap(),
-            version: ModelVersion::parse(&version.to_string()).unwrap(),
+            version: ModelVersion::parse(&version.to_string()),
             ready: true,
             reason: String::new(),
         });

@@ -75,7 +75,7 @@ impl GrpcInferenceService for Front {
         let listed = table.index.iter().filter(|(_, (ready, _))| *ready || !only_ready);
         let models = listed.map(|((name, version), (ready, reason))| ModelIndex {
             name: name.to_string(),
-            version: version.to_string(),
+            version: version.map_or_else(String::new, |version| version.to_string()),
             state: if *ready { "READY" } else { "UNAVAILABLE" }.to_owned(),
             reason: reason.clone(),
         });

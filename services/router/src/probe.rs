@@ -133,7 +133,8 @@ async fn probe(relay: &Relay, endpoint: Arc<Endpoint>) -> Option<Vec<Listed>> {
         .into_iter()
         .filter_map(|model| {
             // A name or version that we would not take from a caller is not taken from a worker either.
-            let (name, version) = (ModelName::parse(&model.name).ok()?, ModelVersion::parse(&model.version)?);
+            let name = ModelName::parse(&model.name).ok()?;
+            let version = if model.version.is_empty() { None } else { Some(ModelVersion::parse(&model.version)?) };
             Some(Listed { model: name, version, ready: model.state == "READY", reason: model.reason })
         })
         .collect();
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     fn listed() -> Vec<Listed> {
-        let (model, version) = (ModelName::parse("m").unwrap(), ModelVersion::parse("1").unwrap());
+        let (model, version) = (ModelName::parse("m").unwrap(), ModelVersion::parse("1"));
         vec![Listed { model, version, ready: true, reason: String::new() }]
     }
 

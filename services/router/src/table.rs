@@ -18,11 +18,11 @@ use torchmesh_relay::{Endpoint, Group, Groups};
 pub struct Listed {
     /// The model.
     pub model: ModelName,
-    /// The version.
-    pub version: ModelVersion,
+    /// The version; none of a model that has no version.
+    pub version: Option<ModelVersion>,
     /// Whether it answers calls now.
     pub ready: bool,
-    /// Why not.
+    /// Why not, or of one that is ready, why its newest files are not what answers.
     pub reason: String,
 }
 
@@ -47,7 +47,7 @@ struct Versions(BTreeMap<ModelVersion, Target>);
 pub struct Table {
     models: HashMap<ModelName, Versions>,
     /// Every version that some worker lists: ready if one of them is.
-    pub index: BTreeMap<(ModelName, ModelVersion), (bool, String)>,
+    pub index: BTreeMap<(ModelName, Option<ModelVersion>), (bool, String)>,
 }
 
 impl Table {
@@ -57,12 +57,12 @@ impl Table {
         let mut index = BTreeMap::new();
         for (endpoint, listed) in workers {
             for Listed { model, version, ready, reason } in listed.iter() {
-                let key = (model.clone(), *version);
-                if *ready {
-                    serving.entry(key.clone()).or_default().push(Arc::clone(endpoint));
-                    index.insert(key, (true, String::new()));
-                } else {
-                    index.entry(key).or_insert_with(|| (false, reason.clone()));
+                if let Some(version) = version.filter(|_| *ready) {
+                    serving.entry((model.clone(), version)).or_default().push(Arc::clone(endpoint));
+                }
+                let known: &mut (bool, String) = index.entry((model.clone(), *version)).or_insert_with(|| (*ready, reason.clone()));
+                if *ready && !known.0 {
+                    *known = (true, reason.clone());
                 }
             }
         }
@@ -114,7 +114,7 @@ impl Table {
 
     /// Why a model or version cannot be called.
     pub fn missing(&self, model: &str, version: Option<ModelVersion>) -> ApiError {
-        let mut listed = self.index.keys().filter(|(name, _)| name.as_str() == model).map(|(_, version)| *version).peekable();
+        let mut listed = self.index.keys().filter(|(name, _)| name.as_str() == model).filter_map(|(_, version)| *version).peekable();
         let shown: String = model.chars().take(64).collect();
         if listed.peek().is_none() {
             return ApiError::new(ErrorKind::NotFound, format!("there is no model {shown:?}; RepositoryIndex lists those there are"));
@@ -126,7 +126,7 @@ impl Table {
                 let there = there.join(", ");
                 ApiError::new(ErrorKind::NotFound, format!("model {shown:?} has no version {version}; it has {there}"))
             }
-            _ => ApiError::new(ErrorKind::Unavailable, format!("model {shown:?} is not ready on any worker; try again")),
+            _ => ApiError::new(ErrorKind::Unavailable, format!("model {shown:?} is not ready on any worker; RepositoryIndex says why")),
         }
     }
 }
@@ -168,9 +168,9 @@ mod tests {
         let endpoint = Endpoint::new(InstanceId::parse(id).unwrap(), SocketAddr::from(([127, 0, 0, 1], 1)), 1);
         let listed = models.iter().map(|&(model, version, ready)| Listed {
             model: ModelName::parse(model).unwrap(),
-            version: ModelVersion::parse(&version.to_string()).unwrap(),
+            version: ModelVersion::parse(&version.to_string()),
             ready,
-            reason: "loading".into(),
+            reason: if ready { String::new() } else { "loading".into() },
         });
         (Arc::new(endpoint), Arc::new(listed.collect()))
     }
@@ -205,5 +205,14 @@ mod tests {
     fn a_version_ready_on_one_worker_is_ready() {
         let table = built(&[worker("a", &[("m", 1, false)]), worker("b", &[("m", 1, true)]), worker("c", &[("m", 1, false)])]);
         assert_eq!(table.index.values().collect::<Vec<_>>(), [&(true, String::new())]);
+    }
+
+    #[test]
+    fn a_model_without_a_version_is_listed_with_what_there_is_to_say_and_not_routed_to() {
+        let (endpoint, _) = worker("a", &[]);
+        let folder = Listed { model: ModelName::parse("m").unwrap(), version: None, ready: false, reason: "has no version folder".into() };
+        let table = built(&[(endpoint, Arc::new(vec![folder]))]);
+        assert_eq!(table.index.values().collect::<Vec<_>>(), [&(false, "has no version folder".to_owned())]);
+        assert_eq!(kind(&table, "m", ""), ErrorKind::NotFound);
     }
 }

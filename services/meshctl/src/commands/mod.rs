@@ -6,6 +6,7 @@ mod embed;
 mod import;
 mod models;
 mod pull;
+mod senses;
 mod status;
 mod summary;
 mod texts;
@@ -21,6 +22,7 @@ pub(crate) use self::{
     import::import,
     models::models,
     pull::pull,
+    senses::{listen, see},
     status::status,
     texts::{classify, entities, explain, fill, rerank},
     up::up,

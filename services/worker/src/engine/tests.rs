@@ -24,6 +24,26 @@ fn engine_from(returns: &str, body: &[&str]) -> Box<dyn Engine> {
 }
 
 #[test]
+fn a_file_that_is_no_module_is_named_for_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let artefact = folder.path().join("model.pt");
+    let reason = || load(&EngineSpec::new(&artefact)).err().unwrap().to_string();
+    assert_eq!(reason(), "cannot load model.pt: it is not in the version's folder");
+    std::fs::write(folder.path().join("ranker.pt"), "").unwrap();
+    assert!(reason().contains("ranker.pt is; rename that, or say artefact = \"ranker.pt\""), "{}", reason());
+    std::fs::write(&artefact, "half of a mod").unwrap();
+    assert!(reason().ends_with("it is damaged, or not all of it is there"), "{}", reason());
+    let mut saved = zip::ZipWriter::new(std::fs::File::create(&artefact).unwrap());
+    let stored = zip::write::FileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [("model/data.pkl", &b"\x80\x02}."[..]), ("model/version", b"3\n")] {
+        saved.start_file(name, stored).unwrap();
+        std::io::Write::write_all(&mut saved, content).unwrap();
+    }
+    saved.finish().unwrap();
+    assert!(reason().contains("what torch.save writes") && reason().contains("torch.jit.script(model).save"), "{}", reason());
+}
+
+#[test]
 fn every_datatype_that_libtorch_has_comes_back_as_it_went() {
     let mut engine = engine_of(Fixture::Noop);
     for datatype in Datatype::ALL {

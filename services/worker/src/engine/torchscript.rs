@@ -1,6 +1,6 @@
 //! Models saved as `TorchScript`, run by libtorch.
 
-use std::path::Path;
+use std::{io, path::Path};
 
 use tch::{CModule, IValue, Kind, TchError};
 
@@ -10,6 +10,8 @@ use super::{
 };
 use crate::tensor::Tensor;
 
+/// What files of modules are called.
+const MODULES: [&str; 5] = [".pt", ".pth", ".jit", ".ts", ".torchscript"];
 const FLOATING: [Kind; 4] = [Kind::Float, Kind::Double, Kind::Half, Kind::BFloat16];
 
 /// A loaded module, with weights of its own: a module may keep state in itself, which two threads must not share.
@@ -73,8 +75,11 @@ impl TorchScript {
 pub(super) fn load_module(artefact: &Path, device: tch::Device, weights: Option<Kind>) -> Result<CModule, EngineError> {
     let file = artefact.file_name().unwrap_or(artefact.as_os_str()).to_string_lossy();
     let path = artefact.to_string_lossy();
-    let failed = |detail: String| EngineError::load(file.clone(), detail.replace(path.as_ref(), &file));
-    std::fs::File::open(artefact).map_err(|error| failed(error.to_string()))?;
+    let failed = |detail: String| EngineError::load(file.clone(), in_words(&detail) + &detail.replace(path.as_ref(), &file));
+    std::fs::File::open(artefact).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => failed(beside(artefact)),
+        _ => failed(error.to_string()),
+    })?;
     let mut module = CModule::load_on_device(artefact, device).map_err(|error| failed(text(error)))?;
     // A model saved while it was being trained would still drop activations at random. A traced module has no such mode and says so,
     // which is no reason to refuse it.
@@ -83,6 +88,32 @@ pub(super) fn load_module(artefact: &Path, device: tch::Device, weights: Option<
         convert(&module, kind).map_err(|error| failed(text(error)))?;
     }
     Ok(module)
+}
+
+/// A line that says what a file is which libtorch cannot read, where its own words do not.
+fn in_words(detail: &str) -> String {
+    let words = if detail.contains("constants.pkl") {
+        "it is no TorchScript file but what torch.save writes; in the Python that has the model's code, torch.jit.script(model).save(\"model.pt\") makes one\n"
+    } else if detail.contains("failed finding central directory") {
+        "it is damaged, or not all of it is there\n"
+    } else {
+        ""
+    };
+    words.to_owned()
+}
+
+/// That a file is not there, and which others are that may be meant.
+fn beside(artefact: &Path) -> String {
+    let folder = artefact.parent().into_iter().flat_map(std::fs::read_dir).flatten().flatten();
+    let names = folder.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut others: Vec<_> = names.filter(|name| MODULES.iter().any(|ending| name.ends_with(ending))).collect();
+    others.sort();
+    match others.first() {
+        Some(other) => {
+            format!("it is not in the version's folder, and {other} is; rename that, or say artefact = \"{other}\" in model.toml")
+        }
+        None => "it is not in the version's folder".to_owned(),
+    }
 }
 
 /// Converts the floating-point weights in place. Buffers stay as they are: they hold positions and running statistics, not factors.

@@ -26,7 +26,10 @@ pub(super) fn run(runner: &mut Runner, assignment: &Assignment) -> Result<Facts,
         let failed = |reason: String| format!("the warm-up with {rows} rows of length {length} failed: {reason}");
         let mut forward = || {
             let began = Instant::now();
-            let made = runner.forward(&inputs).map_err(|failure| failed(failure.fatal.unwrap_or(failure.error.message)))?;
+            let made = runner.forward(&inputs).map_err(|failure| {
+                let advice = if is_open(manifest) { "; warmup.lengths in model.toml chooses other lengths" } else { "" };
+                failed(failure.fatal.unwrap_or(failure.error.message)) + advice
+            })?;
             Ok::<_, String>((made, began.elapsed()))
         };
         let (mut made, mut took) = forward()?;
@@ -51,12 +54,16 @@ pub(crate) fn inputs(manifest: &Manifest, rows: usize, length: usize) -> Vec<Ten
     manifest.inputs.iter().map(|input| made_up(input, rows, length)).collect()
 }
 
+/// Whether callers choose a length beside that of the batch.
+fn is_open(manifest: &Manifest) -> bool {
+    manifest.inputs.iter().any(|input| input.shape.iter().skip(usize::from(manifest.batched)).any(|&dim| dim == -1))
+}
+
 /// The rows and lengths that are run.
 pub(crate) fn shapes(manifest: &Manifest) -> Vec<(usize, usize)> {
-    let open = manifest.inputs.iter().any(|input| input.shape.iter().skip(usize::from(manifest.batched)).any(|&dim| dim == -1));
     let or_one = |sizes: &[usize]| if sizes.is_empty() { vec![1] } else { sizes.to_vec() };
     let sizes = or_one(&manifest.warmup.batch_sizes);
-    let lengths = if open { or_one(&manifest.warmup.lengths) } else { vec![1] };
+    let lengths = if is_open(manifest) { or_one(&manifest.warmup.lengths) } else { vec![1] };
     let (budget, most) = (manifest.batching.max_padded_tokens, manifest.queue.max_bytes);
     // What is over the budget, or over what may wait, is never run together, so it needs no warm-up.
     let fitting = |length: usize| most.checked_div(manifest.row_bytes(length)?).filter(|&rows| rows > 0);

@@ -24,11 +24,18 @@ pub enum Fixture {
     /// as long as its slowest row.
     #[value(name = "slow")]
     Slow,
+    /// Images, `FP32` [batch, channels, height, width] of any size → the same at half the height and width.
+    #[value(name = "halve")]
+    Halve,
+    /// `values`, `FP32` [batch, columns], `index`, `INT64` [batch, picks], and `keep`, `BOOL` [batch, picks] → the values at `index`, zero where they are
+    /// not kept.
+    #[value(name = "pick")]
+    Pick,
 }
 
 impl Fixture {
     /// Every fixture.
-    pub const ALL: [Self; 5] = [Self::Noop, Self::SumMean, Self::SumMeanNamed, Self::FailsOnNegative, Self::Slow];
+    pub const ALL: [Self; 7] = [Self::Noop, Self::SumMean, Self::SumMeanNamed, Self::FailsOnNegative, Self::Slow, Self::Halve, Self::Pick];
 
     /// The fixture's name on the command line and in the archive.
     pub const fn name(self) -> &'static str {
@@ -38,40 +45,45 @@ impl Fixture {
             Self::SumMeanNamed => "sum_mean_named",
             Self::FailsOnNegative => "fails_on_negative",
             Self::Slow => "slow",
+            Self::Halve => "halve",
+            Self::Pick => "pick",
         }
     }
 
     /// Writes the model to `out`.
     pub(super) fn save(self, out: &Path) -> Result<(), ExportError> {
-        let (signature, body): (&str, &[&str]) = match self {
-            Self::Noop => ("INPUT0: Tensor) -> Tensor", &["return INPUT0"]),
-            Self::SumMean => (
-                "INPUT0: Tensor, INPUT1: Tensor) -> Tuple[Tensor, Tensor]",
-                &["sum = torch.add(INPUT0, INPUT1)", "return (sum, torch.div(sum, 2))"],
-            ),
-            Self::SumMeanNamed => (
-                "INPUT0: Tensor, INPUT1: Tensor) -> Dict[str, Tensor]",
-                &["sum = torch.add(INPUT0, INPUT1)", "return {\"mean\": torch.div(sum, 2), \"sum\": sum}"],
-            ),
-            Self::FailsOnNegative => (
-                "INPUT0: Tensor) -> Tensor",
-                &[
-                    "if bool(torch.any(torch.lt(INPUT0, 0))):",
-                    "  ops.prim.RaiseException(\"INPUT0 holds a negative number\", \"builtins.ValueError\")",
-                    "return INPUT0",
-                ],
-            ),
-            Self::Slow => (
-                "INPUT0: Tensor) -> Tensor",
-                &[
-                    "end = torch.add(ops.prim.TimePoint(), torch.mul(int(torch.max(INPUT0)), 1000000))",
-                    "work = torch.full([64, 64], 0.015625)",
-                    "while torch.lt(ops.prim.TimePoint(), end):",
-                    "  work = torch.matmul(work, work)",
-                    "return torch.add(INPUT0, torch.mul(int(torch.sum(work)), 0))",
-                ],
-            ),
-        };
-        save_source(self.name(), signature, body, out)
+        save_source(self.name(), self.signature(), self.body(), out)
+    }
+
+    /// What the module's `forward` takes and gives.
+    const fn signature(self) -> &'static str {
+        match self {
+            Self::Noop | Self::FailsOnNegative | Self::Slow | Self::Halve => "INPUT0: Tensor) -> Tensor",
+            Self::SumMean => "INPUT0: Tensor, INPUT1: Tensor) -> Tuple[Tensor, Tensor]",
+            Self::SumMeanNamed => "INPUT0: Tensor, INPUT1: Tensor) -> Dict[str, Tensor]",
+            Self::Pick => "values: Tensor, index: Tensor, keep: Tensor) -> Tensor",
+        }
+    }
+
+    const fn body(self) -> &'static [&'static str] {
+        match self {
+            Self::Noop => &["return INPUT0"],
+            Self::SumMean => &["sum = torch.add(INPUT0, INPUT1)", "return (sum, torch.div(sum, 2))"],
+            Self::SumMeanNamed => &["sum = torch.add(INPUT0, INPUT1)", "return {\"mean\": torch.div(sum, 2), \"sum\": sum}"],
+            Self::FailsOnNegative => &[
+                "if bool(torch.any(torch.lt(INPUT0, 0))):",
+                "  ops.prim.RaiseException(\"INPUT0 holds a negative number\", \"builtins.ValueError\")",
+                "return INPUT0",
+            ],
+            Self::Slow => &[
+                "end = torch.add(ops.prim.TimePoint(), torch.mul(int(torch.max(INPUT0)), 1000000))",
+                "work = torch.full([64, 64], 0.015625)",
+                "while torch.lt(ops.prim.TimePoint(), end):",
+                "  work = torch.matmul(work, work)",
+                "return torch.add(INPUT0, torch.mul(int(torch.sum(work)), 0))",
+            ],
+            Self::Halve => &["return torch.avg_pool2d(INPUT0, [2, 2], [2, 2])"],
+            Self::Pick => &["picked = torch.gather(values, 1, index)", "return torch.where(keep, picked, torch.zeros_like(picked))"],
+        }
     }
 }

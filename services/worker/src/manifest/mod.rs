@@ -11,6 +11,7 @@
 //! A sentence encoder as it was published needs none: what its own files say stands in for what the manifest does not ([`Published`]).
 
 mod label_file;
+mod lacking;
 mod published;
 mod published_image;
 mod read;
@@ -31,6 +32,7 @@ use crate::{
     tensor::Datatype,
 };
 
+pub(crate) use lacking::lacking;
 pub use published::Published;
 pub use published_image::PublishedImage;
 pub use sources::Sources;

@@ -10,7 +10,7 @@ use crate::text::LinearHead;
 /// The weights of a Hugging Face directory.
 pub(super) const WEIGHTS: &str = "model.safetensors";
 /// What describes them.
-const CONFIG: &str = "config.json";
+pub(super) const CONFIG: &str = "config.json";
 /// A linear layer on top of a sentence encoder; `torchmesh-worker train-head` writes it.
 const HEAD: &str = "head.safetensors";
 
@@ -135,7 +135,8 @@ fn longest(folder: &Path, config: &Value) -> Option<usize> {
 fn positions(config: &Value) -> Option<usize> {
     let all = whole(config, "max_position_embeddings")?;
     let kind = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
-    let skipped = if kind.contains("roberta") || kind == "camembert" { whole(config, "pad_token_id").unwrap_or(0) + 1 } else { 0 };
+    let skipped =
+        if kind.contains("roberta") || matches!(kind, "camembert" | "mpnet") { whole(config, "pad_token_id").unwrap_or(0) + 1 } else { 0 };
     all.checked_sub(skipped)
 }
 

@@ -20,7 +20,7 @@ use crate::{
     engine::{self, EngineSpec},
     executor::{Assignment, EngineLoader, Executor, Facts, Finish},
     manifest::{Manifest, Task},
-    text::Tokeniser,
+    text,
 };
 
 /// What loading needs beside the model itself.
@@ -120,10 +120,8 @@ pub(crate) fn engine_spec(manifest: &Manifest, folder: &Path) -> EngineSpec {
 pub(crate) fn load_task(task: &Task, folder: &Path) -> Result<(Intake, Finish), String> {
     let intake = match task.text() {
         Some(settings) => {
-            let of_version = folder.join(&settings.tokenizer);
-            let of_model = folder.with_file_name(&settings.tokenizer);
-            let file = if of_version.is_file() { of_version } else { of_model };
-            let tokeniser = Tokeniser::load(&file, settings.max_tokens)?.with_overlap(settings.overlap);
+            let folders = [folder, folder.parent().unwrap_or(folder)];
+            let tokeniser = text::tokeniser(&folders, &settings.tokenizer, settings.max_tokens)?.with_overlap(settings.overlap);
             Intake::Text(TextModel::new(settings.clone(), tokeniser))
         }
         None => match task {

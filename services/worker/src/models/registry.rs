@@ -51,7 +51,7 @@ impl Registry {
     ///
     /// A version that is gone from the repository is answered for `linger` more to those who name it, as a router does that has not yet asked again.
     pub fn open(models_dir: &Path, cache: &Path, linger: Duration, metrics: WorkerMetrics, context: LoadContext) -> io::Result<Arc<Self>> {
-        let repository = Repository { folder: models_dir.to_owned(), cache: cache.to_owned() };
+        let repository = Repository::new(models_dir, cache);
         let found = scan(&repository)?;
         let registry = Arc::new(Self {
             repository,

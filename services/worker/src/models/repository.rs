@@ -10,10 +10,11 @@ use std::{
     time::SystemTime,
 };
 
+use parking_lot::Mutex;
 use torchmesh_api::ids::{ModelName, ModelVersion};
 use torchmesh_fetch::{Shelf, Source, lock};
 
-use crate::manifest::{FILE_NAME, Manifest, Problems, Published, Sources};
+use crate::manifest::{FILE_NAME, Manifest, Problems, Published, Sources, lacking};
 
 /// The version of a model whose folder is the published directory itself.
 const ONLY_VERSION: &str = "1";
@@ -29,6 +30,14 @@ pub(super) struct Repository {
     pub(super) folder: PathBuf,
     /// `models_cache`: what is fetched, a folder for each model.
     pub(super) cache: PathBuf,
+    /// Folders whose names no model can have, which were logged.
+    passed_over: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Repository {
+    pub(super) fn new(folder: &Path, cache: &Path) -> Self {
+        Self { folder: folder.to_owned(), cache: cache.to_owned(), passed_over: Arc::default() }
+    }
 }
 
 /// A model's folder.
@@ -86,14 +95,18 @@ pub(super) struct Wanted {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stamp(pub(super) u64);
 
-/// Looks through the repository. Folders that begin with a dot are passed over; one whose name no model can have is logged.
+/// Looks through the repository. Folders that begin with a dot are passed over; one whose name no model can have is logged, once.
 pub(super) fn scan(repository: &Repository) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for name in folders(&repository.folder)? {
         match ModelName::parse(&name) {
             Ok(parsed) => found.extend(look_into(parsed, repository)),
             Err(_) if name.starts_with('.') => {}
-            Err(error) => tracing::warn!(folder = name, %error, "a folder of the model repository is passed over"),
+            Err(error) => {
+                if repository.passed_over.lock().insert(name.clone()) {
+                    tracing::warn!(folder = name, %error, "a folder of the model repository is passed over");
+                }
+            }
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -136,7 +149,8 @@ impl LookedInto {
         let sources = self.declared.clone().unwrap_or_default();
         let local: BTreeSet<_> = folders.iter().filter_map(|name| ModelVersion::parse(name)).collect();
         let mut all: BTreeSet<_> = local.iter().copied().chain(sources.all.iter().map(|source| source.version)).collect();
-        let published = all.is_empty() && Published::read(&self.folder).says_all();
+        // One that lacks something is one too, which says what.
+        let published = all.is_empty() && (Published::read(&self.folder).says_all() || lacking(&self.folder).is_some());
         if published {
             all.extend(ModelVersion::parse(ONLY_VERSION));
         }
@@ -168,7 +182,7 @@ impl LookedInto {
         }
         let published = Published::read(folder);
         let Some(text) = text.or_else(|| published.says_all().then_some("")) else {
-            return Err(format!("{name}/{FILE_NAME} is missing: it says what the model is"));
+            return Err(lacking(folder).unwrap_or_else(|| format!("{name}/{FILE_NAME} is missing: it says what the model is")));
         };
         Manifest::parse(text, &published).map(|manifest| Content::Here(Arc::new(manifest))).map_err(|problems| wrong(name, &problems))
     }
@@ -195,7 +209,7 @@ pub(crate) fn version_of(
     name: &ModelName,
     version: Option<ModelVersion>,
 ) -> Result<(ModelVersion, PathBuf, Arc<Manifest>), String> {
-    let repository = Repository { folder: models_dir.to_owned(), cache: models_dir.join(".cache") };
+    let repository = Repository::new(models_dir, &models_dir.join(".cache"));
     let shown = models_dir.join(name.as_str());
     let found = look_into(name.clone(), &repository).ok_or_else(|| format!("{} is not there", shown.display()))?;
     if let Some(trouble) = found.trouble() {
@@ -257,7 +271,7 @@ mod tests {
     use super::*;
 
     fn scan(dir: &Path) -> io::Result<Vec<Found>> {
-        super::scan(&Repository { folder: dir.to_owned(), cache: dir.join(".cache") })
+        super::scan(&Repository::new(dir, &dir.join(".cache")))
     }
 
     fn numbers(found: &Found) -> Vec<u64> {
@@ -305,6 +319,9 @@ mod tests {
         assert_eq!(numbers(&found), [1]);
         assert_eq!(found.versions[0].folder, model);
         assert!(found.versions[0].content.is_ok());
+        fs::remove_file(model.join("model.safetensors")).unwrap();
+        let found = scan(dir.path()).unwrap().remove(0);
+        assert!(found.versions[0].content.as_ref().unwrap_err().contains("no model.safetensors"), "{found:?}");
     }
 
     #[test]

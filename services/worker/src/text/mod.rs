@@ -4,6 +4,7 @@ mod bound;
 mod linear_head;
 mod pool;
 mod tokeniser;
+mod vocabulary;
 
 pub(crate) mod characters;
 pub(crate) mod entities;
@@ -15,3 +16,4 @@ pub use pool::{Job, TokeniserPool};
 #[cfg(test)]
 pub(crate) use tokeniser::tests::TINY as TINY_TOKENIZER;
 pub use tokeniser::{Place, Source, Tokenised, Tokeniser, Window};
+pub(crate) use vocabulary::tokeniser;

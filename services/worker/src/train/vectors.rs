@@ -8,7 +8,7 @@ use crate::{
     executor::Finish,
     manifest::{ClassifySettings, EmbedSettings, Manifest, PoolSettings, Published, Task, Truncation},
     tensor::Tensor,
-    text::{Source, Tokeniser, pooling},
+    text::{self, Source, pooling},
 };
 
 /// Texts of one forward.
@@ -17,7 +17,7 @@ const BATCH: usize = 32;
 /// One vector for each text, of its first `max_tokens` tokens, pooled as the directory says and scaled to length 1.
 pub(super) fn of(encoder: &Path, texts: &[Text], max_tokens: usize) -> Result<Vec<Vec<f32>>, String> {
     let pool = PoolSettings { normalize: true, ..pool_of(encoder)? };
-    let tokeniser = Tokeniser::load(&encoder.join("tokenizer.json"), max_tokens)?;
+    let tokeniser = text::tokeniser(&[encoder], "tokenizer.json", max_tokens)?;
     let read = |(at, text): (usize, &Text)| {
         let made = tokeniser.encode(&Source::Text(text.text.clone()), at, Truncation::End, false).map_err(|error| error.message)?;
         Ok((at, made.windows.into_iter().next().map(|window| window.ids).unwrap_or_default()))

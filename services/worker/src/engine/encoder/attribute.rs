@@ -41,7 +41,7 @@ impl Encoder {
         let baseline = batch.packing.pick(&along.baseline, "the baseline", self.config.vocab_size)?;
         let baseline = Tensor::f_from_slice(&baseline)?.f_to(self.device)?;
         let device = self.device;
-        let hidden = self.config.hidden_size;
+        let (hidden, narrow) = (self.config.hidden_size, self.config.embedding_size());
         let Plain { network, head } = self.plain()?;
 
         let rows = i64::try_from(along.steps.len()).unwrap_or(i64::MAX);
@@ -53,14 +53,14 @@ impl Encoder {
             let way = network.words(&tokens.ids)?.f_sub(&begin)?;
             Ok::<_, NetworkError>((begin, way))
         })?;
-        let words = way.f_unsqueeze(0)?.f_mul(&at)?.f_add(&begin)?.f_view([rows * length, hidden])?;
+        let words = way.f_unsqueeze(0)?.f_mul(&at)?.f_add(&begin)?.f_view([rows * length, narrow])?;
         let words = words.f_detach()?.f_set_requires_grad(true)?;
         let repeated = |values: &Tensor| values.f_repeat([rows]);
         let tokens = Tokens { ids: tokens.ids, positions: repeated(&tokens.positions)?, types: repeated(&tokens.types)? };
         let state = network.forward_words(&words, &tokens, &[Group { rows, length }])?;
         let score = score(head, &state.f_view([rows, length, hidden])?, readout)?;
         let gradients = Tensor::f_run_backward(&[score.f_sum(Kind::Float)?], &[&words], false, false)?;
-        let gradient = gradients[0].f_view([rows, length, hidden])?.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Float)?;
+        let gradient = gradients[0].f_view([rows, length, narrow])?.f_sum_dim_intlist([0_i64].as_slice(), false, Kind::Float)?;
         let added = gradient.f_mul(&way)?.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Float)?.f_div_scalar(along.of as f64)?;
         tensors::from_torch(&added.f_view([1, length])?).map_err(|error| NetworkError::Input(error.to_string()))
     }

@@ -17,6 +17,12 @@ pub(crate) enum Family {
     Roberta,
     /// DistilBERT: BERT without token types and with other names.
     DistilBert,
+    /// MPNet: RoBERTa without token types, whose tokens attend to each other by their distance too.
+    MpNet,
+    /// ELECTRA: BERT whose embeddings may be narrower than what its layers work on.
+    Electra,
+    /// ALBERT: as ELECTRA, and all layers have the same weights.
+    Albert,
 }
 
 /// What stands on top of the encoder.
@@ -55,6 +61,14 @@ pub(crate) struct EncoderConfig {
     pub(crate) num_hidden_layers: usize,
     #[serde(default)]
     pub(crate) type_vocab_size: i64,
+    #[serde(default)]
+    embedding_size: Option<i64>,
+    #[serde(default = "one")]
+    num_hidden_groups: usize,
+    #[serde(default = "one")]
+    inner_group_num: usize,
+    #[serde(default = "buckets")]
+    pub(crate) relative_attention_num_buckets: i64,
     pub(crate) vocab_size: i64,
     #[serde(default)]
     pub(crate) pad_token_id: i64,
@@ -68,6 +82,14 @@ fn absolute() -> String {
 
 fn smallest() -> f64 {
     1e-12
+}
+
+fn one() -> usize {
+    1
+}
+
+fn buckets() -> i64 {
+    32
 }
 
 impl EncoderConfig {
@@ -87,12 +109,17 @@ impl EncoderConfig {
         if self.position_embedding_type != "absolute" {
             return Err(format!("position_embedding_type is \"{}\"; only \"absolute\" is built", self.position_embedding_type));
         }
+        if self.family()? == Family::Albert && (self.num_hidden_groups, self.inner_group_num) != (1, 1) {
+            return Err("num_hidden_groups and inner_group_num must be 1; layers of several kinds are not built".to_owned());
+        }
         let positive = [
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),
             ("max_position_embeddings", self.max_position_embeddings),
             ("num_attention_heads", self.num_attention_heads),
             ("vocab_size", self.vocab_size),
+            ("embedding_size", self.embedding_size()),
+            ("relative_attention_num_buckets", self.relative_attention_num_buckets),
         ];
         if let Some((field, value)) = positive.iter().find(|(_, value)| !(1..=1 << 24).contains(value)) {
             return Err(format!("{field} is {value}; it must be from 1 to {}", 1 << 24));
@@ -112,7 +139,13 @@ impl EncoderConfig {
             "bert" => Ok(Family::Bert),
             "roberta" | "xlm-roberta" | "camembert" => Ok(Family::Roberta),
             "distilbert" => Ok(Family::DistilBert),
-            other => Err(format!("model_type is \"{other}\"; use bert, roberta, xlm-roberta, camembert or distilbert")),
+            "mpnet" => Ok(Family::MpNet),
+            "electra" => Ok(Family::Electra),
+            "albert" => Ok(Family::Albert),
+            other => {
+                let known = "bert, roberta, xlm-roberta, camembert, distilbert, mpnet, electra or albert";
+                Err(format!("model_type is \"{other}\"; use {known}, or export the model to TorchScript"))
+            }
         }
     }
 
@@ -144,9 +177,30 @@ impl EncoderConfig {
         if self.id2label.is_empty() { 2 } else { i64::try_from(self.id2label.len()).unwrap_or(i64::MAX) }
     }
 
+    /// How wide the embeddings are.
+    pub(crate) fn embedding_size(&self) -> i64 {
+        let narrow = matches!(self.family(), Ok(Family::Electra | Family::Albert));
+        self.embedding_size.filter(|_| narrow).unwrap_or(self.hidden_size)
+    }
+
+    /// Whether embeddings go through a layer that makes them as wide as the others are.
+    pub(crate) fn projects(&self) -> bool {
+        self.family() == Ok(Family::Albert) || self.embedding_size() != self.hidden_size
+    }
+
+    /// How many layers have weights of their own; all are gone through in turn until there were `num_hidden_layers`.
+    pub(crate) fn own_layers(&self) -> usize {
+        if self.family() == Ok(Family::Albert) { self.num_hidden_layers.min(1) } else { self.num_hidden_layers }
+    }
+
+    /// Whether there are embeddings that tell the texts of a pair apart.
+    pub(crate) fn has_types(&self) -> bool {
+        self.type_vocab_size > 0 && !matches!(self.family(), Ok(Family::DistilBert | Family::MpNet))
+    }
+
     /// What the first token's position is.
     pub(crate) fn first_position(&self) -> i64 {
-        if self.family() == Ok(Family::Roberta) { self.pad_token_id.saturating_add(1) } else { 0 }
+        if matches!(self.family(), Ok(Family::Roberta | Family::MpNet)) { self.pad_token_id.saturating_add(1) } else { 0 }
     }
 
     /// The longest text, in tokens.

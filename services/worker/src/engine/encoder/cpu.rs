@@ -1,18 +1,22 @@
 //! The encoder on a CPU, by our own kernels: what [`super::network::Network`] computes, without libtorch between the steps.
 
+mod make;
+
 use std::{cell::RefCell, ops::Range};
 
 use tch::{TchError, Tensor};
 
+use self::make::Maker;
 use super::{
     NetworkError,
     config::{EncoderConfig, Family},
-    names::{self, Part},
+    distances::Distances,
+    names,
     pack::{Group, Ids},
     weights::Weights,
 };
 use crate::engine::{
-    kernels::{Activation, Lines, Rows, Simd, Weight},
+    kernels::{Activation, Lines, Nearness, Rows, Simd, Weight},
     tensors,
 };
 
@@ -30,9 +34,16 @@ pub(super) struct CpuNetwork {
     /// Absent where a text has no types.
     types: Option<Tensor>,
     norm: Norm,
+    /// What makes embeddings as wide as what the layers work on, where they are not.
+    project: Option<Weight>,
+    distances: Option<Distances>,
     layers: Vec<Layer>,
+    /// How many layers are gone through; they are taken in turn.
+    depth: usize,
     activation: Activation,
     heads: usize,
+    /// The width of the embeddings.
+    narrow: usize,
     hidden: usize,
     wide: usize,
     buffers: RefCell<Option<Buffers>>,
@@ -59,6 +70,8 @@ struct Norm {
 /// What a slice of tokens becomes on its way, each [tokens, …].
 #[derive(Debug)]
 struct Buffers {
+    /// The embeddings, where they are narrower.
+    narrow: Option<Rows>,
     hidden: Rows,
     /// Query, key and value.
     mixed: Rows,
@@ -77,19 +90,23 @@ impl CpuNetwork {
             tracing::warn!(instructions = simd.name, "this processor does not multiply bf16; the model runs in fp32");
         }
         tracing::info!(instructions = simd.name, "the encoder runs on its own kernels");
-        let table = |name: &str, rows: i64| weights.get(&format!("embeddings.{name}.weight"), &[rows, config.hidden_size]);
-        let typed = config.type_vocab_size > 0 && family != Family::DistilBert;
+        let (narrow, hidden) = (config.embedding_size(), config.hidden_size);
+        let table = |name: &str, rows: i64| weights.get(&format!("embeddings.{name}.weight"), &[rows, narrow]);
         let maker = Maker { config, family, weights, simd, brief };
         Ok(Self {
             simd,
             words: table("word_embeddings", config.vocab_size)?,
             positions: table("position_embeddings", config.max_position_embeddings)?,
-            types: typed.then(|| table("token_type_embeddings", config.type_vocab_size)).transpose()?,
-            norm: maker.norm("embeddings.LayerNorm")?,
-            layers: (0..config.num_hidden_layers).map(|index| maker.layer(index)).collect::<Result<_, _>>()?,
+            types: config.has_types().then(|| table("token_type_embeddings", config.type_vocab_size)).transpose()?,
+            norm: maker.norm("embeddings.LayerNorm", narrow)?,
+            project: config.projects().then(|| maker.one(names::of_projection(family), narrow, hidden)).transpose()?,
+            distances: (family == Family::MpNet).then(|| Distances::new(config, weights)).transpose()?,
+            layers: (0..config.own_layers()).map(|index| maker.layer(index)).collect::<Result<_, _>>()?,
+            depth: config.num_hidden_layers,
             activation: config.activation().map_err(NetworkError::Weights)?,
             heads: unsigned(config.num_attention_heads),
-            hidden: unsigned(config.hidden_size),
+            narrow: unsigned(narrow),
+            hidden: unsigned(hidden),
             wide: unsigned(config.intermediate_size),
             buffers: RefCell::default(),
         })
@@ -109,8 +126,9 @@ impl CpuNetwork {
                 buffers = Buffers::new(self.simd, count, self);
             }
             self.embed(ids, begin..begin + count, &mut buffers)?;
-            for layer in &self.layers {
-                self.run(layer, lengths, count, &mut buffers);
+            let near = self.distances.as_ref().map(Distances::nearness).transpose()?;
+            for layer in self.layers.iter().cycle().take(self.depth) {
+                self.run(layer, lengths, near, &mut buffers);
             }
             (0..count).for_each(|row| answer.extend_from_slice(buffers.hidden.row(row)));
             begin += count;
@@ -123,13 +141,15 @@ impl CpuNetwork {
         let (words, positions) = (tensors::values(&self.words)?, tensors::values(&self.positions)?);
         let types = self.types.as_ref().map(tensors::values).transpose()?;
         let entry = |table: &'_ [f32], id: i64| -> Range<usize> {
-            let begin = unsigned(id) * self.hidden;
+            let begin = unsigned(id) * self.narrow;
             debug_assert!(begin < table.len(), "ids are checked before");
-            begin..begin + self.hidden
+            begin..begin + self.narrow
         };
-        for (row, at) in range.clone().enumerate() {
+        let all = 0..range.len();
+        let rows = buffers.narrow.as_mut().unwrap_or(&mut buffers.hidden);
+        for (row, at) in range.enumerate() {
             let parts = words[entry(words, ids.words[at])].iter().zip(&positions[entry(positions, ids.positions[at])]);
-            let out = buffers.hidden.row_mut(row);
+            let out = rows.row_mut(row);
             for (value, (word, position)) in out.iter_mut().zip(parts) {
                 *value = word + position;
             }
@@ -139,13 +159,18 @@ impl CpuNetwork {
                 }
             }
         }
-        self.norm.apply(self.simd, &mut buffers.hidden, 0..range.len());
+        self.norm.apply(self.simd, rows, all.clone());
+        if let (Some(project), Some(narrow)) = (&self.project, &buffers.narrow) {
+            let out = &mut buffers.hidden.part_mut(all.clone());
+            project.multiply(narrow.part(all), Activation::None, None, &mut buffers.scratch, out);
+        }
         Ok(())
     }
 
-    /// One layer, on the first `count` tokens of the buffers, which are texts of the given lengths.
-    fn run(&self, layer: &Layer, lengths: &[usize], count: usize, buffers: &mut Buffers) {
-        let Buffers { hidden, mixed, attended, halfway, wide, scratch } = buffers;
+    /// One layer, on the first tokens of the buffers, which are texts of the given lengths.
+    fn run(&self, layer: &Layer, lengths: &[usize], near: Option<Nearness<'_>>, buffers: &mut Buffers) {
+        let Buffers { hidden, mixed, attended, halfway, wide, scratch, .. } = buffers;
+        let count = lengths.iter().sum();
         for block in blocks(count) {
             let out = &mut mixed.part_mut(block.clone());
             layer.attend.multiply(hidden.part(block), Activation::None, None, scratch, out);
@@ -154,7 +179,7 @@ impl CpuNetwork {
         for length in lengths {
             let text = begin..begin + length;
             begin = text.end;
-            self.simd.attend(mixed.part(text.clone()), self.heads, scratch, &mut attended.part_mut(text));
+            self.simd.attend(mixed.part(text.clone()), self.heads, near, scratch, &mut attended.part_mut(text));
         }
         for block in blocks(count) {
             let part = 0..block.len();
@@ -173,6 +198,7 @@ impl Buffers {
     fn new(simd: Simd, count: usize, network: &CpuNetwork) -> Self {
         let (hidden, block) = (network.hidden, count.min(BLOCK));
         Self {
+            narrow: network.project.as_ref().map(|_| simd.rows(count, network.narrow)),
             hidden: simd.rows(count, hidden),
             mixed: simd.rows(count, 3 * hidden),
             attended: simd.rows(count, hidden),
@@ -186,63 +212,6 @@ impl Buffers {
 impl Norm {
     fn apply(&self, simd: Simd, rows: &mut Rows, range: Range<usize>) {
         simd.normalise(&mut rows.part_mut(range), &self.weight, &self.bias, self.epsilon);
-    }
-}
-
-/// What the layers are made of.
-struct Maker<'a> {
-    config: &'a EncoderConfig,
-    family: Family,
-    weights: &'a Weights,
-    simd: Simd,
-    brief: bool,
-}
-
-impl Maker<'_> {
-    fn layer(&self, index: usize) -> Result<Layer, NetworkError> {
-        let (hidden, wide) = (self.config.hidden_size, self.config.intermediate_size);
-        let name = |part: Part| names::of_layer(self.family, index, part);
-        let one = |part: Part, from: i64, to: i64| Ok::<_, NetworkError>(self.pack(self.linear(&name(part), from, to)?));
-        Ok(Layer {
-            attend: self.attend(&name)?,
-            attended: one(Part::Attended, hidden, hidden)?,
-            attended_norm: self.norm(&name(Part::AttendedNorm))?,
-            widen: one(Part::Widen, hidden, wide)?,
-            narrow: one(Part::Narrow, wide, hidden)?,
-            narrow_norm: self.norm(&name(Part::NarrowNorm))?,
-        })
-    }
-
-    /// Query, key and value side by side; the query with attention's scale in it.
-    fn attend(&self, name: &impl Fn(Part) -> String) -> Result<Weight, NetworkError> {
-        let hidden = self.config.hidden_size;
-        let scale = ((hidden / self.config.num_attention_heads) as f32).sqrt().recip();
-        let (mut weight, mut bias) = self.linear(&name(Part::Query), hidden, hidden)?;
-        weight.iter_mut().chain(&mut bias).for_each(|value| *value *= scale);
-        for part in [Part::Key, Part::Value] {
-            let (more, more_bias) = self.linear(&name(part), hidden, hidden)?;
-            weight.extend(more);
-            bias.extend(more_bias);
-        }
-        Ok(self.pack((weight, bias)))
-    }
-
-    fn pack(&self, (weight, bias): (Vec<f32>, Vec<f32>)) -> Weight {
-        self.simd.pack(&weight, &bias, self.brief)
-    }
-
-    /// A layer's weight [to, from] and bias [to].
-    fn linear(&self, name: &str, from: i64, to: i64) -> Result<(Vec<f32>, Vec<f32>), NetworkError> {
-        Ok((self.get(&format!("{name}.weight"), &[to, from])?, self.get(&format!("{name}.bias"), &[to])?))
-    }
-
-    fn norm(&self, name: &str) -> Result<Norm, NetworkError> {
-        let get = |part: &str| self.get(&format!("{name}.{part}"), &[self.config.hidden_size]);
-        Ok(Norm { weight: get("weight")?, bias: get("bias")?, epsilon: self.config.layer_norm_eps as f32 })
-    }
-
-    fn get(&self, name: &str, shape: &[i64]) -> Result<Vec<f32>, NetworkError> {
-        Ok(tensors::values(&self.weights.get(name, shape)?)?.to_vec())
     }
 }
 

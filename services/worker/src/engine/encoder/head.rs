@@ -6,7 +6,7 @@ use super::{
     NetworkError,
     config::{self, EncoderConfig, Family},
     linear::{Linear, Parts},
-    names,
+    names::{self, Squash},
     network::Norm,
     weights::Weights,
 };
@@ -17,7 +17,7 @@ pub(super) enum Head {
     /// The hidden state itself, for each token.
     None,
     /// Scores for a text, from its first token.
-    Sequence { dense: Linear, tanh: bool, score: Linear },
+    Sequence { dense: Linear, squash: Squash, score: Linear },
     /// Scores for each token.
     Token(Linear),
     /// Scores of the vocabulary for each token. The last layer multiplies by the word embeddings, which most checkpoints store once.
@@ -30,7 +30,7 @@ impl Head {
         if wanted {
             return Ok(Self::None);
         }
-        let (hidden, labels) = (config.hidden_size, config.labels());
+        let (hidden, labels, narrow) = (config.hidden_size, config.labels(), config.embedding_size());
         let layer = |name: &str, to: i64| -> Result<Linear, NetworkError> {
             Ok(Parts::read(weights, name, hidden, to)?.layer(Activation::None, packs)?)
         };
@@ -41,17 +41,17 @@ impl Head {
                 let names = names::of_vocabulary_head(family);
                 let activation = config.activation().map_err(NetworkError::Weights)?;
                 let words = [names.score, names::WORDS];
-                let weight = weights.first(&words.map(|name| format!("{name}.weight")), &[config.vocab_size, hidden])?;
+                let weight = weights.first(&words.map(|name| format!("{name}.weight")), &[config.vocab_size, narrow])?;
                 let bias = weights.first(&names.biases.map(str::to_owned), &[config.vocab_size])?;
                 Self::Vocabulary {
-                    dense: Parts::read(weights, names.dense, hidden, hidden)?.layer(activation, packs)?,
-                    norm: Norm::new(config, weights, names.norm)?,
+                    dense: Parts::read(weights, names.dense, hidden, narrow)?.layer(activation, packs)?,
+                    norm: Norm::new(config, weights, names.norm, narrow)?,
                     score: Parts::of(weight, bias).layer(Activation::None, packs)?,
                 }
             }
             config::Head::Sequence => {
-                let (dense, tanh, score) = names::of_sequence_head(family);
-                Self::Sequence { dense: layer(dense, hidden)?, tanh, score: layer(score, labels)? }
+                let (dense, squash, score) = names::of_sequence_head(family);
+                Self::Sequence { dense: layer(dense, hidden)?, squash, score: layer(score, labels)? }
             }
         })
     }
@@ -67,9 +67,13 @@ impl Head {
             Self::None => Ok(hidden),
             Self::Token(score) => score.forward(&hidden),
             Self::Vocabulary { dense, norm, score } => score.forward(&norm.forward(&dense.forward(&hidden)?)?),
-            Self::Sequence { dense, tanh, score } => {
+            Self::Sequence { dense, squash, score } => {
                 let pooled = dense.forward(&hidden)?;
-                score.forward(&if *tanh { pooled.f_tanh()? } else { pooled.f_relu()? })
+                score.forward(&match squash {
+                    Squash::Tanh => pooled.f_tanh()?,
+                    Squash::Relu => pooled.f_relu()?,
+                    Squash::Gelu => pooled.f_gelu("none")?,
+                })
             }
         }
     }

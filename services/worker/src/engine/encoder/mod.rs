@@ -5,6 +5,7 @@
 mod attribute;
 pub(crate) mod config;
 mod cpu;
+mod distances;
 mod head;
 mod linear;
 mod names;

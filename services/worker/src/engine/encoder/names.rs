@@ -18,7 +18,9 @@ pub(super) enum Part {
 /// The name of `part` of the layer `index`.
 pub(super) fn of_layer(family: Family, index: usize, part: Part) -> String {
     match family {
-        Family::Bert | Family::Roberta => format!("encoder.layer.{index}.{}", bert(part)),
+        Family::Bert | Family::Roberta | Family::Electra => format!("encoder.layer.{index}.{}", bert(part)),
+        Family::MpNet => format!("encoder.layer.{index}.{}", mpnet(part)),
+        Family::Albert => format!("encoder.albert_layer_groups.0.albert_layers.{index}.{}", albert(part)),
         Family::DistilBert => format!("transformer.layer.{index}.{}", distilbert(part)),
     }
 }
@@ -36,6 +38,30 @@ fn bert(part: Part) -> &'static str {
     }
 }
 
+fn mpnet(part: Part) -> &'static str {
+    match part {
+        Part::Query => "attention.attn.q",
+        Part::Key => "attention.attn.k",
+        Part::Value => "attention.attn.v",
+        Part::Attended => "attention.attn.o",
+        Part::AttendedNorm => "attention.LayerNorm",
+        Part::Widen | Part::Narrow | Part::NarrowNorm => bert(part),
+    }
+}
+
+fn albert(part: Part) -> &'static str {
+    match part {
+        Part::Query => "attention.query",
+        Part::Key => "attention.key",
+        Part::Value => "attention.value",
+        Part::Attended => "attention.dense",
+        Part::AttendedNorm => "attention.LayerNorm",
+        Part::Widen => "ffn",
+        Part::Narrow => "ffn_output",
+        Part::NarrowNorm => "full_layer_layer_norm",
+    }
+}
+
 fn distilbert(part: Part) -> &'static str {
     match part {
         Part::Query => "attention.q_lin",
@@ -49,18 +75,34 @@ fn distilbert(part: Part) -> &'static str {
     }
 }
 
-/// The head of a whole text's labels: its dense layer, what is applied to that (`true`: the hyperbolic tangent, `false`: ReLU), and the layer
-/// that gives the scores.
-pub(super) fn of_sequence_head(family: Family) -> (&'static str, bool, &'static str) {
+/// What a head of a whole text's labels applies to its dense layer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Squash {
+    Tanh,
+    Relu,
+    Gelu,
+}
+
+/// The head of a whole text's labels: its dense layer, what is applied to that, and the layer that gives the scores.
+pub(super) fn of_sequence_head(family: Family) -> (&'static str, Squash, &'static str) {
     match family {
-        Family::Bert => ("pooler.dense", true, "classifier"),
-        Family::Roberta => ("classifier.dense", true, "classifier.out_proj"),
-        Family::DistilBert => ("pre_classifier", false, "classifier"),
+        Family::Bert => ("pooler.dense", Squash::Tanh, "classifier"),
+        Family::Roberta | Family::MpNet => ("classifier.dense", Squash::Tanh, "classifier.out_proj"),
+        Family::DistilBert => ("pre_classifier", Squash::Relu, "classifier"),
+        Family::Albert => ("pooler", Squash::Tanh, "classifier"),
+        Family::Electra => ("classifier.dense", Squash::Gelu, "classifier.out_proj"),
     }
 }
 
 /// The word embeddings, behind the family's prefix.
 pub(super) const WORDS: &str = "embeddings.word_embeddings";
+/// The layer that widens embeddings to what the layers work on, in ALBERT and in ELECTRA.
+pub(super) fn of_projection(family: Family) -> &'static str {
+    if family == Family::Albert { "encoder.embedding_hidden_mapping_in" } else { "embeddings_project" }
+}
+
+/// What each head adds for the distance of two tokens, by kind of distance.
+pub(super) const DISTANCES: &str = "encoder.relative_attention_bias.weight";
 
 /// The head of a masked language model.
 #[derive(Clone, Copy, Debug)]
@@ -81,11 +123,23 @@ pub(super) fn of_vocabulary_head(family: Family) -> VocabularyHead {
             score: "cls.predictions.decoder",
             biases: ["cls.predictions.bias", "cls.predictions.decoder.bias"],
         },
-        Family::Roberta => VocabularyHead {
+        Family::Roberta | Family::MpNet => VocabularyHead {
             dense: "lm_head.dense",
             norm: "lm_head.layer_norm",
             score: "lm_head.decoder",
             biases: ["lm_head.bias", "lm_head.decoder.bias"],
+        },
+        Family::Albert => VocabularyHead {
+            dense: "predictions.dense",
+            norm: "predictions.LayerNorm",
+            score: "predictions.decoder",
+            biases: ["predictions.bias", "predictions.decoder.bias"],
+        },
+        Family::Electra => VocabularyHead {
+            dense: "generator_predictions.dense",
+            norm: "generator_predictions.LayerNorm",
+            score: "generator_lm_head",
+            biases: ["generator_lm_head.bias"; 2],
         },
         Family::DistilBert => VocabularyHead {
             dense: "vocab_transform",

@@ -5,6 +5,7 @@ use tch::{TchError, Tensor};
 use super::{
     NetworkError,
     config::{EncoderConfig, Family},
+    distances::Distances,
     linear::{Linear, Parts},
     names::{self, Part},
     pack::Group,
@@ -20,7 +21,12 @@ pub(super) struct Network {
     /// Absent where a text has no types.
     types: Option<Tensor>,
     norm: Norm,
+    /// What makes embeddings as wide as what the layers work on, where they are not.
+    project: Option<Linear>,
+    distances: Option<Distances>,
     layers: Vec<Layer>,
+    /// How many layers are gone through; they are taken in turn.
+    depth: usize,
 }
 
 #[derive(Debug)]
@@ -54,20 +60,23 @@ pub(super) struct Tokens {
 impl Network {
     /// Collects the weights that `config` calls for; `packs` says which kernel multiplies.
     pub(super) fn new(config: &EncoderConfig, family: Family, weights: &Weights, packs: bool) -> Result<Self, NetworkError> {
-        let table = |name: &str, rows: i64| weights.get(&format!("embeddings.{name}.weight"), &[rows, config.hidden_size]);
-        let typed = config.type_vocab_size > 0 && family != Family::DistilBert;
+        let table = |name: &str, rows: i64| weights.get(&format!("embeddings.{name}.weight"), &[rows, config.embedding_size()]);
+        let (narrow, hidden) = (config.embedding_size(), config.hidden_size);
+        let project =
+            || Ok::<_, NetworkError>(Parts::read(weights, names::of_projection(family), narrow, hidden)?.layer(Activation::None, packs)?);
         Ok(Self {
             words: table("word_embeddings", config.vocab_size)?,
             positions: table("position_embeddings", config.max_position_embeddings)?,
-            types: typed.then(|| table("token_type_embeddings", config.type_vocab_size)).transpose()?,
-            norm: Norm::new(config, weights, "embeddings.LayerNorm")?,
-            layers: (0..config.num_hidden_layers)
-                .map(|index| Layer::new(config, family, weights, index, packs))
-                .collect::<Result<_, _>>()?,
+            types: config.has_types().then(|| table("token_type_embeddings", config.type_vocab_size)).transpose()?,
+            norm: Norm::new(config, weights, "embeddings.LayerNorm", narrow)?,
+            project: config.projects().then(project).transpose()?,
+            distances: (family == Family::MpNet).then(|| Distances::new(config, weights)).transpose()?,
+            layers: (0..config.own_layers()).map(|index| Layer::new(config, family, weights, index, packs)).collect::<Result<_, _>>()?,
+            depth: config.num_hidden_layers,
         })
     }
 
-    /// The word embeddings, [tokens, hidden].
+    /// The word embeddings, [tokens, embedding].
     pub(super) fn words(&self, ids: &Tensor) -> Result<Tensor, TchError> {
         Tensor::f_embedding(&self.words, ids, -1, false, false)
     }
@@ -84,7 +93,13 @@ impl Network {
         if let Some(types) = &self.types {
             start = start.f_add_(&look_up(types, &tokens.types)?)?;
         }
-        self.layers.iter().try_fold(self.norm.forward(&start)?, |hidden, layer| layer.forward(&hidden, groups))
+        let mut start = self.norm.forward(&start)?;
+        if let Some(project) = &self.project {
+            start = project.forward(&start)?;
+        }
+        let of_group = |group: &Group| self.distances.as_ref().map(|distances| distances.of_group(*group)).transpose();
+        let near = groups.iter().map(of_group).collect::<Result<Vec<_>, _>>()?;
+        self.layers.iter().cycle().take(self.depth).try_fold(start, |hidden, layer| layer.forward(&hidden, groups, &near))
     }
 }
 
@@ -92,7 +107,7 @@ impl Layer {
     fn new(config: &EncoderConfig, family: Family, weights: &Weights, index: usize, packs: bool) -> Result<Self, NetworkError> {
         let (hidden, wide) = (config.hidden_size, config.intermediate_size);
         let parts = |part: Part, from: i64, to: i64| Parts::read(weights, &names::of_layer(family, index, part), from, to);
-        let norm = |part: Part| Norm::new(config, weights, &names::of_layer(family, index, part));
+        let norm = |part: Part| Norm::new(config, weights, &names::of_layer(family, index, part), hidden);
         let activation = config.activation().map_err(NetworkError::Weights)?;
         let attend = [Part::Query, Part::Key, Part::Value].map(|part| parts(part, hidden, hidden));
         let [query, key, value] = attend;
@@ -108,20 +123,20 @@ impl Layer {
         })
     }
 
-    fn forward(&self, hidden: &Tensor, groups: &[Group]) -> Result<Tensor, TchError> {
-        let mixed = self.mix(&self.attend.forward(hidden)?, groups)?;
+    fn forward(&self, hidden: &Tensor, groups: &[Group], near: &[Option<Tensor>]) -> Result<Tensor, TchError> {
+        let mixed = self.mix(&self.attend.forward(hidden)?, groups, near)?;
         let hidden = self.attended_norm.forward(&self.attended.forward(&mixed)?.f_add_(hidden)?)?;
         let mut narrowed = self.narrow.forward(&self.widen.forward(&hidden)?)?;
         self.narrow_norm.forward(&narrowed.f_add_(&hidden)?)
     }
 
-    /// Attention of each row to itself: [tokens, 3 × hidden] → [tokens, hidden]. Rows of one length go together.
-    fn mix(&self, attend: &Tensor, groups: &[Group]) -> Result<Tensor, TchError> {
+    /// Attention of each row to itself: [tokens, 3 × hidden] → [tokens, hidden]. Rows of one length go together; `near` is what is added to their scores.
+    fn mix(&self, attend: &Tensor, groups: &[Group], near: &[Option<Tensor>]) -> Result<Tensor, TchError> {
         let mut begin = 0;
         let mut mixed = Vec::with_capacity(groups.len());
-        for group in groups {
+        for (group, near) in groups.iter().zip(near) {
             let tokens = group.rows * group.length;
-            mixed.push(self.mix_group(&attend.f_narrow(0, begin, tokens)?, *group)?);
+            mixed.push(self.mix_group(&attend.f_narrow(0, begin, tokens)?, *group, near.as_ref())?);
             begin += tokens;
         }
         match mixed.len() {
@@ -130,19 +145,18 @@ impl Layer {
         }
     }
 
-    fn mix_group(&self, attend: &Tensor, group: Group) -> Result<Tensor, TchError> {
+    fn mix_group(&self, attend: &Tensor, group: Group, near: Option<&Tensor>) -> Result<Tensor, TchError> {
         // [3, rows, heads, length, size]
         let shape = [group.rows, group.length, 3, self.heads, self.head_size];
         let split = attend.f_view(shape)?.f_permute([2, 0, 3, 1, 4])?;
         let [query, key, value] = [0, 1, 2].map(|part| split.f_select(0, part));
-        let mixed = Tensor::f_scaled_dot_product_attention(&query?, &key?, &value?, None::<&Tensor>, 0.0, false, None, false)?;
+        let mixed = Tensor::f_scaled_dot_product_attention(&query?, &key?, &value?, near, 0.0, false, None, false)?;
         mixed.f_transpose(1, 2)?.f_reshape([group.rows * group.length, self.heads * self.head_size])
     }
 }
 
 impl Norm {
-    pub(super) fn new(config: &EncoderConfig, weights: &Weights, name: &str) -> Result<Self, NetworkError> {
-        let size = config.hidden_size;
+    pub(super) fn new(config: &EncoderConfig, weights: &Weights, name: &str, size: i64) -> Result<Self, NetworkError> {
         let get = |part: &str| weights.get(&format!("{name}.{part}"), &[size]);
         Ok(Self { weight: get("weight")?, bias: get("bias")?, size, epsilon: config.layer_norm_eps })
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    engine::{self, Device, Dtype, Engine, EngineError, EngineSpec},
+    engine::{self, Attribution, Device, Dtype, Engine, EngineError, EngineSpec, Readout},
     golden::{embeds_as_transformers, embeds_within, fetched, largest_difference, padded},
     tensor::Tensor,
 };
@@ -80,7 +80,12 @@ impl Case {
 }
 
 fn load(folder: &Path) -> Result<Box<dyn Engine>, EngineError> {
-    engine::load(&EngineSpec { device: Device::Cpu, ..EngineSpec::new(folder.join("model.safetensors")) })
+    load_with_threads(folder, 1)
+}
+
+/// With more than one thread, the kernels are libtorch's.
+fn load_with_threads(folder: &Path, intra_op_threads: usize) -> Result<Box<dyn Engine>, EngineError> {
+    engine::load(&EngineSpec { device: Device::Cpu, intra_op_threads, ..EngineSpec::new(folder.join("model.safetensors")) })
 }
 
 fn failure(folder: &Path) -> String {
@@ -91,17 +96,49 @@ fn failure(folder: &Path) -> String {
 fn every_family_and_head_answers_as_transformers_does_alone_and_in_a_padded_batch() {
     for case in cases() {
         let folder = case.directory();
-        let mut engine = load(folder.path()).unwrap();
-        let rows: Vec<&[i64]> = case.rows.iter().map(Vec::as_slice).collect();
-        let together = case.answers(engine.as_mut(), &rows);
-        for (at, row) in rows.iter().enumerate() {
-            let alone = case.answers(engine.as_mut(), &[row]).remove(0);
-            for found in [&alone, &together[at]] {
-                let difference = largest_difference(found, &case.answers[at]);
-                assert!(difference < 1e-4, "{} row {at}: {difference}", case.config["architectures"]);
+        for threads in [1, 2] {
+            let mut engine = load_with_threads(folder.path(), threads).unwrap();
+            let rows: Vec<&[i64]> = case.rows.iter().map(Vec::as_slice).collect();
+            let together = case.answers(engine.as_mut(), &rows);
+            for (at, row) in rows.iter().enumerate() {
+                let alone = case.answers(engine.as_mut(), &[row]).remove(0);
+                for found in [&alone, &together[at]] {
+                    let difference = largest_difference(found, &case.answers[at]);
+                    assert!(difference < 1e-4, "{} with {threads} threads, row {at}: {difference}", case.config["architectures"]);
+                }
             }
         }
     }
+}
+
+#[test]
+fn the_attributions_of_every_familys_classifier_add_up_to_what_the_text_adds_to_the_score() {
+    const STEPS: usize = 64;
+    let classifies = |case: &Case| case.config["architectures"][0].as_str().unwrap().ends_with("ForSequenceClassification");
+    for case in cases().into_iter().filter(classifies) {
+        let mut engine = load(case.directory().path()).unwrap();
+        let (row, baseline) = (case.rows[1].as_slice(), vec![2; case.rows[1].len()]);
+        let score = |engine: &mut dyn Engine, row: &[i64]| case.answers(engine, &[row])[0][0];
+        let wanted = score(engine.as_mut(), row) - score(engine.as_mut(), &baseline);
+        let along = Attribution { baseline, label: 0, steps: 0..STEPS, of: STEPS };
+        let parts = engine.attribute(&case.inputs(&[row]), &along, Readout::Score(0)).unwrap().to_f32s().unwrap();
+        let difference = (parts.iter().sum::<f32>() - wanted).abs();
+        assert!(parts.len() == row.len() && difference < 1e-3, "{}: {difference} of {wanted}", case.config["architectures"]);
+    }
+}
+
+#[test]
+fn a_checkpoint_with_the_names_of_tensorflow_answers_as_one_with_those_of_pytorch() {
+    let case = cases().remove(0);
+    let folder = case.directory();
+    let tensors = tch::Tensor::read_safetensors(folder.path().join("model.safetensors")).unwrap();
+    let old = |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+    let tensors: Vec<_> = tensors.into_iter().map(|(name, tensor)| (old(&name), tensor)).collect();
+    assert!(tensors.iter().any(|(name, _)| name.ends_with("gamma")));
+    let row = case.rows[1].as_slice();
+    let expected = case.answers(load(folder.path()).unwrap().as_mut(), &[row]);
+    tch::Tensor::write_safetensors(&tensors, folder.path().join("model.safetensors")).unwrap();
+    assert_eq!(case.answers(load(folder.path()).unwrap().as_mut(), &[row]), expected);
 }
 
 #[test]

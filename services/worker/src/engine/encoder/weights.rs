@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::NetworkError;
 
 /// What stands before an encoder's names in the checkpoint of a whole task model.
-const PREFIXES: [&str; 4] = ["", "bert.", "roberta.", "distilbert."];
+const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "distilbert.", "mpnet.", "electra.", "albert."];
 
 /// Weights by name, in single precision.
 pub(crate) struct Weights {
@@ -16,11 +16,18 @@ pub(crate) struct Weights {
     device: Device,
 }
 
+/// A norm's weights in checkpoints that come from TensorFlow have its names.
+fn renamed(name: String) -> String {
+    let new = |old: &str, new: &str| name.strip_suffix(old).map(|norm| format!("{norm}{new}"));
+    new("LayerNorm.gamma", "LayerNorm.weight").or_else(|| new("LayerNorm.beta", "LayerNorm.bias")).unwrap_or(name)
+}
+
 impl Weights {
     /// Reads a safetensors file; its weights go to `device` when they are asked for.
     pub(crate) fn read(path: &Path, device: Device) -> Result<Self, NetworkError> {
         std::fs::File::open(path).map_err(|source| NetworkError::File { path: path.to_owned(), source })?;
-        Ok(Self { tensors: Tensor::read_safetensors(path)?.into_iter().collect(), device })
+        let tensors = Tensor::read_safetensors(path)?.into_iter().map(|(name, tensor)| (renamed(name), tensor)).collect();
+        Ok(Self { tensors, device })
     }
 
     /// One weight of the given shape.

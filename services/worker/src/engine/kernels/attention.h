@@ -11,6 +11,10 @@ struct Attention {
   float* out;
   size_t out_stride;
   size_t length, heads, size;
+  // What is added to a head's scores for the distance of two tokens: for a token and itself, with `length` - 1 numbers before (for the keys before the
+  // query) and behind. Null: nothing is added.
+  const float* near;
+  size_t near_stride;
   // Room for `attention_room` values.
   float* scratch;
 };
@@ -48,6 +52,10 @@ inline float weigh(float* scores, size_t length) {
   return sum(total);
 }
 
+inline void shift(float* scores, const float* by, size_t length) {
+  for (size_t at = 0; at < length; ++at) scores[at] += by[at];
+}
+
 inline void scale(float* row, size_t size, float factor) {
   for (size_t at = 0; at < size; ++at) row[at] *= factor;
 }
@@ -70,6 +78,10 @@ void attend(const Attention& attention) {
       for (size_t key = 0; key < length; key += kPanel) {
         const float* panel = keys + key * size;
         tile(query + row * stride, stride, panel, kPanel, size, (const char*)panel, scores + key, wide);
+      }
+      if (attention.near) {
+        const float* near = attention.near + head * attention.near_stride;
+        for (size_t each = 0; each < rows; ++each) shift(scores + each * wide, near - (row + each), length);
       }
       float totals[kRows];
       for (size_t each = 0; each < rows; ++each) totals[each] = weigh(scores + each * wide, length);

@@ -18,7 +18,7 @@ use tch::{Device, Kind, TchError, Tensor};
 pub(crate) use self::simd::fuzzing;
 pub(super) use self::{
     rows::{Lines, Rows},
-    simd::{Simd, Weight},
+    simd::{Nearness, Simd, Weight},
 };
 
 unsafe extern "C" {

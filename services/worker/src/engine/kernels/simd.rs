@@ -57,6 +57,8 @@ struct Attention {
     length: usize,
     heads: usize,
     size: usize,
+    near: *const f32,
+    near_stride: usize,
     scratch: *mut f32,
 }
 
@@ -156,12 +158,14 @@ impl Simd {
     }
 
     /// Self-attention of one text to itself: `mixed` [length, 3 × heads × size], the queries scaled already, to `out` [length, heads × size].
-    pub(crate) fn attend(self, mixed: Part<'_>, heads: usize, scratch: &mut Lines, out: &mut PartMut<'_>) {
+    pub(crate) fn attend(self, mixed: Part<'_>, heads: usize, near: Option<Nearness<'_>>, scratch: &mut Lines, out: &mut PartMut<'_>) {
         let (length, size) = (mixed.count, out.width / heads);
         assert!(mixed.width == 3 * heads * size && out.width == heads * size && out.count == length, "attention's shapes");
         if length == 0 {
             return;
         }
+        let span = near.map_or(0, |near| (2 * near.reach).saturating_sub(1));
+        assert!(near.is_none_or(|near| length <= near.reach && near.values.len() == heads * span), "a text within reach");
         // SAFETY: it only computes.
         scratch.grow(unsafe { (self.table.attention_room)(length, size) });
         let attention = Attention {
@@ -172,9 +176,13 @@ impl Simd {
             length,
             heads,
             size,
+            // The first head's number for a token and itself.
+            near: near.map_or(std::ptr::null(), |near| near.values[near.reach - 1..].as_ptr()),
+            near_stride: span,
             scratch: scratch.as_mut_slice().as_mut_ptr(),
         };
-        // SAFETY: both have `length` whole rows, each a panel longer than its width (`rows`), and the scratch is as large as it asked for.
+        // SAFETY: both have `length` whole rows, each a panel longer than its width (`rows`), and the scratch is as large as it asked for. Where there is
+        // nearness, each head has `length - 1` numbers on both sides of the one that is pointed to.
         unsafe { (self.table.attend)(&raw const attention) };
     }
 
@@ -193,6 +201,15 @@ impl Simd {
         // SAFETY: it touches `size` values of `count` whole rows, and of weight and bias, checked above.
         unsafe { (self.table.normalise)(&raw const norm) };
     }
+}
+
+/// What is added to attention's scores for the distance of two tokens.
+#[derive(Clone, Copy)]
+pub(crate) struct Nearness<'a> {
+    /// [heads, 2 × reach - 1]: from the key that is `reach - 1` tokens before the query to the one that is as many behind it.
+    pub(crate) values: &'a [f32],
+    /// How many tokens a text has at most.
+    pub(crate) reach: usize,
 }
 
 /// A packed weight with its bias.

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::Simd;
+use super::{Nearness, Simd};
 use crate::engine::{
     kernels::{Activation, Lines, Rows},
     tensors::values,
@@ -49,15 +49,23 @@ pub(super) fn product(simd: Simd, shape: [i64; 3], activation: Activation, added
     difference(&out, &if added { plain + add } else { plain })
 }
 
-pub(super) fn attention(simd: Simd, length: i64, heads: i64, size: i64) -> f64 {
+pub(super) fn attention(simd: Simd, length: i64, heads: i64, size: i64, reach: Option<i64>) -> f64 {
     let mixed = random(&[length, 3 * heads * size]);
     let split = mixed.view([length, 3, heads, size]).permute([1, 2, 0, 3]);
     let [query, key, value] = [0, 1, 2].map(|part| split.select(0, part));
-    let wanted = query.matmul(&key.transpose(1, 2)).softmax(-1, Kind::Float).matmul(&value).transpose(0, 1).reshape([length, heads * size]);
+    let table = reach.map(|reach| random(&[heads, 2 * reach - 1]) * 3);
+    let near = reach.zip(table.as_ref());
+    // The number of query i and key j is at reach - 1 + j - i.
+    let places = Tensor::arange(length, (Kind::Int64, Device::Cpu));
+    let places = places.unsqueeze(0) - places.unsqueeze(1);
+    let added = near.map(|(reach, table)| table.index_select(1, &(places + reach - 1).view([-1])).view([heads, length, length]));
+    let scores = query.matmul(&key.transpose(1, 2)) + added.unwrap_or_else(|| Tensor::zeros([1], (Kind::Float, Device::Cpu)));
+    let wanted = scores.softmax(-1, Kind::Float).matmul(&value).transpose(0, 1).reshape([length, heads * size]);
     let rows = rows_of(simd, &mixed);
     let all = 0..rows.count();
     let mut out = simd.rows(rows.count(), usize::try_from(heads * size).unwrap());
-    simd.attend(rows.part(all.clone()), usize::try_from(heads).unwrap(), &mut Lines::default(), &mut out.part_mut(all));
+    let near = near.map(|(reach, table)| Nearness { values: values(table).unwrap(), reach: usize::try_from(reach).unwrap() });
+    simd.attend(rows.part(all.clone()), usize::try_from(heads).unwrap(), near, &mut Lines::default(), &mut out.part_mut(all));
     difference(&out, &wanted)
 }
 

@@ -30,9 +30,9 @@ proptest! {
     }
 
     #[test]
-    fn attention_is_what_libtorch_says(length in 1_i64..80, heads in 1_i64..5, size in 1_i64..70) {
+    fn attention_is_what_libtorch_says(length in 1_i64..80, heads in 1_i64..5, size in 1_i64..70, room in 0_i64..20, near: bool) {
         for simd in Simd::usable() {
-            let found = attention(simd, length, heads, size);
+            let found = attention(simd, length, heads, size, near.then_some(length + room));
             prop_assert!(found < 1e-5, "{}: {}", simd.name, found);
         }
     }
@@ -56,7 +56,7 @@ fn the_edges_of_tiles_panels_and_vectors_are_right_too() {
                 assert!(found < 2e-6, "{} {count} × {size}: {found}", simd.name);
             }
             for length in [0, 1, size, size + 1] {
-                let found = attention(simd, length, 2, size);
+                let found = attention(simd, length, 2, size, None);
                 assert!(found < 1e-5, "{} {length} × {size}: {found}", simd.name);
             }
             for count in [0, 1, 2] {
@@ -71,7 +71,7 @@ fn the_edges_of_tiles_panels_and_vectors_are_right_too() {
 fn the_sizes_of_real_models_are_right_too() {
     for simd in Simd::usable() {
         for length in [1, 512] {
-            assert!(attention(simd, length, 12, 32) < 1e-5, "{}", simd.name);
+            assert!(attention(simd, length, 12, 32, None) < 1e-5, "{}", simd.name);
         }
         assert!(product(simd, [84, 1536, 384], Activation::Gelu, true, false) < 2e-6, "{}", simd.name);
         assert!(norm(simd, 3, 768, 1e-12) < 1e-5, "{}", simd.name);
@@ -105,7 +105,7 @@ fn what_is_not_a_number_stays_so_and_touches_no_other_row() {
         for (rows, healthy) in [(rows, true), (sick, false)] {
             let all = 0..rows.count();
             let mut out = simd.rows(rows.count(), 32);
-            simd.attend(rows.part(all.clone()), 1, &mut Lines::default(), &mut out.part_mut(all.clone()));
+            simd.attend(rows.part(all.clone()), 1, None, &mut Lines::default(), &mut out.part_mut(all.clone()));
             let found: Vec<bool> = all.map(|row| out.row(row).iter().all(|value| value.is_finite())).collect();
             assert!(found.iter().all(|&finite| finite == healthy), "{}: attention to a NaN is NaN everywhere", simd.name);
         }
