@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The standing measurements: what the mesh costs, beside the peers that are installed, in one run and one report.
 
-    make bench                                  everything; about fifteen minutes with every peer, ten without
-    python3 benches/run.py --quick              one short round of everything: is it all in place?
+    make bench                                  shell and minilm; about fifteen minutes with every peer, ten without
+    python3 benches/run.py --quick              one short round of both: is it all in place?
     python3 benches/run.py --suite shell        only what everything but the model costs
     python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
+    python3 benches/run.py --suite overload     what is still answered in time when three times too much is asked
+    python3 benches/run.py --suite lifecycle    what a hundred loads and unloads leave behind
     python3 benches/peers/get.py --help         fetches peers; without them their rows say so
 
 text-embeddings-inference is built from its source and measured where these say where it is:
@@ -29,14 +31,16 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from measure import encoders, minilm, places, report, sentences, shell
+from measure import encoders, lifecycle, minilm, overload, overload_report, places, report, sentences, shell
 from measure.load import LoadError
 from measure.process import StartError, stop_all
 from measure.report_minilm import of_minilm
 from measure.rounds import Plan
 from measure.system import Stage
 
-SUITES = ("shell", "minilm")
+# What runs when none is named.
+USUAL = ("shell", "minilm")
+SUITES = (*USUAL, "overload", "lifecycle")
 PROGRAMS = ("benches", "gateway", "router", "worker")
 
 
@@ -51,10 +55,11 @@ def main() -> int:
         print("torchmesh-benches is not built", file=sys.stderr)
         return 1
     raw: Dict[str, Any] = {}
+    measured = {"shell": _shell, "minilm": _minilm, "overload": _overload, "lifecycle": _lifecycle}
     _say(report.machine())
     for suite in options.suite:
         try:
-            text, raw[suite] = _on_a_stage(_shell if suite == "shell" else _minilm, options)
+            text, raw[suite] = _on_a_stage(measured[suite], options)
             _say(["", *text])
         except (StartError, LoadError) as error:
             print(f"\n{suite} was not measured: {error}", file=sys.stderr)
@@ -71,16 +76,17 @@ def _say(lines: List[str]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given twice")
-    parser.add_argument("--quick", action="store_true", help="one round of one second of everything, minilm with two lengths of texts; no figures to quote")
-    parser.add_argument("--rounds", type=_positive(int), help="rounds, interleaved (default: shell 3, minilm 2)")
-    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 1)")
+    parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given again; shell and minilm when none is")
+    parser.add_argument("--quick", action="store_true", help="one round of one second, minilm with two lengths of texts; no figures to quote")
+    parser.add_argument("--rounds", type=_positive(int), help="rounds, interleaved (default: minilm 2, others 3)")
+    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 1, overload 6)")
     parser.add_argument("--connections", type=_positive(int), default=8, help="connections that many callers share (default 8)")
     parser.add_argument("--tokens", action="append", choices=list(sentences.LENGTHS), help="minilm: only texts of this length; may be given again")
+    parser.add_argument("--cycles", type=_positive(int), default=100, help="lifecycle: loads and unloads of each model (default 100; two seconds each)")
     parser.add_argument("--no-build", action="store_true", help="measure the programs that are built already")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE too")
     options = parser.parse_args()
-    options.suite = options.suite or list(SUITES)
+    options.suite = options.suite or list(USUAL)
     options.tokens = options.tokens or (["32", "mixed"] if options.quick else list(sentences.LENGTHS))
     return options
 
@@ -138,6 +144,23 @@ def _minilm(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
     plan = _plan(options, (1, 16, 64), 2, 1)
     results = minilm.run(stage, plan, options.tokens)
     return of_minilm(results, plan), minilm.flat(results)
+
+
+def _overload(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    reason = overload.missing()
+    if reason:
+        return [f"OVERLOAD: not measured: {reason}"], None
+    plan = _plan(options, (), 3, 6)
+    results = overload.run(stage, plan)
+    return overload_report.lines(results, plan), [measured.flat() for measured in results]
+
+
+def _lifecycle(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    reason = lifecycle.missing()
+    if reason:
+        return [f"LIFECYCLE: not measured: {reason}"], None
+    lives = lifecycle.run(stage, 3 if options.quick else options.cycles)
+    return lifecycle.lines(lives), dataclasses.asdict(lives)
 
 
 def _flat(samples: Dict[Tuple[str, int], list]) -> list:

@@ -62,17 +62,13 @@ class Mesh:
         process.wait_for(lambda: "listening on" in process.log.read_text(), 10, "listen")
         return Service(process, process.log.read_text().split()[-1])
 
-    def gateway(self, name: str, router: str) -> Tuple[Service, List[str]]:
-        """A gateway whose router is at `router`, and what the loader must say to be let in."""
+    def gateway(self, name: str, router: str, tenants: Sequence[str] = ("bench",)) -> Tuple[Service, List[List[str]]]:
+        """A gateway whose router is at `router`, and what the loader must say to be let in as each of the tenants."""
         folder = self._folder(name)
-        key = "tm_bench_" + secrets.token_hex(24)
-        sha256 = hashlib.sha256(key.encode()).hexdigest()
-        (folder / "keys.toml").write_text(f'[[key]]\nname = "bench"\ntenant = "bench"\nsha256 = "{sha256}"\n')
-        header = folder / "header"
-        header.touch(mode=0o600)
-        header.write_text(f"authorization: Bearer {key}\n")
+        keys = [_key(folder, tenant) for tenant in tenants]
+        (folder / "keys.toml").write_text("".join(entry for entry, _ in keys))
         settings = {"keys_file": folder / "keys.toml", "discovery.file": _listing(folder, "router", router)}
-        return self._start("gateway", name, settings), ["--header-file", str(header)]
+        return self._start("gateway", name, settings), [let_in for _, let_in in keys]
 
     def router(self, name: str, worker: str) -> Service:
         """A router whose worker is at `worker`."""
@@ -122,9 +118,19 @@ def whole(mesh: Mesh, name: str, models: Path, load: Sequence[str]) -> System:
     """The row of a gateway and a router in front of a worker of their own."""
     worker = mesh.worker("worker", models)
     router = mesh.router("router", worker.address)
-    gateway, let_in = mesh.gateway("gateway", router.address)
+    gateway, (let_in,) = mesh.gateway("gateway", router.address)
     roles = {"gateway": gateway.process, "router": router.process, "worker": worker.process}
     return System(name, roles, gateway.address, [*load, *let_in], batches_at=worker.admin)
+
+
+def _key(folder: Path, tenant: str) -> Tuple[str, List[str]]:
+    """A new key: the gateway's entry for it, and what the loader must say."""
+    key = "tm_bench_" + secrets.token_hex(24)
+    sha256 = hashlib.sha256(key.encode()).hexdigest()
+    header = folder / f"header-{tenant}"
+    header.touch(mode=0o600)
+    header.write_text(f"authorization: Bearer {key}\n")
+    return f'[[key]]\nname = "{tenant}"\ntenant = "{tenant}"\nsha256 = "{sha256}"\n', ["--header-file", str(header)]
 
 
 def _listing(folder: Path, service: str, address: str) -> Path:

@@ -77,7 +77,7 @@ def _gateway(mesh: ours.Mesh, echo: ours.Service) -> Row:
     absent = ours.missing("gateway")
     if absent:
         return Absent(GATEWAY, absent)
-    gateway, let_in = mesh.gateway("gateway-alone", echo.address)
+    gateway, (let_in,) = mesh.gateway("gateway-alone", echo.address)
     return System(GATEWAY, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, let_in)
 
 

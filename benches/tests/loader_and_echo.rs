@@ -90,6 +90,30 @@ async fn a_server_that_never_answers_counts_as_a_hang_and_holds_nobody() {
     assert_eq!(report["errors"], json!({ "hang": 1 }));
 }
 
+/// Answers every call so long after it came.
+async fn answer_late(listener: TcpListener, after: Duration) {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((_, mut respond))) = connection.accept().await {
+        tokio::spawn(async move {
+            time::sleep(after).await;
+            let mut stream = respond.send_response(http::Response::new(()), false).unwrap();
+            stream.send_data(bytes::Bytes::from_static(&[0; 5]), false).unwrap();
+            stream.send_trailers(http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())])).unwrap();
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_answer_after_the_deadline_counts_as_late_and_not_as_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(answer_late(listener, Duration::from_millis(60)));
+    let report = load(address, &["--requests", "1", "--seconds", "60", "--deadline-ms", "40"]).await;
+    assert_eq!((&report["ok"], &report["errors"]), (&json!(0), &json!({ "late": 1 })), "{report}");
+    assert!(report["error_latency_ms"]["late"]["p50"].as_f64().unwrap() >= 60.0, "{report}");
+}
+
 /// Refuses the first call of the first connection, and sends every later connection on to the echo server.
 async fn refuse_once(listener: TcpListener, behind: SocketAddr) {
     let (first, _) = listener.accept().await.unwrap();

@@ -51,6 +51,8 @@ impl Template {
 pub(super) enum Outcome {
     /// With `grpc-status: 0` and exactly one whole message.
     Answered,
+    /// As [`Outcome::Answered`], after the call's deadline.
+    Late,
     /// With another gRPC code, and its message.
     Refused(u32, String),
     /// The answer broke the protocol: another HTTP status, no `grpc-status`, or a message that is not whole.

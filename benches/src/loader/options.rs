@@ -53,7 +53,11 @@ pub struct Options {
     /// Calls a second at even distances, whatever the answers take (open loop); latency then counts from the moment a call was due.
     #[arg(long)]
     pub rate: Option<f64>,
-    /// Sends `grpc-timeout`, and gives a call up a quarter of a second after it: such a call counts as `hang`.
+    /// With `--rate`: calls come at random, as a Poisson process drawn from this seed, in the place of even distances.
+    #[arg(long, value_name = "SEED", requires = "rate")]
+    pub poisson: Option<u64>,
+    /// Sends `grpc-timeout`, and gives a call up a quarter of a second after it: such a call counts as `hang`. An answer that comes in that quarter
+    /// is of no use to a caller any more, and counts as `late`.
     #[arg(long)]
     pub deadline_ms: Option<u32>,
     /// Length of the run in seconds.
@@ -104,9 +108,9 @@ impl Options {
         (!self.until_stopped).then(|| Duration::try_from_secs_f64(self.seconds).unwrap_or(Duration::MAX))
     }
 
-    /// When a call is given up; `None` for never.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        self.deadline_ms.map(|deadline| Duration::from_millis(u64::from(deadline) + 250))
+    /// When an answer is of no use any more; `None` for never.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.deadline_ms.map(|deadline| Duration::from_millis(u64::from(deadline)))
     }
 
     /// The call that this command line describes.

@@ -1,13 +1,10 @@
-//! When calls begin: as soon as the one before has ended, or at even distances.
+//! When calls begin: as soon as the one before has ended, or when they are due.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
-use super::{connection::Connection, run::Run};
+use super::{arrivals::Arrivals, connection::Connection, run::Run};
 
 /// `callers` tasks, each with one call in flight; returns when the run is over.
 pub(super) async fn in_closed_loop(run: &Arc<Run>, connections: &[Connection], callers: usize) {
@@ -25,13 +22,13 @@ async fn keep_calling(run: Arc<Run>, connection: Connection) {
     }
 }
 
-/// A call every `1 / rate` seconds, with at most `most_in_flight` at once; one that would exceed that counts as unsent.
-pub(super) async fn at_constant_rate(run: &Arc<Run>, connections: &[Connection], rate: f64, most_in_flight: usize) {
+/// A call at each of the moments, with at most `most_in_flight` at once; one that would exceed that counts as unsent.
+pub(super) async fn in_open_loop(run: &Arc<Run>, connections: &[Connection], arrivals: Arrivals, most_in_flight: usize) {
     let room = Arc::new(Semaphore::new(most_in_flight));
     let mut tasks = JoinSet::new();
     let started = Instant::now();
-    for (number, connection) in (0_u32..).zip(connections.iter().cycle()) {
-        let due = started + Duration::from_secs_f64(f64::from(number) / rate);
+    for (due, connection) in arrivals.zip(connections.iter().cycle()) {
+        let due = started + due;
         if due > Instant::now() {
             time::sleep_until(due.into()).await;
         }

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{
+    arrivals::Arrivals,
     call::{Outcome, Template, call},
     connection::{Connection, Held},
     options::{Options, OptionsError},
@@ -28,13 +29,15 @@ use crate::procstat::own_cpu_time;
 
 /// What is still without an answer so long after the end counts as `unfinished`.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// How long after its deadline a call is given up: whoever is asked may say that time is up, and that takes a moment too.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// A caller that cannot connect waits so long before it tries again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What all callers of a run share.
 pub(super) struct Run {
     template: Template,
-    patience: Option<Duration>,
+    deadline: Option<Duration>,
     started: Instant,
     /// Calls that may still begin.
     left: AtomicU64,
@@ -67,7 +70,7 @@ pub async fn run(options: &Options) -> Result<Value, OptionsError> {
     let clock = tokio::spawn(stop_in_time(run.clone(), options.length()));
     let printer = options.every_second.then(|| tokio::spawn(print_seconds(run.clone())));
     match options.rate {
-        Some(rate) => pace::at_constant_rate(&run, &connections, rate, options.callers).await,
+        Some(rate) => pace::in_open_loop(&run, &connections, Arrivals::new(rate, options.poisson), options.callers).await,
         None => pace::in_closed_loop(&run, &connections, options.callers).await,
     }
     clock.abort();
@@ -117,7 +120,7 @@ impl Run {
     fn new(options: &Options) -> Result<Self, OptionsError> {
         Ok(Self {
             template: options.template()?,
-            patience: options.patience(),
+            deadline: options.deadline(),
             started: Instant::now(),
             left: AtomicU64::new(options.requests.unwrap_or(u64::MAX)),
             in_flight: AtomicU64::new(0),
@@ -172,16 +175,22 @@ impl Run {
                 continue;
             }
             let latency = due.elapsed();
+            let outcome = self.in_view_of_the_deadline(outcome, latency);
             return self.finish(|tally, now| tally.record(&outcome, latency, now));
         }
+    }
+
+    fn in_view_of_the_deadline(&self, outcome: Outcome, latency: Duration) -> Outcome {
+        let late = outcome == Outcome::Answered && self.deadline.is_some_and(|deadline| latency > deadline);
+        if late { Outcome::Late } else { outcome }
     }
 
     /// `None` when the call hangs.
     async fn within_patience(&self, held: &mut Held, message: &Bytes) -> Option<Outcome> {
         let calling = call(&mut held.sender, &self.template, message);
-        match self.patience {
+        match self.deadline {
             None => Some(calling.await),
-            Some(patience) => time::timeout(patience, calling).await.ok(),
+            Some(deadline) => time::timeout(deadline + PATIENCE, calling).await.ok(),
         }
     }
 
@@ -190,7 +199,7 @@ impl Run {
         time::sleep(RECONNECT_PAUSE).await;
     }
 
-    /// Counts a call that a constant rate wanted and that could not begin.
+    /// Counts a call that an open loop wanted and that could not begin.
     pub(super) fn skip(&self) {
         self.finish(Tally::record_unsent);
     }

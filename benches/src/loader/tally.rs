@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::call::Outcome;
 use crate::{
@@ -18,6 +18,8 @@ const EXAMPLES: usize = 8;
 pub(super) struct Tally {
     latency: Histogram,
     errors: BTreeMap<String, u64>,
+    /// How long it took to be told of them, by kind.
+    told: BTreeMap<String, Histogram>,
     examples: Vec<Value>,
 }
 
@@ -26,11 +28,13 @@ impl Tally {
     pub(super) fn record(&mut self, outcome: &Outcome, latency: Duration, since_start: Duration) {
         let (kind, message) = match outcome {
             Outcome::Answered => return self.latency.record(latency),
+            Outcome::Late => ("late", "answered after the deadline"),
             Outcome::Refused(code, message) => (code_name(*code), message.as_str()),
             Outcome::Malformed(message) => ("malformed", message.as_str()),
             Outcome::Broken(message) => ("broken", message.as_str()),
             Outcome::NotProcessed => ("not_processed", "given up after a second attempt"),
         };
+        self.told.entry(kind.to_owned()).or_default().record(latency);
         self.count_error(kind, message, since_start);
     }
 
@@ -44,7 +48,7 @@ impl Tally {
         self.count_error("hang", code_name(grpc::DEADLINE_EXCEEDED), since_start);
     }
 
-    /// Counts a call of a constant rate that was not sent, because too many were in flight.
+    /// Counts a call of an open loop that was not sent, because too many were in flight.
     pub(super) fn record_unsent(&mut self, since_start: Duration) {
         self.count_error("unsent", "too many calls in flight", since_start);
     }
@@ -74,7 +78,7 @@ impl Tally {
         self.ok() + self.errors.values().sum::<u64>()
     }
 
-    /// The counts, the rate over `elapsed`, and the latencies of the calls that were answered.
+    /// The counts, the rate over `elapsed`, and the latencies: of the calls that were answered, and apart from them, by kind, of those that failed.
     pub(super) fn report(&self, elapsed: Duration) -> Value {
         json!({
             "requests": self.requests(),
@@ -83,14 +87,19 @@ impl Tally {
             "examples": self.examples,
             "seconds": round(elapsed.as_secs_f64(), 3),
             "rps": round(self.ok() as f64 / elapsed.as_secs_f64().max(1e-9), 1),
-            "latency_ms": {
-                "p50": millis(self.latency.quantile(0.50)),
-                "p90": millis(self.latency.quantile(0.90)),
-                "p99": millis(self.latency.quantile(0.99)),
-                "max": millis(self.latency.longest()),
-            },
+            "latency_ms": quantiles(&self.latency),
+            "error_latency_ms": self.told.iter().map(|(kind, latency)| (kind.clone(), quantiles(latency))).collect::<Map<_, _>>(),
         })
     }
+}
+
+fn quantiles(latency: &Histogram) -> Value {
+    json!({
+        "p50": millis(latency.quantile(0.50)),
+        "p90": millis(latency.quantile(0.90)),
+        "p99": millis(latency.quantile(0.99)),
+        "max": millis(latency.longest()),
+    })
 }
 
 fn millis(latency: Duration) -> f64 {
@@ -121,6 +130,7 @@ mod tests {
         assert_eq!((&report["requests"], &report["ok"], &report["rps"]), (&json!(5), &json!(1), &json!(0.5)));
         assert_eq!(report["errors"], json!({ "UNAVAILABLE": 3, "broken": 1 }));
         assert_eq!(report["latency_ms"]["max"], json!(2.0));
+        assert_eq!(report["error_latency_ms"]["UNAVAILABLE"]["max"], json!(9000.0));
     }
 
     #[test]
