@@ -94,7 +94,7 @@ pub(super) fn load_module(artefact: &Path, device: tch::Device, weights: Option<
 fn in_words(detail: &str) -> String {
     let words = if detail.contains("constants.pkl") {
         "it is no TorchScript file but what torch.save writes; in the Python that has the model's code, torch.jit.script(model).save(\"model.pt\") makes one\n"
-    } else if detail.contains("failed finding central directory") {
+    } else if detail.contains("failed reading zip archive") {
         "it is damaged, or not all of it is there\n"
     } else {
         ""

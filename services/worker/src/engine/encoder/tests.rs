@@ -116,7 +116,8 @@ fn the_attributions_of_every_familys_classifier_add_up_to_what_the_text_adds_to_
     const STEPS: usize = 64;
     let classifies = |case: &Case| case.config["architectures"][0].as_str().unwrap().ends_with("ForSequenceClassification");
     for case in cases().into_iter().filter(classifies) {
-        let mut engine = load(case.directory().path()).unwrap();
+        let folder = case.directory();
+        let mut engine = load(folder.path()).unwrap();
         let (row, baseline) = (case.rows[1].as_slice(), vec![2; case.rows[1].len()]);
         let score = |engine: &mut dyn Engine, row: &[i64]| case.answers(engine, &[row])[0][0];
         let wanted = score(engine.as_mut(), row) - score(engine.as_mut(), &baseline);
