@@ -21,7 +21,10 @@ pub(crate) fn kernels(shapes: &[u8]) {
                 let brief = flags & 64 != 0 && simd.multiplies_bf16();
                 (product(simd, [count, deep, wide], activation, flags & 128 != 0, brief), 4e-6)
             }
-            1 => (attention(simd, count, 1 + i64::from(flags % 4), deep), 1e-5),
+            1 => {
+                let reach = (flags & 128 != 0 && count > 0).then(|| count + i64::from(flags / 4 % 16));
+                (attention(simd, count, 1 + i64::from(flags % 4), deep, reach), 1e-5)
+            }
             _ => (norm(simd, count, deep, 1e-5), 1e-4),
         };
         assert!(found < most, "{} is {found} from libtorch", simd.name);
