@@ -15,7 +15,7 @@ async fn mesh(folder: &Path, routes: &str) -> MeshSandbox {
     let mesh = MeshSandbox::builder()
         .set("worker", "models_poll", "50ms")
         .set("router", "routes_file", file.to_str().unwrap())
-        .model(Model::noop().with("versions = \"all\""))
+        .model(Model::noop())
         .start()
         .await;
     Model::noop().add_version(&mesh.folder().join("models"), 2);

@@ -54,7 +54,8 @@ impl Shot<'_> {
                 };
                 match in_time {
                     Some(answer) => answer.map(|answer| (answer, None)),
-                    None => self.hedge(at, first, source, tried).await,
+                    // Boxed, since it is rare and as large as two calls: it would be part of every call's memory.
+                    None => Box::pin(self.hedge(at, first, source, tried)).await,
                 }
             }
         };

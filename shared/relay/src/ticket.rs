@@ -51,9 +51,8 @@ impl Ticket {
         match status.map(HeaderValue::as_bytes) {
             // UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS: not the caller's doing.
             Some(b"2" | b"13" | b"14" | b"15") if blame == Blame::Statuses => self.failed(),
-            Some(b"14") => self.settle(Outcome::Answered),
-            // RESOURCE_EXHAUSTED: it lives, and that it refused quickly does not make it a fast one.
-            Some(b"8") => self.settle(Outcome::Answered),
+            // It lives; and that it refused quickly (RESOURCE_EXHAUSTED is 8) does not make it a fast one.
+            Some(b"8" | b"14") => self.settle(Outcome::Answered),
             _ => {
                 let took = self.begun.elapsed();
                 let (now, decay) = (clock::micros(Instant::now()), self.group.settings.balance.decay);

@@ -32,7 +32,7 @@ fn way_round(routes: &HashMap<ModelName, Route>, start: &ModelName) -> Option<Ve
     while let Some(way) = open.pop() {
         let Some(here) = way.last() else { continue };
         for next in leads_to(routes, here) {
-            let further = [way.as_slice(), &[next.clone()]].concat();
+            let further = [way.as_slice(), std::slice::from_ref(&next)].concat();
             if next == *start {
                 return Some(further);
             }

@@ -87,9 +87,9 @@ mod tests {
     #[test]
     fn a_new_endpoint_begins_with_a_tenth_and_grows_to_its_share() {
         let balance = BalanceSettings { slow_start: Duration::from_secs(10), ..Default::default() };
-        let shares = [0, 1, 5, 10, 60].map(|age| balance.share(Duration::from_secs(age)));
-        assert_eq!(shares, [0.1, 0.1, 0.5, 1.0, 1.0]);
+        let percent = |balance: BalanceSettings, age| (balance.share(Duration::from_secs(age)) * 100.0).round() as u32;
+        assert_eq!([0, 1, 5, 10, 60].map(|age| percent(balance, age)), [10, 10, 50, 100, 100]);
         let none = BalanceSettings { slow_start: Duration::ZERO, ..balance };
-        assert!((none.share(Duration::ZERO) - 1.0).abs() < f64::EPSILON);
+        assert_eq!(percent(none, 0), 100);
     }
 }

@@ -22,8 +22,7 @@ pub(crate) fn kernels(shapes: &[u8]) {
                 (product(simd, [count, deep, wide], activation, flags & 128 != 0, brief), 4e-6)
             }
             1 => {
-                // With nearness, a table that reaches a little further than the text is long.
-                let reach = (flags & 128 != 0).then_some(count + 1 + wide % 8);
+                let reach = (flags & 128 != 0 && count > 0).then(|| count + i64::from(flags / 4 % 16));
                 (attention(simd, count, 1 + i64::from(flags % 4), deep, reach), 1e-5)
             }
             _ => (norm(simd, count, deep, 1e-5), 1e-4),
