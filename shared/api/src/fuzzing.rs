@@ -1,6 +1,7 @@
 //! What the fuzz targets hold this crate to (`fuzz/`); it is in no build but theirs and the tests'.
 //!
 //! Each function takes any bytes, and panics where a promise is broken.
+#![allow(clippy::missing_panics_doc, reason = "to panic is how a target tells what it found")]
 
 use prost::{
     Message as _,
@@ -61,7 +62,10 @@ fn decoded(mut message: &[u8]) -> Option<(String, String)> {
 pub fn headers(value: &[u8]) {
     if let Some(left) = timeout::parse(value) {
         let again = timeout::parse(timeout::format(left).as_bytes()).expect("what was written can be read");
-        assert!(again <= left && left - again <= std::time::Duration::from_micros(1).max(left / 20_000), "{left:?} became {again:?}");
+        assert!(
+            again <= left && left.saturating_sub(again) <= std::time::Duration::from_micros(1).max(left / 20_000),
+            "{left:?} became {again:?}"
+        );
     }
     if let Some(context) = TraceContext::parse(value) {
         let written = context.format();
@@ -78,7 +82,9 @@ mod tests {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds")).join(target);
         let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|seed| seed.unwrap().path()).collect();
         assert!(!seeds.is_empty(), "there is no seed for {target}");
-        seeds.iter().for_each(|seed| run(&fs::read(seed).unwrap()));
+        for seed in seeds {
+            run(&fs::read(seed).unwrap());
+        }
     }
 
     #[test]

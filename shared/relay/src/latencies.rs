@@ -118,7 +118,9 @@ mod tests {
             micros in proptest::collection::vec(1_u64..100_000_000, 100..2000), share in 0.01_f64..1.0,
         ) {
             let (latencies, mut sorted) = (Latencies::default(), micros);
-            sorted.iter().for_each(|took| latencies.observe(Duration::from_micros(*took)));
+            for took in &sorted {
+                latencies.observe(Duration::from_micros(*took));
+            }
             sorted.sort_unstable();
             let rank = ((sorted.len() as f64 * share).ceil() as usize).max(1) - 1;
             let (exact, found) = (sorted[rank] as f64, latencies.percentile(share).unwrap().as_micros() as f64);

@@ -41,23 +41,21 @@ impl Shot<'_> {
     {
         let ticket = self.group.begin(self.key, tried)?;
         let (at, head) = (ticket.at(), self.head(ticket.endpoint()));
-        let first = attempt(ticket, self.relay.lane, head, source, self.hold());
+        // Pinned once: were it awaited in two places, every call's memory would hold it twice.
+        let mut first = pin!(attempt(ticket, self.relay.lane, head, source, self.hold()));
         let wait = if self.streaming { None } else { self.group.hedge_after(self.deadline) };
-        let fired = match wait {
-            None => first.await.map(|answer| (answer, None)),
-            Some(wait) => {
-                let mut first = pin!(first);
-                let in_time = tokio::select! {
-                    biased;
-                    answer = &mut first => Some(answer),
-                    () = sleep(wait) => None,
-                };
-                match in_time {
-                    Some(answer) => answer.map(|answer| (answer, None)),
-                    // Boxed, since it is rare and as large as two calls: it would be part of every call's memory.
-                    None => Box::pin(self.hedge(at, first, source, tried)).await,
-                }
-            }
+        let in_time = match wait {
+            None => Some(first.as_mut().await),
+            Some(wait) => tokio::select! {
+                biased;
+                answer = &mut first => Some(answer),
+                () = sleep(wait) => None,
+            },
+        };
+        let fired = match in_time {
+            Some(answer) => answer.map(|answer| (answer, None)),
+            // Boxed, since it is rare and as large as two calls.
+            None => Box::pin(self.hedge(at, first, source, tried)).await,
         };
         if fired.is_err() {
             tried.push(at);

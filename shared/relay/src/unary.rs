@@ -67,7 +67,8 @@ impl Relay {
             source: Source::whole(message.into()),
         };
         let answer = async {
-            let response = self.send(call, group).await?;
+            // Boxed: callers of ours keep this in futures of their own, one within the other.
+            let response = Box::pin(self.send(call, group)).await?;
             let (head, body) = response.into_parts();
             let message = collect(&head.headers, body).await?;
             Ok(Reply { headers: head.headers, message })

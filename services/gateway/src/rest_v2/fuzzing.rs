@@ -1,4 +1,5 @@
 //! What the fuzz target of this door holds it to (`fuzz/`); it is in no build but that and the tests'.
+#![allow(clippy::missing_panics_doc, reason = "to panic is how a target tells what it found")]
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -26,7 +27,7 @@ pub fn rest(body: &[u8]) {
     let framed = assemble::frame(&message, tensors.clone()).expect("it is short");
     let framed: Vec<u8> = framed.iter().flatten().copied().collect();
     let decoded = ModelInferRequest::decode(frame::message(framed.into()).expect("one whole message")).expect("a decoder reads it");
-    let data: Vec<Bytes> = tensors.into_iter().map(|tensor| tensor.into_bytes()).collect();
+    let data: Vec<Bytes> = tensors.into_iter().map(crate::body::Segments::into_bytes).collect();
     assert_eq!(decoded, ModelInferRequest { raw_input_contents: data, ..message });
     answered(&decoded, &plan);
 }
@@ -68,6 +69,8 @@ mod tests {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/rest"));
         let seeds: Vec<_> = fs::read_dir(folder).unwrap().map(|seed| seed.unwrap().path()).collect();
         assert!(!seeds.is_empty());
-        seeds.iter().for_each(|seed| super::rest(&fs::read(seed).unwrap()));
+        for seed in seeds {
+            super::rest(&fs::read(seed).unwrap());
+        }
     }
 }

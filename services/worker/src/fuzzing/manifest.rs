@@ -37,7 +37,9 @@ pub(super) fn hold(manifest: &Manifest) {
         assert!(!specs.is_empty());
         let names: HashSet<_> = specs.iter().map(|spec| &spec.name).collect();
         assert_eq!(names.len(), specs.len(), "a name is there twice");
-        specs.iter().for_each(|spec| hold_spec(spec, manifest.batched));
+        for spec in specs {
+            hold_spec(spec, manifest.batched);
+        }
     }
     warm_up(manifest);
 }

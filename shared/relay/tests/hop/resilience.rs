@@ -60,18 +60,16 @@ async fn hedges_stay_within_their_budget() {
     let (b, second) = endpoint("b", Manner::IsFrozen).await;
     let group = group_of(settings, &[a, b]);
     let relay = relay_with(&settings);
-    let mut calls = Vec::new();
+    let mut calls = tokio::task::JoinSet::new();
     for _ in 0..10 {
         let (relay, group) = (relay.clone(), Arc::clone(&group));
-        calls.push(async move {
+        calls.spawn(async move {
             let mut call = call(&relay, false);
             call.deadline = Some(Instant::now() + Duration::from_millis(100));
             let _ = tokio::time::timeout(Duration::from_millis(300), relay.send(call, &group)).await;
         });
     }
-    let mut running = tokio::task::JoinSet::new();
-    calls.into_iter().for_each(|call| drop(running.spawn(call)));
-    running.join_all().await;
+    calls.join_all().await;
     assert_eq!(first.load(Ordering::SeqCst) + second.load(Ordering::SeqCst), 13);
 }
 
