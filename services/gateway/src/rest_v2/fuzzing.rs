@@ -1,5 +1,5 @@
 //! What the fuzz target of this door holds it to (`fuzz/`); it is in no build but that and the tests'.
-#![allow(clippy::missing_panics_doc, reason = "to panic is how a target tells what it found")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a broken promise is told")]
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -16,6 +16,7 @@ use super::{
     request::{self, Asked, Plan},
     response,
 };
+use crate::body::Segments;
 
 /// A body, its JSON part up to the first zero byte (which JSON has not) and the binary tensors behind it: what is taken is a message that a decoder
 /// reads as the same, with as many bytes as the shapes say; and the tensors, answered as JSON, are read back bit for bit.
@@ -27,7 +28,7 @@ pub fn rest(body: &[u8]) {
     let framed = assemble::frame(&message, tensors.clone()).expect("it is short");
     let framed: Vec<u8> = framed.iter().flatten().copied().collect();
     let decoded = ModelInferRequest::decode(frame::message(framed.into()).expect("one whole message")).expect("a decoder reads it");
-    let data: Vec<Bytes> = tensors.into_iter().map(crate::body::Segments::into_bytes).collect();
+    let data: Vec<Bytes> = tensors.into_iter().map(Segments::into_bytes).collect();
     assert_eq!(decoded, ModelInferRequest { raw_input_contents: data, ..message });
     answered(&decoded, &plan);
 }

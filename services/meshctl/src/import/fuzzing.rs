@@ -1,5 +1,5 @@
 //! What the fuzz targets of imports hold them to (`fuzz/`); it is in no build but theirs and the tests'.
-#![allow(clippy::missing_panics_doc, reason = "to panic is how a target tells what it found")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a broken promise is told")]
 
 use std::io::Cursor;
 

@@ -39,6 +39,10 @@ pub(super) fn values(tensor: &tch::Tensor) -> Result<&[f32], TchError> {
     if tensor.f_kind()? != Kind::Float || tensor.device() != tch::Device::Cpu || !tensor.is_contiguous() {
         return Err(TchError::Kind("only the values of a contiguous FP32 tensor on the CPU can be seen".to_owned()));
     }
+    // A tensor of nothing may lie nowhere, and a slice may not.
+    if tensor.numel() == 0 {
+        return Ok(&[]);
+    }
     // SAFETY: that many values of that type lie there, and live as long as the tensor, whose values nobody changes.
     Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), tensor.numel()) })
 }
@@ -89,5 +93,16 @@ pub(super) fn text(error: TchError) -> String {
     match error {
         TchError::Torch(text) => text,
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_of_nothing_has_no_values_and_is_none_the_worse_for_it() {
+        let nothing = tch::Tensor::zeros([0, 3], (Kind::Float, tch::Device::Cpu));
+        assert_eq!(values(&nothing).unwrap(), &[] as &[f32]);
     }
 }

@@ -1,7 +1,7 @@
 //! What the fuzz targets hold this crate to (`fuzz/`); it is in no build but theirs and the tests'.
 //!
 //! Each function takes what a stranger may send or publish, and panics where a promise is broken.
-#![allow(clippy::missing_panics_doc, reason = "to panic is how a target tells what it found")]
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a broken promise is told")]
 
 mod audio;
 mod head;
