@@ -83,7 +83,7 @@ impl Shot<'_> {
             let mut second = pin!(attempt(ticket, self.relay.lane, head, &copy, self.hold()));
             tokio::select! {
                 answer = &mut first => match answer {
-                    Err(_) => second.await.map(|answer| (answer, true)),
+                    Err(_) => second.await.map(|answer| (answer, true)).inspect_err(|_| tried.push(other)),
                     first => first.map(|answer| (answer, false)),
                 },
                 answer = &mut second => match answer {

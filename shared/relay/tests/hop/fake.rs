@@ -32,6 +32,8 @@ pub(crate) enum Manner {
     Answers,
     /// Reads the call and never answers.
     IsFrozen,
+    /// Reads the call, and closes the connection after 120 ms without a word.
+    FailsLate,
     SaysUnavailable,
     /// Reads the call, then closes the connection without a word.
     DropsTheConnection,
@@ -60,6 +62,11 @@ pub(crate) async fn endpoint(name: &str, manner: Manner) -> (Arc<Endpoint>, Arc<
                     trailers.insert(GRPC_STATUS, HeaderValue::from_static(if manner == Manner::SaysUnavailable { "14" } else { "0" }));
                     match manner {
                         Manner::IsFrozen => frozen.push(reply),
+                        Manner::FailsLate => {
+                            frozen.push(reply);
+                            let _ = timeout(Duration::from_millis(120), std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
+                            return;
+                        }
                         Manner::DropsTheConnection => return,
                         Manner::SaysUnavailable => {
                             let mut head = Response::new(());

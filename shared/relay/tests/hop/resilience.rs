@@ -133,3 +133,19 @@ async fn calls_with_one_key_go_to_one_endpoint_and_other_keys_to_others() {
     }
     assert!(counted().iter().filter(|calls| **calls > 0).count() > 1, "{:?}", counted());
 }
+
+#[tokio::test]
+async fn a_call_that_two_endpoints_failed_at_once_is_sent_to_neither_again() {
+    let settings = hedging(10);
+    let (good, _) = endpoint("good", Manner::Answers).await;
+    let (a, first) = endpoint("a", Manner::FailsLate).await;
+    let (b, second) = endpoint("b", Manner::FailsLate).await;
+    let (groups, relay) = (Groups::new(settings, RelayMetrics::default()), relay_with(&settings));
+    let healthy = groups.update("group", &[good]);
+    for _ in 0..200 {
+        send_to(&relay, false, &healthy).await.unwrap();
+    }
+    let group = groups.update("group", &[a, b]);
+    assert!(send_to(&relay, false, &group).await.is_err());
+    assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+}
