@@ -20,6 +20,7 @@ use crate::{
     body::{Rest, Streamed, poll_stream},
     connection::{Lane, Opened},
     endpoint::Endpoint,
+    outgoing::hide_from_compression,
     pump::{Pump, PumpError},
     source::Source,
     ticket::Ticket,
@@ -190,8 +191,9 @@ fn failure(error: &h2::Error) -> Failure {
 }
 
 /// Puts an answer together for the caller.
-pub(crate) fn respond<B>(answer: Answer, mut source: Source<B>) -> Response<crate::RelayBody<B>> {
+pub(crate) fn respond<B>(mut answer: Answer, mut source: Source<B>) -> Response<crate::RelayBody<B>> {
     source.stop_keeping();
+    hide_from_compression(&mut answer.head.headers);
     let upload = answer.upload.map(|pump| (pump, source));
     Response::from_parts(answer.head, crate::RelayBody::new(answer.held, answer.rest, upload, answer.ticket))
 }

@@ -14,7 +14,7 @@ use http::uri::Authority;
 use parking_lot::Mutex;
 use torchmesh_api::ids::InstanceId;
 
-use crate::connection::Lane;
+use crate::{clock, connection::Lane};
 
 /// The wait after a first failed connection; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -34,6 +34,8 @@ pub struct Endpoint {
     /// Not before so many milliseconds after `born` is it tried again.
     paused_until: AtomicU64,
     failures: AtomicU32,
+    /// When it last answered anything, in microseconds of the process. 0: never.
+    answered_at: AtomicU64,
 }
 
 impl Endpoint {
@@ -51,6 +53,7 @@ impl Endpoint {
             born: Instant::now(),
             paused_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            answered_at: AtomicU64::new(0),
         }
     }
 
@@ -74,10 +77,16 @@ impl Endpoint {
 
     /// It answered.
     pub(crate) fn answered(&self) {
+        self.answered_at.store(clock::micros(Instant::now()), Ordering::Relaxed);
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
             self.paused_until.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// When it last answered anything, in microseconds of the process.
+    pub(crate) fn answered_at(&self) -> u64 {
+        self.answered_at.load(Ordering::Relaxed)
     }
 
     /// A call goes there.

@@ -32,6 +32,19 @@ pub struct Group {
     ring: Option<ring::Ring>,
 }
 
+/// How an endpoint of a group does.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The endpoint.
+    pub endpoint: &'a Arc<Endpoint>,
+    /// The group's calls there that have not ended.
+    pub in_flight: usize,
+    /// What its answers are expected to take; none: there were no answers.
+    pub latency: Option<Duration>,
+    /// Whether others are tried first, since it failed.
+    pub left_alone: bool,
+}
+
 /// What a call brings to the choice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chance {
@@ -71,6 +84,20 @@ impl Group {
         self.members.iter().map(|member| &member.endpoint)
     }
 
+    /// How the endpoints do.
+    pub fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
+        let now = clock::micros(Instant::now());
+        self.members.iter().map(move |Member { endpoint, record }| {
+            let latency = record.latency.expected(now, self.settings.balance.decay);
+            Seen {
+                endpoint,
+                in_flight: record.in_flight.load(Ordering::Relaxed),
+                latency: latency.map(|micros| Duration::from_secs_f64(micros / 1e6)),
+                left_alone: endpoint.is_paused() || record.breaker.is_open(),
+            }
+        })
+    }
+
     /// Begins a call at an endpoint that was not tried yet; at one that is known to be in trouble only when there is no other.
     pub(crate) fn begin(self: &Arc<Self>, key: Option<u64>, tried: &[usize]) -> Option<Ticket> {
         let begun = Instant::now();
@@ -92,7 +119,10 @@ impl Group {
             Policy::RoundRobin => choose::round_robin(count, usable, turn),
             Policy::LeastInFlight => choose::least(count, usable, |at| self.members[at].endpoint.in_flight(), draw),
             Policy::Hash if key.is_some() => self.by_hash(key.unwrap_or_default(), usable),
-            Policy::PeakEwma | Policy::Hash => choose::power_of_two(count, usable, |at| self.members[at].load(now, &self.settings), draw),
+            Policy::PeakEwma | Policy::Hash => {
+                let better = |one: usize, other: usize| self.members[one].is_better(&self.members[other], now, &self.settings);
+                choose::power_of_two(count, usable, better, draw)
+            }
         }
     }
 
@@ -154,9 +184,10 @@ impl Groups {
         let now = clock::micros(Instant::now());
         let mut kept = self.kept.lock();
         let kept = kept.entry(name.to_owned()).or_default();
+        let known: HashMap<_, _> = kept.members.iter().map(|member| (Arc::as_ptr(&member.endpoint), member)).collect();
         let member = |endpoint: &Arc<Endpoint>| {
-            let known = kept.members.iter().find(|member| Arc::ptr_eq(&member.endpoint, endpoint));
-            known.cloned().unwrap_or_else(|| Member { endpoint: Arc::clone(endpoint), record: Arc::new(Record::new(now)) })
+            let known = known.get(&Arc::as_ptr(endpoint)).map(|member| (*member).clone());
+            known.unwrap_or_else(|| Member { endpoint: Arc::clone(endpoint), record: Arc::new(Record::new(now)) })
         };
         let members: Vec<_> = endpoints.iter().map(member).collect();
         kept.members.clone_from(&members);
@@ -170,8 +201,8 @@ impl Groups {
         })
     }
 
-    /// Forgets the groups that `stays` says no of.
-    pub fn retain(&self, mut stays: impl FnMut(&str) -> bool) {
-        self.kept.lock().retain(|name, _| stays(name));
+    /// Forgets what was known of the group called `name`.
+    pub fn forget(&self, name: &str) {
+        self.kept.lock().remove(name);
     }
 }

@@ -8,14 +8,23 @@ use std::{
     time::Duration,
 };
 
-use crate::{balance::ewma::PeakEwma, breaker::Breaker, endpoint::Endpoint, settings::RelaySettings};
+use crate::{
+    balance::{ewma::PeakEwma, silence::Silence},
+    breaker::Breaker,
+    endpoint::Endpoint,
+    settings::RelaySettings,
+};
 
 /// Load of an endpoint that has calls in flight and has never answered one: whoever is known comes first. One call is enough to get to know it.
 const UNKNOWN: f64 = 1e12;
+/// Latencies that differ by less than this factor are those of endpoints that are alike: the calls were not all the same, and to follow every difference would leave some
+/// endpoints without any.
+const ALIKE: f64 = 2.0;
 
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) latency: PeakEwma,
+    pub(crate) silence: Silence,
     pub(crate) breaker: Breaker,
     pub(crate) in_flight: AtomicUsize,
     /// When it was first listed, in microseconds of the process.
@@ -24,7 +33,13 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(now: u64) -> Self {
-        Self { latency: PeakEwma::default(), breaker: Breaker::default(), in_flight: AtomicUsize::new(0), since: now }
+        Self {
+            latency: PeakEwma::default(),
+            silence: Silence::default(),
+            breaker: Breaker::default(),
+            in_flight: AtomicUsize::new(0),
+            since: now,
+        }
     }
 }
 
@@ -41,13 +56,27 @@ impl Member {
         !self.endpoint.is_paused() && self.record.breaker.admits(now)
     }
 
-    /// What another call would have to wait for: the latency to expect, times the calls that are there already and itself.
-    pub(crate) fn load(&self, now: u64, settings: &RelaySettings) -> f64 {
-        let calls = self.endpoint.in_flight() as f64;
-        let expected = self.record.latency.expected(now, settings.balance.decay);
-        let expected = expected.unwrap_or(if calls > 0.0 { UNKNOWN } else { 0.0 });
+    /// Whether another call would wait less here than there, as far as is known: by the latency to expect, times the calls that are there already and itself.
+    pub(crate) fn is_better(&self, other: &Self, now: u64, settings: &RelaySettings) -> bool {
+        let (here, there) = (self.expected(now, settings), other.expected(now, settings));
+        let (here, there) = if here <= there * ALIKE && there <= here * ALIKE { (1.0, 1.0) } else { (here, there) };
+        here * self.occupied(now, settings) < there * other.occupied(now, settings)
+    }
+
+    /// In microseconds; 0 of one that is to be got to know.
+    fn expected(&self, now: u64, settings: &RelaySettings) -> f64 {
+        let silence = self.record.silence.expected(now, self.endpoint.answered_at()) as f64;
+        match self.record.latency.expected(now, settings.balance.decay) {
+            Some(latency) => latency.max(silence),
+            None if self.endpoint.in_flight() > 0 => UNKNOWN,
+            None => silence,
+        }
+    }
+
+    /// The calls that are there and another one, by the share that the endpoint takes yet.
+    fn occupied(&self, now: u64, settings: &RelaySettings) -> f64 {
         let age = Duration::from_micros(now.saturating_sub(self.record.since));
-        expected * (calls + 1.0) / settings.balance.share(age)
+        (self.endpoint.in_flight() as f64 + 1.0) / settings.balance.share(age)
     }
 
     pub(crate) fn calls(&self) -> usize {

@@ -90,8 +90,9 @@ impl Drop for Ticket {
         if self.settled {
             return;
         }
-        let (now, decay) = (clock::micros(Instant::now()), self.group.settings.balance.decay);
-        member.record.latency.observe_unfinished(now, self.begun.elapsed(), decay);
+        let now = clock::micros(Instant::now());
+        let expected = member.record.latency.expected(now, self.group.settings.balance.decay).unwrap_or_default();
+        member.record.silence.observe(now, self.begun.elapsed(), expected);
         if self.trying {
             member.record.breaker.gave_up();
         }

@@ -1,13 +1,13 @@
 //! The policies that look at load: each takes what is known of an endpoint by its position, and gives a position.
 
-/// Power of two choices (Mitzenmacher, 2001): of two different endpoints drawn at random, the one with less load.
+/// Power of two choices (Mitzenmacher, 2001): of two different endpoints drawn at random, the better one, and of two that are as good the first.
 ///
-/// `load` tells the load at a position, `usable` whether the position may be chosen, `draw` gives a random number below its
+/// `better` tells whether the one position is better than the other, `usable` whether a position may be chosen, `draw` gives a random number below its
 /// argument. `None` when no position is usable.
-pub fn power_of_two<L: PartialOrd>(
+pub fn power_of_two(
     count: usize,
     usable: impl Fn(usize) -> bool,
-    load: impl Fn(usize) -> L,
+    better: impl Fn(usize, usize) -> bool,
     mut draw: impl FnMut(usize) -> usize,
 ) -> Option<usize> {
     if count == 1 {
@@ -18,7 +18,7 @@ pub fn power_of_two<L: PartialOrd>(
         |from: usize, not: Option<usize>| (0..count).map(|step| (from + step) % count).find(|&at| usable(at) && Some(at) != not);
     let first = next_usable((count > 0).then(|| draw(count))?, None)?;
     let Some(second) = next_usable(draw(count), Some(first)) else { return Some(first) };
-    Some(if load(second) < load(first) { second } else { first })
+    Some(if better(second, first) { second } else { first })
 }
 
 /// The usable position at or after the `turn`-th.
@@ -57,15 +57,15 @@ mod tests {
 
     #[test]
     fn nothing_usable_means_no_choice() {
-        assert_eq!(power_of_two(0, |_| true, |_| 0, seeded(1)), None);
-        assert_eq!(power_of_two(1, |_| false, |_| 0, seeded(1)), None);
-        assert_eq!(power_of_two(5, |_| false, |_| 0, seeded(1)), None);
+        assert_eq!(power_of_two(0, |_| true, |_, _| false, seeded(1)), None);
+        assert_eq!(power_of_two(1, |_| false, |_, _| false, seeded(1)), None);
+        assert_eq!(power_of_two(5, |_| false, |_, _| false, seeded(1)), None);
     }
 
     #[test]
     fn of_two_endpoints_the_less_loaded_always_wins() {
         for seed in 0..100 {
-            assert_eq!(power_of_two(2, |_| true, |at| [9, 3][at], seeded(seed)), Some(1));
+            assert_eq!(power_of_two(2, |_| true, |one, other| one > other, seeded(seed)), Some(1));
         }
     }
 
@@ -74,7 +74,7 @@ mod tests {
         let mut loads = [0_usize; 8];
         let mut draw = seeded(7);
         for _ in 0..8000 {
-            let at = power_of_two(8, |_| true, |at| loads[at], &mut draw).unwrap();
+            let at = power_of_two(8, |_| true, |one, other| loads[one] < loads[other], &mut draw).unwrap();
             loads[at] += 1;
         }
         assert!(loads.iter().all(|load| load.abs_diff(1000) <= 5), "{loads:?}");
@@ -108,7 +108,7 @@ mod tests {
 
         #[test]
         fn only_a_usable_endpoint_is_chosen_and_never_the_worst_of_three(usable in proptest::collection::vec(any::<bool>(), 0..9), seed: u64) {
-            let chosen = power_of_two(usable.len(), |at| usable[at], |at| at, seeded(seed));
+            let chosen = power_of_two(usable.len(), |at| usable[at], |one, other| one < other, seeded(seed));
             prop_assert_eq!(chosen.is_some(), usable.contains(&true));
             if let Some(at) = chosen {
                 prop_assert!(usable[at]);

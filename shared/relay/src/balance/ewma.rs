@@ -33,13 +33,6 @@ impl PeakEwma {
         self.stamp.store(now, Ordering::Relaxed);
     }
 
-    /// A call has lasted so long and nobody waits for it any more: news only if it is bad.
-    pub fn observe_unfinished(&self, now: u64, lasted: Duration, decay: Duration) {
-        if lasted.as_nanos() as f64 / 1000.0 > f64::from_bits(self.average.load(Ordering::Relaxed)) {
-            self.observe(now, lasted, decay);
-        }
-    }
-
     /// The latency to expect, in microseconds; `None` when nothing was ever observed.
     pub fn expected(&self, now: u64, decay: Duration) -> Option<f64> {
         let average = f64::from_bits(self.average.load(Ordering::Relaxed));
@@ -79,16 +72,6 @@ mod tests {
         let after = ewma.expected(at(2), DECAY).unwrap();
         assert!((90_000.0..95_000.0).contains(&after), "{after}");
         assert!(ewma.expected(at(62), DECAY).unwrap() < 1_000.0);
-    }
-
-    #[test]
-    fn a_call_that_was_given_up_counts_only_when_it_was_slow() {
-        let ewma = PeakEwma::default();
-        ewma.observe(at(1), millis(10), DECAY);
-        ewma.observe_unfinished(at(1), millis(2), DECAY);
-        assert_eq!(ewma.expected(at(1), DECAY), Some(10_000.0));
-        ewma.observe_unfinished(at(1), millis(500), DECAY);
-        assert_eq!(ewma.expected(at(1), DECAY), Some(500_000.0));
     }
 
     proptest! {

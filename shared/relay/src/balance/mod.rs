@@ -1,11 +1,12 @@
 //! Which of the endpoints that could answer is asked.
 //!
 //! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`]); time and chance are arguments. What an
-//! endpoint's answers cost is remembered in [`ewma`].
+//! endpoint's answers cost is remembered in [`ewma`], and that it does not answer in [`silence`].
 
 pub mod choose;
 pub mod ewma;
 pub mod ring;
+pub mod silence;
 
 use std::time::Duration;
 
@@ -43,7 +44,7 @@ impl FromSetting for Policy {
 pub struct BalanceSettings {
     /// `balance.policy`. Default `peak_ewma`.
     pub policy: Policy,
-    /// `balance.decay`: how long a slow answer is held against an endpoint. Default 10s.
+    /// `balance.decay`: how long a slow answer is held against an endpoint. Default 1s.
     pub decay: Duration,
     /// `balance.slow_start`: for how long a new endpoint gets less than its share, beginning with a tenth. Default 3s; 0s is none.
     pub slow_start: Duration,
@@ -53,7 +54,7 @@ pub struct BalanceSettings {
 
 impl Default for BalanceSettings {
     fn default() -> Self {
-        Self { policy: Policy::default(), decay: Duration::from_secs(10), slow_start: Duration::from_secs(3), hash_bound: 1.25 }
+        Self { policy: Policy::default(), decay: Duration::from_secs(1), slow_start: Duration::from_secs(3), hash_bound: 1.25 }
     }
 }
 
