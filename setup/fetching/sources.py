@@ -7,7 +7,7 @@ import shutil
 import zipfile
 from typing import Dict, List, Union
 
-from . import npm_registry, pip_index, wheel
+from . import debian, npm_registry, pip_index, wheel
 from .catalogue import Item, Source, Wheel
 from .errors import BAD_DATA, UNAVAILABLE, FetchError, RangesRefused, Refused
 from .progress import Progress
@@ -37,6 +37,8 @@ def bring(item: Item, source: Source, store: Store, progress: Progress) -> str:
             hashes = _from_hub(item, source, store.downloads(item), tree, progress)
         elif source.kind == "npm":
             hashes = _from_npm(item, source, store.downloads(item), tree, progress)
+        elif source.kind == "debian":
+            hashes = _from_debian(source, store.downloads(item), tree, progress)
         else:
             hashes = _from_pypi(source, store.downloads(item), tree, progress)
         _check_pins(item, hashes)
@@ -101,6 +103,18 @@ def _from_npm(item: Item, source: Source, folder: str, tree: str, progress: Prog
     """The package's archive as it is, under the name of the item's only file."""
     (path,) = item.files
     return _from_urls(item, {path: npm_registry.address(source.package, item.version)}, folder, tree, progress)
+
+
+def _from_debian(source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
+    progress.say(f"downloading {source.package} with apt")
+    unpacked = debian.unpack(source.package, source.suite, folder)
+    hashes: Dict[str, str] = {}
+    for member, path in source.take.items():
+        target = os.path.join(tree, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy(os.path.join(unpacked, member), target)
+        hashes[path] = sha256_of(target)
+    return hashes
 
 
 def _from_hub(item: Item, source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:

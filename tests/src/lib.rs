@@ -6,6 +6,7 @@
 #![allow(clippy::missing_panics_doc, reason = "everything here speaks by panicking: whatever goes wrong ends the test that it is part of")]
 
 pub mod client;
+pub mod consul;
 pub mod directories;
 pub mod instance;
 pub mod load;
@@ -24,4 +25,4 @@ pub mod web;
 
 pub use instance::{Instance, Signal};
 pub use sandbox::{KEY, MeshSandbox};
-pub use wait::{bounded, eventually};
+pub use wait::{bounded, bounded_by, eventually};

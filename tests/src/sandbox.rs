@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, net::SocketAddr, path::Path};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::{Instance, client, models::Model};
+use crate::{Instance, client, consul::Agent, models::Model};
 
 /// The API key that a sandbox's gateways know.
 pub const KEY: &str = "tm_test_0123456789";
@@ -32,6 +32,7 @@ pub struct Builder {
     models: Vec<Model>,
     settings: Vec<(&'static str, String, String)>,
     stand_ins: Vec<(&'static str, SocketAddr)>,
+    consul: Option<SocketAddr>,
     wait: bool,
 }
 
@@ -85,6 +86,13 @@ impl Builder {
         self.routers(0).workers(0)
     }
 
+    /// Everything registers itself in this Consul, and finds the others there instead of in a file.
+    #[must_use]
+    pub fn consul(mut self, agent: &Agent) -> Self {
+        self.consul = Some(agent.addr);
+        self
+    }
+
     /// Does not wait until the workers, and with them the mesh, are ready.
     #[must_use]
     pub fn without_waiting(mut self) -> Self {
@@ -129,10 +137,19 @@ impl Builder {
     fn settings(&self, service: &str, folder: &Path) -> Vec<(String, String)> {
         let file = |key: &str, name: &str| (key.to_owned(), folder.join(name).display().to_string());
         let mut settings = match service {
-            "gateway" => vec![file("discovery.file", "discovery.toml"), file("keys_file", "keys.toml")],
-            "router" => vec![file("discovery.file", "discovery.toml"), ("probe.interval".to_owned(), "50ms".to_owned())],
+            "gateway" => vec![file("keys_file", "keys.toml")],
+            "router" => vec![("probe.interval".to_owned(), "50ms".to_owned())],
             _ => vec![file("models_dir", "models")],
         };
+        match self.consul {
+            // Short, so that a test need not wait for what takes an operator's patience.
+            Some(addr) => {
+                let own = [("address", format!("http://{addr}")), ("ttl", "2s".to_owned())];
+                settings.extend(own.map(|(key, value)| (format!("discovery.consul.{key}"), value)));
+            }
+            None if service != "worker" => settings.push(file("discovery.file", "discovery.toml")),
+            None => {}
+        }
         let own = self.settings.iter().filter(|(whose, ..)| *whose == service);
         settings.extend(own.map(|(_, key, value)| (key.clone(), value.clone())));
         settings
@@ -142,7 +159,7 @@ impl Builder {
 impl MeshSandbox {
     /// Says what a mesh is to be made of; nothing is started yet.
     pub fn builder() -> Builder {
-        Builder { counts: [1; 3], models: Vec::new(), settings: Vec::new(), stand_ins: Vec::new(), wait: true }
+        Builder { counts: [1; 3], models: Vec::new(), settings: Vec::new(), stand_ins: Vec::new(), consul: None, wait: true }
     }
 
     /// Starts one of each service, with these models.
@@ -196,9 +213,14 @@ impl MeshSandbox {
 
     /// Starts an instance that has ended again, tells the others where it is now, and waits until it is ready.
     pub async fn start_again(&mut self, service: &str, at: usize) {
+        self.start_without_waiting(service, at).await;
+        self.of(service)[at].ready().await;
+    }
+
+    /// The same, as far as that the instance listens.
+    pub async fn start_without_waiting(&mut self, service: &str, at: usize) {
         self.of(service)[at].start_again().await;
         self.write_discovery();
-        self.of(service)[at].ready().await;
     }
 
     /// A path in the sandbox's own folder, which goes with it.

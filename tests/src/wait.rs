@@ -25,13 +25,18 @@ pub async fn eventually<T>(what: &str, bound: Duration, mut ask: impl AsyncFnMut
 
 /// Runs a test on a runtime of its own. A test that takes longer than 100 seconds fails instead of hanging.
 pub fn bounded<T>(test: impl Future<Output = T>) -> T {
+    bounded_by(WHOLE_TEST, test)
+}
+
+/// Runs a test on a runtime of its own. A test that takes longer fails instead of hanging.
+pub fn bounded_by<T>(bound: Duration, test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut test = pin!(test);
         tokio::select! {
             done = &mut test => done,
             // The test is dropped while this panic unwinds, so that its sandbox shows the logs.
-            () = tokio::time::sleep(WHOLE_TEST) => panic!("the test is not done within {WHOLE_TEST:?}"),
+            () = tokio::time::sleep(bound) => panic!("the test is not done within {bound:?}"),
         }
     })
 }

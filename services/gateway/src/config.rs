@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
 use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
 use torchmesh_runtime::{
@@ -18,8 +19,8 @@ pub struct GatewayConfig {
     pub drain: DrainSettings,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
-    /// `discovery.file`: TOML list of instances; the gateway uses those of the service `router`. Required.
-    pub discovery_file: PathBuf,
+    /// `discovery`: where routers are learnt from, one of `file`, `consul` and `dns`. Required.
+    pub discovery: SourceSettings,
     /// `keys_file`: TOML list of API keys' hashes, read again when it changes. Required.
     pub keys_file: PathBuf,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED (429). Default 8192.
@@ -35,7 +36,7 @@ impl GatewayConfig {
     pub fn read(s: &mut Section) -> Self {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
-        let discovery_file = s.section("discovery", |s| s.required::<PathBuf>("file")).unwrap_or_default();
+        let discovery = SourceSettings::read(s);
         let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
@@ -47,7 +48,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery_file, keys_file, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery, keys_file, max_in_flight, allowance, relay }
     }
 }
 

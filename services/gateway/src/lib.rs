@@ -25,7 +25,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::{Router, middleware::from_fn};
-use torchmesh_discovery::{Discovery as _, Instances, StaticFile};
+use torchmesh_discovery::{
+    Instances,
+    consul::{self, Life},
+};
 use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
 use torchmesh_relay::{Endpoints, Group, Groups, Relay, RelayMetrics};
 use torchmesh_runtime::{
@@ -44,7 +47,12 @@ pub type Routers = ArcSwap<Group>;
 pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
     let keyring = Keyring::open(&config.keys_file, context)?;
-    let mut watched = StaticFile::open(&config.discovery_file)?.watch("router");
+    let mut watched = config.discovery.watch("router")?;
+    if let Some(settings) = config.discovery.consul() {
+        let life =
+            Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
+        consul::announce(settings, "gateway", context.addr, config.server.tls.is_some(), life)?;
+    }
     let relay_metrics = context.metrics.register(|registry| RelayMetrics::register(registry, "gateway"));
     let known = Known { endpoints: Endpoints::new(threads), groups: Groups::new(config.relay, relay_metrics) };
     let routers = Arc::new(Routers::new(known.group(&watched.borrow_and_update())));

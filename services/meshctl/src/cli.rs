@@ -1,5 +1,6 @@
 //! What can be typed, and the help that teaches it.
 
+mod operators;
 mod repository;
 mod senses;
 mod texts;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::{
+    operators::{RouteArgs, RouteCommand, RouterArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
     texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
@@ -64,6 +66,10 @@ pub(crate) enum Command {
     Status,
     /// List the models, their versions and their states
     Models(ClientArgs),
+    /// Show and change which version of a model answers
+    Route(RouteArgs),
+    /// List the workers as a router sees them
+    Endpoints(RouterArgs),
     /// Turn texts into vectors
     Embed(EmbedArgs),
     /// Fetch a model from its source: a hub, an object store, a web server

@@ -36,7 +36,7 @@ impl Caller {
         let bearer = bearer(&api_key(args.key_file.as_deref(), home)?)?;
         let running = RunFile::read(home)?;
         let address = args.gateway.as_deref().or_else(|| running.as_ref()?.gateway()).unwrap_or(DEFAULT_GATEWAY);
-        let url = gateway_url(address)?;
+        let url = address_url(address, "gateway")?;
         let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| not_an_address(address))?;
         let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|_| {
             Failure::new(UNAVAILABLE, format!("no gateway answers at {url}"))
@@ -74,19 +74,18 @@ fn bearer(key: &str) -> Result<MetadataValue<Ascii>> {
     Ok(value)
 }
 
-/// The URL of the gateway at `HOST:PORT` or `http://HOST:PORT`.
-pub(crate) fn gateway_url(address: &str) -> Result<String> {
+/// The URL of the service at `HOST:PORT` or `http://HOST:PORT`.
+pub(crate) fn address_url(address: &str, service: &str) -> Result<String> {
     if address.starts_with("https://") {
-        return Err(
-            Failure::new(USAGE, "meshctl does not speak TLS").help("use the gateway's address inside the cluster, as http://HOST:PORT")
-        );
+        let help = format!("use the {service}'s address inside the cluster, as http://HOST:PORT");
+        return Err(Failure::new(USAGE, "meshctl does not speak TLS").help(help));
     }
     let place = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
     let port = place.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() || place.contains(['/', '@', ' ']) {
         return Err(not_an_address(address));
     }
-    // A gateway that listens everywhere is asked on this machine.
+    // One that listens everywhere is asked on this machine.
     let place = place.strip_prefix("0.0.0.0:").map_or_else(|| place.to_owned(), |port| format!("127.0.0.1:{port}"));
     Ok(format!("http://{place}"))
 }
@@ -102,15 +101,15 @@ mod tests {
     #[test]
     fn an_address_may_have_its_scheme_or_not() {
         for address in ["127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080/", "0.0.0.0:8080"] {
-            assert_eq!(gateway_url(address).unwrap(), "http://127.0.0.1:8080");
+            assert_eq!(address_url(address, "gateway").unwrap(), "http://127.0.0.1:8080");
         }
-        assert_eq!(gateway_url("[::1]:80").unwrap(), "http://[::1]:80");
+        assert_eq!(address_url("[::1]:80", "gateway").unwrap(), "http://[::1]:80");
     }
 
     #[test]
     fn anything_else_is_refused_with_the_right_form() {
         for address in ["", "localhost", ":8080", "https://a:1", "http://a:1/path", "http://u@a:1", "a:99999"] {
-            assert_eq!(gateway_url(address).unwrap_err().code, USAGE, "{address:?} was taken");
+            assert_eq!(address_url(address, "gateway").unwrap_err().code, USAGE, "{address:?} was taken");
         }
     }
 

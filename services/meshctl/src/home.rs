@@ -60,6 +60,11 @@ impl Home {
         self.root.join("mesh.lock")
     }
 
+    /// What the routers agree on: the routes and the rollouts.
+    pub(crate) fn control(&self) -> PathBuf {
+        self.root.join("control")
+    }
+
     /// The model repository.
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")

@@ -60,6 +60,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Down(args) => on_one_thread(commands::down(&args, &home, screen)),
         Command::Status => on_one_thread(commands::status(&home, screen)),
         Command::Models(args) => on_one_thread(commands::models(&args, &home, screen)),
+        Command::Route(args) => on_one_thread(commands::route(&args, &home, screen)),
+        Command::Endpoints(args) => on_one_thread(commands::endpoints(&args, &home, screen)),
         Command::Import(args) => commands::import(&args, &home, screen),
         Command::Pull(args) => on_one_thread(commands::pull(&args, &home, screen)),
         Command::Compile(args) => on_one_thread(commands::compile(&args, &home, screen)),

@@ -84,6 +84,12 @@ impl RunFile {
     pub(crate) fn gateway(&self) -> Option<&str> {
         self.services.get("gateway")?.addresses.get("main").map(String::as_str)
     }
+
+    /// The address of a router that takes calls.
+    pub(crate) fn router(&self) -> Option<&str> {
+        let mut routers = self.services.iter().filter(|(name, service)| name.starts_with("router") && service.ready);
+        routers.find_map(|(_, service)| service.addresses.get("main").map(String::as_str))
+    }
 }
 
 /// The lock of a home, held while the mesh runs. The kernel lets go of it when the process ends, whatever way it ends.

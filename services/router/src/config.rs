@@ -2,12 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
 use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
 };
+
+use crate::store::StoreSettings;
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -18,10 +21,10 @@ pub struct RouterConfig {
     pub drain: DrainSettings,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
-    /// `discovery.file`: TOML list of instances; the router uses those of the service `worker`. Required.
-    pub discovery_file: PathBuf,
-    /// `routes_file`: TOML list of routes, read again when it changes. Default none: the newest version of each model answers.
-    pub routes_file: Option<PathBuf>,
+    /// `discovery`: where workers are learnt from, one of `file`, `consul` and `dns`. Required.
+    pub discovery: SourceSettings,
+    /// `routes_file` or `store`: where the routes are. Default nowhere: the newest version of each model answers.
+    pub routes: RoutesFrom,
     /// `probe.interval`: how often each worker is asked for its models. Default 500ms.
     pub probe_interval: Duration,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED. Default 8192.
@@ -32,13 +35,37 @@ pub struct RouterConfig {
     pub relay: RelaySettings,
 }
 
+/// Where routes come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoutesFrom {
+    /// There are none.
+    Nowhere,
+    /// `routes_file`: TOML, read again when it changes, and not changed by the router.
+    File(PathBuf),
+    /// `store`: where all routers keep them, and where they can be replaced by a call.
+    Store(StoreSettings),
+}
+
+impl RoutesFrom {
+    fn read(s: &mut Section, discovery: &SourceSettings) -> Self {
+        let file = s.optional::<PathBuf>("routes_file");
+        let store = StoreSettings::read(s, discovery);
+        s.check(file.is_none() || store.is_none(), "routes_file", "and store must not both be given: choose one");
+        match (file, store) {
+            (_, Some(store)) => Self::Store(store),
+            (Some(file), None) => Self::File(file),
+            (None, None) => Self::Nowhere,
+        }
+    }
+}
+
 impl RouterConfig {
     /// Reads the settings; every mistake is reported.
     pub fn read(s: &mut Section) -> Self {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
-        let discovery_file = s.section("discovery", |s| s.required::<PathBuf>("file")).unwrap_or_default();
-        let routes_file = s.optional::<PathBuf>("routes_file");
+        let discovery = SourceSettings::read(s);
+        let routes = RoutesFrom::read(s, &discovery);
         let probe_interval = s.section("probe", |s| {
             let interval = s.or("interval", Duration::from_millis(500));
             s.check(interval >= Duration::from_millis(10), "interval", "must be at least 10ms");
@@ -53,7 +80,7 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery_file, routes_file, probe_interval, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, relay }
     }
 }
 

@@ -54,7 +54,10 @@ mod tests {
     use torchmesh_relay::{Endpoint, Groups, RelayMetrics, RelaySettings};
 
     use super::*;
-    use crate::{routes::read::parse, table::Listed};
+    use crate::{
+        routes::read::parse,
+        table::{Listed, TableBuilder},
+    };
 
     /// A table in which these versions are ready.
     fn table(ready: &[(&str, u64)]) -> Table {
@@ -65,7 +68,9 @@ mod tests {
             ready: true,
             reason: String::new(),
         });
-        Table::build(&[(endpoint, Arc::new(listed.collect()))], &Groups::new(RelaySettings::default(), RelayMetrics::default()))
+        let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), RelayMetrics::default()));
+        builder.set(&endpoint, &Arc::new(listed.collect()));
+        builder.table()
     }
 
     fn decided(routes: &str, ready: &[(&str, u64)], name: &str, version: &str) -> Result<(String, Option<HeaderValue>), ApiError> {

@@ -23,7 +23,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::{
     decide::{Decision, decide},
-    routes::file::RoutesInUse,
+    routes::in_use::RoutesInUse,
     table::{SharedTable, Target},
 };
 

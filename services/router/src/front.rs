@@ -72,12 +72,12 @@ impl GrpcInferenceService for Front {
     async fn repository_index(&self, request: Request<RepositoryIndexRequest>) -> Result<Response<RepositoryIndexResponse>, Status> {
         let only_ready = request.into_inner().ready;
         let table = self.table.load();
-        let listed = table.index.iter().filter(|(_, (ready, _))| *ready || !only_ready);
-        let models = listed.map(|((name, version), (ready, reason))| ModelIndex {
+        let listed = table.index().into_iter().filter(|(_, _, ready, _)| *ready || !only_ready);
+        let models = listed.map(|(name, version, ready, reason)| ModelIndex {
             name: name.to_string(),
             version: version.map_or_else(String::new, |version| version.to_string()),
-            state: if *ready { "READY" } else { "UNAVAILABLE" }.to_owned(),
-            reason: reason.clone(),
+            state: if ready { "READY" } else { "UNAVAILABLE" }.to_owned(),
+            reason: reason.to_owned(),
         });
         Ok(Response::new(RepositoryIndexResponse { models: models.collect() }))
     }

@@ -1,8 +1,10 @@
 //! The router: model → version → endpoint.
 //!
 //! It learns of workers from discovery and of their models by asking them ([`probe`]), keeps both in a [`table`] that calls read without
-//! a lock, decides by the [`routes`] which version answers ([`decide`]), and passes calls on as the bytes that arrived ([`forward`]).
+//! a lock, decides by the [`routes`] which version answers ([`decide`]), and passes calls on as the bytes that arrived ([`forward`]). Operators speak to
+//! [`admin`]; what all routers agree on is in the [`store`].
 
+pub mod admin;
 pub mod config;
 pub mod decide;
 pub mod forward;
@@ -10,11 +12,12 @@ pub mod front;
 pub mod probe;
 pub mod routes;
 pub mod stack;
+pub mod store;
 pub mod table;
 
 use std::sync::Arc;
 
-use torchmesh_discovery::{Discovery as _, StaticFile};
+use torchmesh_discovery::consul::{self, Life};
 use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
 use torchmesh_relay::{Endpoints, Groups, Relay, RelayMetrics};
 use torchmesh_runtime::{
@@ -24,35 +27,59 @@ use torchmesh_runtime::{
 };
 
 use crate::{
-    config::RouterConfig, forward::Forward, front::Front, probe::Prober, routes::file::RoutesInUse, stack::Stack, table::SharedTable,
+    admin::Admin,
+    config::{RouterConfig, RoutesFrom},
+    forward::Forward,
+    front::Front,
+    probe::Prober,
+    routes::in_use::RoutesInUse,
+    stack::Stack,
+    store::Store,
+    table::SharedTable,
 };
 
 /// Joins the parts: gives what makes each data thread's service.
-#[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
 pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
-    let workers = StaticFile::open(&config.discovery_file)?.watch("worker");
+    let workers = config.discovery.watch("worker")?;
+    if let Some(settings) = config.discovery.consul() {
+        let life =
+            Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
+        consul::announce(settings, "router", context.addr, config.server.tls.is_some(), life)?;
+    }
+    let (routes, store) = open_routes(&config.routes, context)?;
     let table = Arc::new(SharedTable::default());
     // One lane more than there are data threads: probes must not wait behind calls.
     let relays = Relay::for_threads(threads + 1, &config.relay);
     let groups = Groups::new(config.relay, context.metrics.register(|registry| RelayMetrics::register(registry, "router")));
     let prober = Prober::new(Endpoints::new(threads + 1), relays[threads].clone(), groups, Arc::clone(&table), config.probe_interval);
-    context.control.spawn(prober.run(workers, context.readiness.clone()));
+    let (readiness, known) = (context.readiness.clone(), routes.clone());
+    context.control.spawn(prober.run(workers, move |callable| readiness.set(callable && known.are_known())));
 
-    let routes = match &config.routes_file {
-        None => RoutesInUse::default(),
-        Some(path) => {
-            let routes = RoutesInUse::open(path)?;
-            context.control.spawn(routes.clone().follow(path.clone()));
-            routes
-        }
-    };
-
-    let front = grpc::standard_routes(context).add_service(Front::service(Arc::clone(&table), config.server.max_message.0));
+    let front = grpc::standard_routes(context)
+        .add_service(Front::service(Arc::clone(&table), config.server.max_message.0))
+        .add_service(Admin::service(Arc::clone(&table), config.routes, store));
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "router"));
     let capacity = Capacity::new(config.max_in_flight);
     Ok(move |thread: usize| {
         let forward = Forward::new(relays[thread].clone(), Arc::clone(&table), routes.clone(), config.server.max_message.0, front.clone());
         stack::assemble(forward, &metrics, &capacity, config.allowance)
+    })
+}
+
+/// The routes, followed from now on, and where they are kept if that is for the routers to change.
+fn open_routes(from: &RoutesFrom, context: &Context) -> Result<(RoutesInUse, Option<Store>), StartError> {
+    Ok(match from {
+        RoutesFrom::Nowhere => (RoutesInUse::default(), None),
+        RoutesFrom::File(path) => {
+            let routes = RoutesInUse::open(path)?;
+            context.control.spawn(routes.clone().follow_file(path.clone()));
+            (routes, None)
+        }
+        RoutesFrom::Store(settings) => {
+            let (routes, store) = (RoutesInUse::awaited(), settings.open()?);
+            context.control.spawn(routes.clone().follow(store.watch(admin::ROUTES)));
+            (routes, Some(store))
+        }
     })
 }

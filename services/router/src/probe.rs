@@ -1,14 +1,20 @@
 //! Asks every worker which models it serves, again and again, and keeps the table.
+//!
+//! Each worker is asked by a task of its own: one that takes its time to answer holds up nobody else's news.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::HeaderMap;
 use prost::Message as _;
-use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+    time::MissedTickBehavior,
+};
 use torchmesh_api::{
     frame,
     ids::{InstanceId, ModelName, ModelVersion},
@@ -16,15 +22,16 @@ use torchmesh_api::{
 };
 use torchmesh_discovery::Instances;
 use torchmesh_relay::{Endpoint, Endpoints, Group, Groups, Relay};
-use torchmesh_runtime::lifecycle::Readiness;
 
-use crate::table::{Listed, SharedTable, Table};
+use crate::table::{Listed, SharedTable, TableBuilder};
 
 const PATH: &str = "/inference.GRPCInferenceService/RepositoryIndex";
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A worker that failed fewer probes in a row keeps its models in the table: calls pass it over by themselves, and one slow answer must
 /// not empty the table.
 const FORGET_AFTER: u32 = 3;
+/// Answers that wait to be looked at; whoever asks waits when there are more.
+const WAITING: usize = 256;
 
 /// What is known of one worker.
 #[derive(Debug, Default, Clone)]
@@ -33,93 +40,118 @@ struct Known {
     failures: u32,
 }
 
+/// A worker that is being asked for as long as this is there.
+#[derive(Debug)]
+struct Asked {
+    endpoint: Arc<Endpoint>,
+    known: Known,
+    task: AbortHandle,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What a worker answered; none: it did not.
+type News = (Arc<Endpoint>, Option<Vec<Listed>>);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Prober {
     endpoints: Endpoints,
     relay: Relay,
-    groups: Groups,
+    builder: TableBuilder,
     table: Arc<SharedTable>,
     interval: Duration,
-    known: HashMap<InstanceId, Known>,
+    asked: HashMap<InstanceId, Asked>,
 }
 
 impl Prober {
     /// Probes by `relay`, which has a lane of its own.
     pub fn new(endpoints: Endpoints, relay: Relay, groups: Groups, table: Arc<SharedTable>, interval: Duration) -> Self {
-        Self { endpoints, relay, groups, table, interval, known: HashMap::new() }
+        Self { endpoints, relay, builder: TableBuilder::new(groups), table, interval, asked: HashMap::new() }
     }
 
-    /// Runs for as long as the process. Readiness follows the table: ready once a model can be called.
-    pub async fn run(mut self, mut workers: watch::Receiver<Instances>, readiness: Readiness) {
+    /// Runs for as long as the process, and says after each change whether a model can be called.
+    pub async fn run(mut self, mut workers: watch::Receiver<Instances>, callable: impl Fn(bool)) {
+        let (tell, mut news) = mpsc::channel(WAITING);
         let mut tick = tokio::time::interval(self.interval);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watching = true;
+        self.follow(&workers.borrow_and_update(), &tell);
         loop {
-            let instances: Vec<_> = workers.borrow_and_update().iter().map(|instance| (instance.id.clone(), instance.addr)).collect();
-            let endpoints = self.endpoints.update(&instances);
-            let changed = self.probe_all(&endpoints).await;
-            if changed {
-                self.rebuild(&endpoints);
-            }
-            readiness.set(!self.table.load().is_empty());
             tokio::select! {
-                _ = tick.tick() => {}
-                changed = workers.changed() => if changed.is_err() {
-                    // The source is gone for good; what is known stays in use.
-                    tick.tick().await;
+                changed = workers.changed(), if watching => {
+                    // A source that is gone for good says nothing more; what is known stays in use.
+                    watching = changed.is_ok();
+                    self.follow(&workers.borrow_and_update(), &tell);
                 }
+                // The channel stays open: this holds an end of it.
+                Some((endpoint, answer)) = news.recv() => self.learn(&endpoint, answer),
+                _ = tick.tick() => {}
             }
+            if self.builder.has_changed() {
+                let table = self.builder.table();
+                tracing::info!(workers = self.builder.workers(), versions = table.index().len(), "the table of models changed");
+                self.table.store(table);
+            }
+            callable(!self.table.load().is_empty());
         }
     }
 
-    /// Asks all at once; whether anything is different from before.
-    async fn probe_all(&mut self, endpoints: &[Arc<Endpoint>]) -> bool {
-        let mut probes = JoinSet::new();
+    /// Begins to ask who is new, and forgets who is gone.
+    fn follow(&mut self, instances: &Instances, tell: &mpsc::Sender<News>) {
+        let pairs: Vec<_> = instances.iter().map(|instance| (instance.id.clone(), instance.addr)).collect();
+        let endpoints = self.endpoints.update(&pairs);
+        let there: HashSet<_> = endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
+        self.asked.retain(|id, _| there.contains(id));
+        self.builder.retain(|id| there.contains(id));
         for endpoint in endpoints {
-            let (relay, endpoint) = (self.relay.clone(), Arc::clone(endpoint));
-            probes.spawn(async move { (endpoint.id.clone(), probe(&relay, endpoint).await) });
-        }
-        let mut next = HashMap::with_capacity(endpoints.len());
-        let mut changed = false;
-        for (id, answer) in probes.join_all().await {
-            let before = self.known.remove(&id);
-            let now = merge(before.as_ref(), answer);
-            if let Some(reason) = lost(before.as_ref(), &now) {
-                tracing::warn!(worker = %id, reason, "a worker does not answer");
+            let same = self.asked.get(&endpoint.id).is_some_and(|asked| Arc::ptr_eq(&asked.endpoint, &endpoint));
+            if !same {
+                let task = tokio::spawn(ask(self.relay.clone(), Arc::clone(&endpoint), self.interval, tell.clone())).abort_handle();
+                self.asked.insert(endpoint.id.clone(), Asked { endpoint, known: Known::default(), task });
             }
-            changed |= before.is_none_or(|before| before.listed != now.listed);
-            next.insert(id, now);
         }
-        changed |= !self.known.is_empty();
-        self.known = next;
-        changed
     }
 
-    fn rebuild(&self, endpoints: &[Arc<Endpoint>]) {
-        let listed = |endpoint: &Arc<Endpoint>| {
-            let known = self.known.get(&endpoint.id).map(|known| Arc::clone(&known.listed)).unwrap_or_default();
-            (Arc::clone(endpoint), known)
-        };
-        let workers: Vec<_> = endpoints.iter().map(listed).collect();
-        let table = Table::build(&workers, &self.groups);
-        tracing::info!(workers = workers.len(), versions = table.index.len(), "the table of models changed");
-        self.table.store(table);
+    fn learn(&mut self, endpoint: &Arc<Endpoint>, answer: Option<Vec<Listed>>) {
+        // An answer may have been on its way when the worker was forgotten.
+        let Some(asked) = self.asked.get_mut(&endpoint.id).filter(|asked| Arc::ptr_eq(&asked.endpoint, endpoint)) else { return };
+        let before = std::mem::take(&mut asked.known);
+        asked.known = merge(&before, answer);
+        if let Some(reason) = lost(&before, &asked.known) {
+            tracing::warn!(worker = %endpoint.id, reason, "a worker does not answer");
+        }
+        self.builder.set(endpoint, &asked.known.listed);
     }
 }
 
-fn merge(before: Option<&Known>, answer: Option<Vec<Listed>>) -> Known {
-    let before = before.cloned().unwrap_or_default();
+async fn ask(relay: Relay, endpoint: Arc<Endpoint>, interval: Duration, tell: mpsc::Sender<News>) {
+    let mut tick = tokio::time::interval(interval);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let answer = probe(&relay, Arc::clone(&endpoint)).await;
+        if tell.send((Arc::clone(&endpoint), answer)).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn merge(before: &Known, answer: Option<Vec<Listed>>) -> Known {
+    let failures = before.failures.saturating_add(1);
     match answer {
-        Some(listed) if listed == *before.listed => Known { listed: before.listed, failures: 0 },
+        Some(listed) if listed == *before.listed => Known { listed: Arc::clone(&before.listed), failures: 0 },
         Some(listed) => Known { listed: Arc::new(listed), failures: 0 },
-        None if before.failures + 1 >= FORGET_AFTER => Known { listed: Arc::default(), failures: before.failures + 1 },
-        None => Known { listed: before.listed, failures: before.failures + 1 },
+        None if failures >= FORGET_AFTER => Known { listed: Arc::default(), failures },
+        None => Known { listed: Arc::clone(&before.listed), failures },
     }
 }
 
-fn lost(before: Option<&Known>, now: &Known) -> Option<&'static str> {
-    let was = before.is_some_and(|before| !before.listed.is_empty());
-    (was && now.failures == FORGET_AFTER).then_some("its probes failed three times in a row")
+fn lost(before: &Known, now: &Known) -> Option<&'static str> {
+    (!before.listed.is_empty() && now.failures == FORGET_AFTER).then_some("its probes failed three times in a row")
 }
 
 /// One worker's models; `None` when it did not answer.
@@ -153,15 +185,15 @@ mod tests {
 
     #[test]
     fn one_missed_probe_changes_nothing_and_three_forget_the_worker() {
-        let mut known = merge(None, Some(listed()));
+        let mut known = merge(&Known::default(), Some(listed()));
         for _ in 0..2 {
-            known = merge(Some(&known), None);
+            known = merge(&known, None);
             assert_eq!(*known.listed, listed());
         }
         let before = known.clone();
-        known = merge(Some(&known), None);
+        known = merge(&known, None);
         assert!(known.listed.is_empty());
-        assert!(lost(Some(&before), &known).is_some());
-        assert_eq!(*merge(Some(&known), Some(listed())).listed, listed());
+        assert!(lost(&before, &known).is_some());
+        assert_eq!(*merge(&known, Some(listed())).listed, listed());
     }
 }

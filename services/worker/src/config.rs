@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use torchmesh_api::ids::InstanceId;
+use torchmesh_discovery::consul::ConsulSettings;
 use torchmesh_runtime::{
     config::{DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
@@ -34,6 +35,8 @@ pub struct WorkerConfig {
     pub fetch_files: usize,
     /// `instance`: the name of this process among the workers. Default: the address that calls arrive at.
     pub instance: Option<InstanceId>,
+    /// `discovery.consul`: where this worker registers itself. Default: nowhere.
+    pub consul: Option<ConsulSettings>,
     /// `tokenizer_threads`: threads that tokenise, for all models together. Default 1, 1 to 64.
     pub tokenizer_threads: usize,
     /// `decoding_threads`: threads that decode images and sound, for all models together. Default 1, 1 to 64.
@@ -66,6 +69,7 @@ impl WorkerConfig {
         s.check(models_linger <= Duration::from_secs(600), "models_linger", "must be at most 10m");
         let fetch_files = s.or("fetch_files", 4);
         s.check((1..=64).contains(&fetch_files), "fetch_files", "must be from 1 to 64");
+        let consul = s.section("discovery", |s| s.has("consul").then(|| s.section("consul", ConsulSettings::read)));
         let models_dir = s.or("models_dir", PathBuf::from(".torchmesh/models"));
         let models_cache = s.or("models_cache", models_dir.join(".cache"));
         Self {
@@ -78,6 +82,7 @@ impl WorkerConfig {
             models_poll,
             models_linger,
             instance,
+            consul,
             tokenizer_threads,
             decoding_threads,
         }

@@ -38,6 +38,7 @@ mod tests;
 
 use std::sync::{Arc, OnceLock, Weak};
 
+use torchmesh_discovery::consul::{self, ConsulSettings, Life};
 use torchmesh_runtime::{
     grpc,
     process::{Context, StartError},
@@ -60,6 +61,12 @@ use crate::{
 pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) -> Stack + Send + Sync + use<>, StartError> {
     let instance = config.instance.as_ref().map_or_else(|| context.addr.to_string(), ToString::to_string);
     tracing::info!(instance, models_dir = %config.models_dir.display(), "loading the model repository");
+    if let Some(settings) = &config.consul {
+        let settings = ConsulSettings { id: settings.id.clone().or_else(|| config.instance.clone()), ..settings.clone() };
+        let life =
+            Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
+        consul::announce(&settings, "worker", context.addr, config.server.tls.is_some(), life)?;
+    }
     let front = open(config, context, Arc::new(engine::load))?;
     let routes = grpc::standard_routes(context);
     let max_message = config.server.max_message.0;

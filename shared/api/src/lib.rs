@@ -1,6 +1,6 @@
 //! What the services say to each other.
 //!
-//! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`]), checked ids ([`ids`]), one set of error kinds with its mapping to gRPC and
+//! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`]), checked ids ([`ids`]), one set of error kinds with its mapping to gRPC and
 //! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`timeout`], [`trace`]).
 
 pub mod error;
@@ -18,6 +18,15 @@ pub mod trace;
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod inference {
     tonic::include_proto!("inference");
+}
+
+/// What operators ask of the services.
+pub mod admin {
+    /// `torchmesh.admin.v1`.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("torchmesh.admin.v1");
+    }
 }
 
 /// The typed APIs for audio models.

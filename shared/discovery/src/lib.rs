@@ -1,7 +1,11 @@
 //! Who is out there.
 //!
-//! One trait, [`Discovery`], and one source so far: a static file ([`StaticFile`]) that may change while it is watched.
+//! One trait, [`Discovery`], and its sources: a file ([`StaticFile`]), a name in the DNS ([`Dns`]) and Consul ([`consul`]), which is also where an instance says that
+//! it is there. [`settings`] chooses among them. Whatever a source suffers, what it said last stays in use.
 
+pub mod consul;
+mod dns;
+mod settings;
 mod static_file;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -9,10 +13,12 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 use torchmesh_api::ids::InstanceId;
 
+pub use dns::{Dns, DnsSettings};
+pub use settings::{SourceError, SourceSettings};
 pub use static_file::{FileError, StaticFile};
 
 /// One registered process of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Instance {
     /// Its id, unique within the service.
     pub id: InstanceId,
@@ -27,4 +33,15 @@ pub type Instances = Arc<Vec<Instance>>;
 pub trait Discovery {
     /// The instances of `service` now and, through the receiver, after each change. When the source fails, the last list stays.
     fn watch(&self, service: &str) -> watch::Receiver<Instances>;
+}
+
+/// Puts `next` in the place of what is there, and says so only where it is different.
+fn replace(sender: &watch::Sender<Instances>, next: Vec<Instance>) {
+    sender.send_if_modified(|now| {
+        let changed = **now != next;
+        if changed {
+            *now = Arc::new(next);
+        }
+        changed
+    });
 }

@@ -50,10 +50,43 @@ impl Drain {
         *self.0.borrow()
     }
 
+    /// To wait for the drain without keeping this.
+    pub fn subscribe(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+
     /// Returns once the drain has begun.
     pub async fn draining(&self) {
         let mut changes = self.0.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         let _ = changes.wait_for(|draining| *draining).await;
+    }
+}
+
+/// What must be done before the process ends, such as telling others that it has gone: the process waits, though not for ever, until every guard is dropped.
+#[derive(Debug, Clone)]
+pub struct Farewell(watch::Sender<()>);
+
+impl Default for Farewell {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+/// Something to be done before the end; dropped when it is.
+#[derive(Debug)]
+pub struct Unfinished {
+    _counted: watch::Receiver<()>,
+}
+
+impl Farewell {
+    /// One more thing to wait for.
+    pub fn wait_for(&self) -> Unfinished {
+        Unfinished { _counted: self.0.subscribe() }
+    }
+
+    /// Returns once everything is done.
+    pub async fn said(&self) {
+        self.0.closed().await;
     }
 }

@@ -8,6 +8,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,11 +21,14 @@ use tower::Service;
 use crate::{
     admin,
     config::{self, ConfigArgs, DrainSettings, EXIT_CONFIG, Section, ServerSettings, TelemetrySettings},
-    lifecycle::{Drain, Readiness},
+    lifecycle::{Drain, Farewell, Readiness},
     metrics::Metrics,
     server::{self, BoxError, Incoming, Server},
     telemetry,
 };
+
+/// Telling others of the end takes a request or two, unless they are away themselves.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why a service could not start; the text is for the operator.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,6 +52,8 @@ pub struct Context {
     pub readiness: Readiness,
     /// To learn of the drain.
     pub drain: Drain,
+    /// To be waited for at the end.
+    pub farewell: Farewell,
     /// The control runtime, for watching and probing: never for calls, which stay on the data threads.
     pub control: Handle,
     /// The address that calls arrive at (the port is known here even when the setting was 0).
@@ -116,6 +122,7 @@ where
         metrics: Metrics::default(),
         readiness: Readiness::default(),
         drain: Drain::default(),
+        farewell: Farewell::default(),
         control: control.handle().clone(),
         addr: server.local_addr(),
     };
@@ -155,6 +162,9 @@ async fn wind_down(context: &Context, settings: DrainSettings, serving: &server:
         tracing::info!("drained");
     } else {
         tracing::warn!(connections = serving.open_connections(), "the grace period ended first; calls were cut");
+    }
+    if tokio::time::timeout(FAREWELL_WITHIN, context.farewell.said()).await.is_err() {
+        tracing::warn!("others could not be told that this process ends");
     }
 }
 

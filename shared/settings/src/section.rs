@@ -115,8 +115,9 @@ impl Section {
         made
     }
 
-    /// Whether the table has this field (read or not).
-    pub fn has(&self, key: &str) -> bool {
+    /// Whether the table has this field, which is a known one from now on.
+    pub fn has(&mut self, key: &str) -> bool {
+        self.known.insert(key.to_owned());
         self.table.contains_key(key)
     }
 

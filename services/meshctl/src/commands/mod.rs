@@ -3,9 +3,12 @@
 mod compile;
 mod down;
 mod embed;
+mod endpoints;
 mod import;
 mod models;
+mod operator;
 mod pull;
+mod route;
 mod senses;
 mod status;
 mod summary;
@@ -19,9 +22,11 @@ pub(crate) use self::{
     compile::compile,
     down::down,
     embed::embed,
+    endpoints::endpoints,
     import::import,
     models::models,
     pull::pull,
+    route::route,
     senses::{listen, see},
     status::status,
     texts::{classify, entities, explain, fill, rerank},

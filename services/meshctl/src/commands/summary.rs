@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::models::{self, Model};
 use crate::{
     cli::ClientArgs,
-    client::{Caller, gateway_url},
+    client::{Caller, address_url},
     error::{FAILED, Failure, Result},
     home::Home,
     mesh::preflight::count_models,
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Shows where everything is; `stop` says how to end it.
 pub(super) async fn show(home: &Home, screen: &Screen, stop: &str) -> Result<()> {
     let Some(run) = RunFile::read(home)? else { return Err(Failure::new(FAILED, "the mesh went away while it was being looked at")) };
-    let gateway = gateway_url(run.gateway().unwrap_or_default())?;
+    let gateway = address_url(run.gateway().unwrap_or_default(), "gateway")?;
     let models = listed(home, &gateway).await;
     let curl = curl(&gateway, &home.shown().join("dev.key"), example(&models));
     let value = json!({

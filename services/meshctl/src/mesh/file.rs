@@ -37,6 +37,11 @@ fn overlay_service(plan: &mut Plan, mut table: Table, report: &mut dyn FnMut(&st
             Err(message) => report(&field, message),
         }
     }
+    plan.give_way(|setting| {
+        let mut parts = setting.split('.');
+        let first = parts.next().and_then(|part| table.get(part));
+        parts.try_fold(first, |value, part| Some(value?.get(part))).flatten().is_some()
+    });
     merge(&mut plan.settings, table);
 }
 

@@ -127,7 +127,10 @@ fn take_flag(services: &mut [Plan], flag: &str, problems: &mut Problems) {
     let parts = flag.split_once('=').and_then(|(path, _)| path.split_once('.'));
     let plan = parts.and_then(|(service, _)| Kind::parse(service)).and_then(|kind| services.iter_mut().find(|plan| plan.kind == kind));
     match (plan, flag.split_once('.')) {
-        (Some(plan), Some((_, setting))) => plan.flags.push(setting.to_owned()),
+        (Some(plan), Some((_, setting))) => {
+            plan.give_way(|other| setting.starts_with(other));
+            plan.flags.push(setting.to_owned());
+        }
         _ => problems.0.push(Problem {
             field: format!("--set {flag}"),
             message: "must have the form SERVICE.KEY=VALUE, where SERVICE is gateway, router or worker".to_owned(),
@@ -147,11 +150,24 @@ impl Plan {
         let drain = ("drain", table("delay", Value::from("400ms")));
         let settings = match kind {
             Kind::Gateway => vec![("addr", Value::from("127.0.0.1:8080")), ("keys_file", path(home.keys())), discovery],
-            Kind::Router => vec![("addr", free.clone()), discovery, drain],
+            Kind::Router => vec![("addr", free.clone()), discovery, ("store", table("folder", path(home.control()))), drain],
             Kind::Worker => vec![("addr", free.clone()), ("models_dir", path(home.models())), drain],
         };
         let settings = settings.into_iter().chain([("admin_addr", free)]).map(|(key, value)| (key.to_owned(), value)).collect();
         Self { kind, instances: 1, settings, flags: Vec::new() }
+    }
+
+    /// Takes a built-in setting away where another is given that it cannot stand beside; `given` says whether one is.
+    fn give_way(&mut self, given: impl Fn(&str) -> bool) {
+        for (table, key, others) in
+            [("discovery", "file", ["discovery.consul", "discovery.dns"]), ("store", "folder", ["store.consul", "routes_file"])]
+        {
+            if others.into_iter().any(&given)
+                && let Some(Value::Table(built_in)) = self.settings.get_mut(table)
+            {
+                built_in.remove(key);
+            }
+        }
     }
 
     /// What the service will see as the setting `key` (`table.key`): the flag, else the environment, else the file.

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub(crate) use self::{
     fetching::Fetching,
     progress::{JsonLines, Progress},
-    table::{short, table},
+    table::{ago, short, table},
 };
 use crate::{
     cli::Output,

@@ -1,10 +1,10 @@
 //! Where calls of a model go when it is not simply to its newest version: shares for several versions, exceptions, other names, and
 //! models that stand in.
 //!
-//! [`read`] makes routes of a file and refuses a wrong one whole; [`share`] draws by weight; [`file`] keeps them up to date. What is decided here is a
+//! [`read`] makes routes of a file and refuses a wrong one whole; [`share`] draws by weight; [`in_use`] keeps them up to date. What is decided here is a
 //! wish: the table knows who is there.
 
-pub mod file;
+pub mod in_use;
 pub mod read;
 mod share;
 mod tangle;

@@ -68,6 +68,7 @@ impl Worker {
             metrics: Default::default(),
             readiness: Default::default(),
             drain: Default::default(),
+            farewell: Default::default(),
             control: Handle::current(),
             addr: config.server.addr,
         };

@@ -1,7 +1,9 @@
 //! Which endpoints serve which version of which model: a snapshot that calls read without a lock.
 
+mod builder;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -11,7 +13,9 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     ids::{ModelName, ModelVersion},
 };
-use torchmesh_relay::{Endpoint, Group, Groups};
+use torchmesh_relay::Group;
+
+pub use builder::TableBuilder;
 
 /// What one worker says of one version of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,48 +43,22 @@ pub struct Target {
     pub group: Arc<Group>,
 }
 
+/// One model, whatever its versions' states.
 #[derive(Debug, Default)]
-struct Versions(BTreeMap<ModelVersion, Target>);
+struct Model {
+    /// Those that can be called.
+    ready: BTreeMap<ModelVersion, Target>,
+    /// Everything that some worker lists: whether one of them is ready, and why not.
+    listed: BTreeMap<Option<ModelVersion>, (bool, String)>,
+}
 
-/// The models that can be called, and everything that workers list.
-#[derive(Debug, Default)]
+/// The models that can be called, and everything that workers list. Made by [`TableBuilder`].
+#[derive(Debug, Default, Clone)]
 pub struct Table {
-    models: HashMap<ModelName, Versions>,
-    /// Every version that some worker lists: ready if one of them is.
-    pub index: BTreeMap<(ModelName, Option<ModelVersion>), (bool, String)>,
+    models: HashMap<ModelName, Arc<Model>>,
 }
 
 impl Table {
-    /// Makes the table from what each endpoint's worker lists; `groups` remembers how its endpoints did before.
-    pub fn build(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)], groups: &Groups) -> Self {
-        let mut serving: BTreeMap<(ModelName, ModelVersion), Vec<Arc<Endpoint>>> = BTreeMap::new();
-        let mut index = BTreeMap::new();
-        for (endpoint, listed) in workers {
-            for Listed { model, version, ready, reason } in listed.iter() {
-                if let Some(version) = version.filter(|_| *ready) {
-                    serving.entry((model.clone(), version)).or_default().push(Arc::clone(endpoint));
-                }
-                let known: &mut (bool, String) = index.entry((model.clone(), *version)).or_insert_with(|| (*ready, reason.clone()));
-                if *ready && !known.0 {
-                    *known = (true, reason.clone());
-                }
-            }
-        }
-        let mut models: HashMap<ModelName, Versions> = HashMap::new();
-        let mut names = HashSet::with_capacity(serving.len());
-        for ((model, version), endpoints) in serving {
-            // A checked name has nothing that a header may not have.
-            let name = HeaderValue::try_from(model.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""));
-            let group_name = format!("{model}/{version}");
-            let group = groups.update(&group_name, &endpoints);
-            names.insert(group_name);
-            let target = Target { model: model.clone(), name, version: HeaderValue::from(version.get()), group };
-            models.entry(model).or_default().0.insert(version, target);
-        }
-        groups.retain(|name| names.contains(name));
-        Self { models, index }
-    }
-
     /// The endpoints for a call: of the version it names, or of the highest that is ready.
     ///
     /// Errors: INVALID_ARGUMENT (no model named, or a version that is no number), NOT_FOUND, UNAVAILABLE (listed, but not ready anywhere).
@@ -100,26 +78,40 @@ impl Table {
 
     /// The endpoints of a version that is ready; of the highest where none is named.
     pub fn ready(&self, model: &str, version: Option<ModelVersion>) -> Option<&Target> {
-        let versions = &self.models.get(model)?.0;
+        let versions = &self.models.get(model)?.ready;
         match version {
             None => versions.values().next_back(),
             Some(version) => versions.get(&version),
         }
     }
 
+    /// Everything that can be called.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.models.values().flat_map(|model| model.ready.values())
+    }
+
     /// Whether any model can be called.
     pub fn is_empty(&self) -> bool {
-        self.models.is_empty()
+        self.models.values().all(|model| model.ready.is_empty())
+    }
+
+    /// Every version that some worker lists, in order: ready if one of them is, and why not.
+    pub fn index(&self) -> Vec<(&ModelName, Option<ModelVersion>, bool, &str)> {
+        let mut index = Vec::new();
+        for (name, model) in &self.models {
+            index.extend(model.listed.iter().map(|(version, (ready, reason))| (name, *version, *ready, reason.as_str())));
+        }
+        index.sort_by_key(|(name, version, ..)| (*name, *version));
+        index
     }
 
     /// Why a model or version cannot be called.
     pub fn missing(&self, model: &str, version: Option<ModelVersion>) -> ApiError {
-        let mut listed = self.index.keys().filter(|(name, _)| name.as_str() == model).filter_map(|(_, version)| *version).peekable();
         let shown: String = model.chars().take(64).collect();
-        if listed.peek().is_none() {
+        let versions: Vec<_> = self.models.get(model).into_iter().flat_map(|model| model.listed.keys().flatten().copied()).collect();
+        if versions.is_empty() {
             return ApiError::new(ErrorKind::NotFound, format!("there is no model {shown:?}; RepositoryIndex lists those there are"));
         }
-        let versions: Vec<_> = listed.collect();
         match version {
             Some(version) if !versions.contains(&version) => {
                 let there: Vec<_> = versions.iter().map(ToString::to_string).collect();
@@ -160,7 +152,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use torchmesh_api::ids::InstanceId;
-    use torchmesh_relay::RelaySettings;
+    use torchmesh_relay::{Endpoint, Groups, RelaySettings};
 
     use super::*;
 
@@ -176,7 +168,11 @@ mod tests {
     }
 
     fn built(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)]) -> Table {
-        Table::build(workers, &Groups::new(RelaySettings::default(), Default::default()))
+        let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), Default::default()));
+        for (endpoint, listed) in workers {
+            builder.set(endpoint, listed);
+        }
+        builder.table()
     }
 
     fn kind(table: &Table, model: &str, version: &str) -> ErrorKind {
@@ -204,7 +200,7 @@ mod tests {
     #[test]
     fn a_version_ready_on_one_worker_is_ready() {
         let table = built(&[worker("a", &[("m", 1, false)]), worker("b", &[("m", 1, true)]), worker("c", &[("m", 1, false)])]);
-        assert_eq!(table.index.values().collect::<Vec<_>>(), [&(true, String::new())]);
+        assert_eq!(table.index(), [(&ModelName::parse("m").unwrap(), ModelVersion::parse("1"), true, "")]);
     }
 
     #[test]
@@ -212,7 +208,7 @@ mod tests {
         let (endpoint, _) = worker("a", &[]);
         let folder = Listed { model: ModelName::parse("m").unwrap(), version: None, ready: false, reason: "has no version folder".into() };
         let table = built(&[(endpoint, Arc::new(vec![folder]))]);
-        assert_eq!(table.index.values().collect::<Vec<_>>(), [&(false, "has no version folder".to_owned())]);
+        assert_eq!(table.index(), [(&ModelName::parse("m").unwrap(), None, false, "has no version folder")]);
         assert_eq!(kind(&table, "m", ""), ErrorKind::NotFound);
     }
 }

@@ -1,0 +1,115 @@
+//! What operators ask of the router: `torchmesh.admin.v1.RouterAdmin`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tonic::{Request, Response, Status};
+use torchmesh_api::admin::v1::{
+    Endpoint, EndpointVersion, GetRoutesRequest, GetRoutesResponse, ListEndpointsRequest, ListEndpointsResponse, ListPastRoutesRequest,
+    ListPastRoutesResponse, PastRoutes, SetRoutesRequest, SetRoutesResponse,
+    router_admin_server::{RouterAdmin, RouterAdminServer},
+};
+
+use crate::{
+    config::RoutesFrom,
+    routes::read,
+    store::{ABSENT, Store, StoreError},
+    table::SharedTable,
+};
+
+/// The document that the routes are in.
+pub const ROUTES: &str = "routes";
+/// A text of routes may have so many bytes: Consul takes values of up to 512 KiB, in base64.
+const MOST_BYTES: usize = 384 << 10;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    table: Arc<SharedTable>,
+    from: RoutesFrom,
+    store: Option<Store>,
+}
+
+impl Admin {
+    /// The service; `store` is what `from` says.
+    pub fn service(table: Arc<SharedTable>, from: RoutesFrom, store: Option<Store>) -> RouterAdminServer<Self> {
+        RouterAdminServer::new(Self { table, from, store })
+    }
+
+    fn store(&self) -> Result<&Store, Status> {
+        self.store.as_ref().ok_or_else(|| {
+            Status::failed_precondition(match &self.from {
+                RoutesFrom::File(path) => format!("the routes are read from {}: change that file", path.display()),
+                _ => "routes are kept nowhere: set store.folder or store.consul of the routers".to_owned(),
+            })
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl RouterAdmin for Admin {
+    async fn get_routes(&self, _: Request<GetRoutesRequest>) -> Result<Response<GetRoutesResponse>, Status> {
+        let (routes, version) = match (&self.store, &self.from) {
+            (Some(store), _) => store.read(ROUTES).await.map_err(status)?.map_or_else(Default::default, |read| (read.text, read.version)),
+            (None, RoutesFrom::File(path)) => {
+                let text = tokio::fs::read_to_string(path).await;
+                (text.map_err(|error| Status::unavailable(format!("routes_file: {}: {error}", path.display())))?, ABSENT)
+            }
+            (None, _) => Default::default(),
+        };
+        Ok(Response::new(GetRoutesResponse { routes, version, can_set: self.store.is_some() }))
+    }
+
+    async fn set_routes(&self, request: Request<SetRoutesRequest>) -> Result<Response<SetRoutesResponse>, Status> {
+        let SetRoutesRequest { routes, version, dry_run } = request.into_inner();
+        if routes.len() > MOST_BYTES {
+            return Err(Status::invalid_argument(format!("the routes have {} bytes and may have {MOST_BYTES}", routes.len())));
+        }
+        read::parse(&routes).map_err(|problems| Status::invalid_argument(format!("the routes are wrong\n{problems}")))?;
+        let store = self.store()?;
+        let now = |found: Option<crate::store::Document>| found.map_or(ABSENT, |document| document.version);
+        let changed = || Status::aborted("somebody has changed the routes meanwhile: read them again");
+        if dry_run {
+            let there = now(store.read(ROUTES).await.map_err(status)?);
+            return if there == version { Ok(Response::new(SetRoutesResponse { version })) } else { Err(changed()) };
+        }
+        if !store.swap(ROUTES, version, &routes, true).await.map_err(status)? {
+            return Err(changed());
+        }
+        tracing::info!(replaced = version, "the routes were replaced");
+        let version = now(store.read(ROUTES).await.map_err(status)?);
+        Ok(Response::new(SetRoutesResponse { version }))
+    }
+
+    async fn list_past_routes(&self, _: Request<ListPastRoutesRequest>) -> Result<Response<ListPastRoutesResponse>, Status> {
+        let past = self.store()?.history(ROUTES).await.map_err(status)?;
+        let past = past.into_iter().map(|past| PastRoutes { at_ms: past.at_ms, routes: past.text });
+        Ok(Response::new(ListPastRoutesResponse { past: past.collect() }))
+    }
+
+    async fn list_endpoints(&self, _: Request<ListEndpointsRequest>) -> Result<Response<ListEndpointsResponse>, Status> {
+        let mut endpoints: BTreeMap<String, Endpoint> = BTreeMap::new();
+        for target in self.table.load().targets() {
+            for seen in target.group.seen() {
+                let endpoint = endpoints.entry(seen.endpoint.id.to_string()).or_insert_with(|| Endpoint {
+                    id: seen.endpoint.id.to_string(),
+                    address: seen.endpoint.addr.to_string(),
+                    in_flight: seen.endpoint.in_flight() as u64,
+                    versions: Vec::new(),
+                });
+                endpoint.versions.push(EndpointVersion {
+                    model: target.model.to_string(),
+                    version: target.version.to_str().unwrap_or_default().to_owned(),
+                    in_flight: seen.in_flight as u64,
+                    latency: seen.latency.map_or(0.0, |latency| latency.as_secs_f64()),
+                    left_alone: seen.left_alone,
+                });
+            }
+        }
+        Ok(Response::new(ListEndpointsResponse { endpoints: endpoints.into_values().collect() }))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
+fn status(error: StoreError) -> Status {
+    Status::unavailable(error.to_string())
+}

@@ -1,0 +1,147 @@
+//! Documents that all replicas agree on: one key each, changed by compare-and-set, with the versions that were.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{
+    Client, ConsulError,
+    client::{ANSWER_WITHIN, Answer, Ask, Indexed},
+    position::{Memory, Position},
+};
+
+/// A document, and the version that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// Consul's `ModifyIndex`: greater with each change. 0: the document does not exist.
+    pub version: u64,
+    /// What it says.
+    pub text: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Pair {
+    #[serde(rename = "Key")]
+    key: String,
+    #[serde(rename = "ModifyIndex")]
+    modify_index: u64,
+    #[serde(rename = "Value")]
+    value: Option<String>,
+}
+
+impl Client {
+    fn key(&self, path: &str) -> String {
+        format!("{}/{path}", self.settings().prefix)
+    }
+
+    /// The document at `path`.
+    pub async fn document(&self, path: &str) -> Result<Option<Versioned>, ConsulError> {
+        let ask = Ask::get(format!("/v1/kv/{}", self.key(path))).with("consistent", "");
+        let answer = self.send(ask, ANSWER_WITHIN).await?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        answer.json::<Vec<Pair>>()?.first().map(read).transpose()
+    }
+
+    /// The document at `path` after `index`, which Consul may also answer without a change.
+    async fn changed(&self, path: &str, index: u64) -> Result<Indexed<Option<Versioned>>, ConsulError> {
+        let Indexed { index, value } = self.changes::<Vec<Pair>>(Ask::get(format!("/v1/kv/{}", self.key(path))), index).await?;
+        let pair = value.as_ref().and_then(|pairs| pairs.first());
+        Ok(Indexed { index, value: pair.map(read).transpose()? })
+    }
+
+    /// The documents below `folder`, with the last part of their paths.
+    pub async fn documents(&self, folder: &str) -> Result<Vec<(String, Versioned)>, ConsulError> {
+        let folder = format!("{}/", self.key(folder));
+        let answer = self.send(Ask::get(format!("/v1/kv/{folder}")).with("recurse", "").with("consistent", ""), ANSWER_WITHIN).await?;
+        if answer.status == 404 {
+            return Ok(Vec::new());
+        }
+        let named = |pair: &Pair| Ok((pair.key.strip_prefix(&folder).unwrap_or(&pair.key).to_owned(), read(pair)?));
+        answer.json::<Vec<Pair>>()?.iter().map(named).collect()
+    }
+
+    /// Puts `text` in the place of `version` (0: where there is no document), and keeps a copy at `history`. False: somebody was faster, and nothing has changed.
+    pub async fn swap(&self, path: &str, version: u64, text: &str, history: Option<&str>) -> Result<bool, ConsulError> {
+        let value = STANDARD.encode(text);
+        let mut operations = vec![json!({ "KV": { "Verb": "cas", "Key": self.key(path), "Index": version, "Value": value } })];
+        if let Some(history) = history {
+            operations.push(json!({ "KV": { "Verb": "set", "Key": self.key(history), "Value": value } }));
+        }
+        let body = serde_json::Value::from(operations).to_string().into_bytes();
+        let answer = self.send(Ask::put("/v1/txn", body), ANSWER_WITHIN).await?;
+        // A transaction that was rolled back is a conflict: the first of its operations is the only one that can fail.
+        if answer.status == 409 { Ok(false) } else { answer.ok().map(|_| true) }
+    }
+
+    /// Removes the document at `path`, whatever its version is.
+    pub async fn remove(&self, path: &str) -> Result<(), ConsulError> {
+        self.ask(Ask::delete(format!("/v1/kv/{}", self.key(path)))).await.map(drop)
+    }
+
+    /// Whether the key is held by the session from now on.
+    pub(super) async fn acquire(&self, path: &str, session: &str, value: &str) -> Result<bool, ConsulError> {
+        let ask = Ask::put(format!("/v1/kv/{}", self.key(path)), value.as_bytes().to_vec()).with("acquire", session);
+        self.ask(ask).await.and_then(|answer: Answer| answer.json())
+    }
+}
+
+/// One document over time.
+#[derive(Debug)]
+pub struct Followed {
+    client: Client,
+    path: String,
+    position: Position,
+    /// What was given last, once something was.
+    last: Option<Versioned>,
+    given: bool,
+}
+
+impl Followed {
+    /// Nothing is asked yet.
+    pub fn new(client: Client, path: String) -> Self {
+        Self { client, path, position: Position::default(), last: None, given: false }
+    }
+
+    /// The document once it is different from what was given last; at first, as it is. Waits for as long as Consul is away. A Consul that has forgotten everything has
+    /// forgotten this document too: what was given last stays then, and is written back.
+    pub async fn next(&mut self) -> Option<Versioned> {
+        loop {
+            match self.client.changed(&self.path, self.position.index()).await {
+                Ok(Indexed { index, value }) => {
+                    let lost = self.position.answered(index) == Memory::Lost && value.is_none();
+                    if let Some(kept) = self.last.as_ref().filter(|_| lost) {
+                        self.write_back(&kept.text).await;
+                    } else if !self.given || self.last != value {
+                        (self.given, self.last) = (true, value.clone());
+                        return value;
+                    }
+                }
+                Err(error) => {
+                    self.position.failed();
+                    if self.position.has_just_failed() {
+                        tracing::warn!(path = self.path, %error, "a document cannot be read; what was read last stays in use");
+                    }
+                }
+            }
+            sleep(self.position.pause(fastrand::f64())).await;
+        }
+    }
+
+    /// Where there is still none: of several who remember, the first one writes.
+    async fn write_back(&self, text: &str) {
+        match self.client.swap(&self.path, 0, text, None).await {
+            Ok(written) => tracing::warn!(path = self.path, written, "Consul had forgotten a document, which is given back to it"),
+            Err(error) => tracing::warn!(path = self.path, %error, "Consul has forgotten a document, which cannot be given back to it"),
+        }
+    }
+}
+
+fn read(pair: &Pair) -> Result<Versioned, ConsulError> {
+    let garbage = |why: &str| ConsulError::Garbage { what: format!("the key {}", pair.key), why: why.to_owned() };
+    let bytes = STANDARD.decode(pair.value.as_deref().unwrap_or_default()).map_err(|_| garbage("its value is not base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| garbage("its value is not UTF-8"))?;
+    Ok(Versioned { version: pair.modify_index, text })
+}
