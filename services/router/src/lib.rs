@@ -7,10 +7,14 @@ pub mod config;
 pub mod decide;
 pub mod forward;
 pub mod front;
+pub mod mirror;
 pub mod probe;
+pub mod rollout;
 pub mod routes;
 pub mod stack;
 pub mod table;
+pub mod watching;
+pub mod witnessed;
 
 use std::sync::Arc;
 
@@ -24,7 +28,8 @@ use torchmesh_runtime::{
 };
 
 use crate::{
-    config::RouterConfig, forward::Forward, front::Front, probe::Prober, routes::file::RoutesInUse, stack::Stack, table::SharedTable,
+    config::RouterConfig, forward::Forward, front::Front, mirror::Mirror, probe::Prober, routes::file::RoutesInUse, stack::Stack,
+    table::SharedTable, watching::Watching,
 };
 
 /// Joins the parts: gives what makes each data thread's service.
@@ -33,10 +38,14 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let threads = config.server.thread_count();
     let workers = StaticFile::open(&config.discovery_file)?.watch("worker");
     let table = Arc::new(SharedTable::default());
-    // One lane more than there are data threads: probes must not wait behind calls.
+    // Two lanes more than there are data threads: probes must not wait behind calls, nor calls behind their copies.
     let relays = Relay::for_threads(threads + 1, &config.relay);
     let groups = Groups::new(config.relay, context.metrics.register(|registry| RelayMetrics::register(registry, "router")));
-    let prober = Prober::new(Endpoints::new(threads + 1), relays[threads].clone(), groups, Arc::clone(&table), config.probe_interval);
+    let watching = Arc::new(Watching::new(threads));
+    let (endpoints, probes) = (Endpoints::new(threads + 2), relays[threads].clone());
+    let mirror = Mirror::new(probes.once(threads + 1), context.control.clone(), config.shadow);
+    context.metrics.register(|registry| mirror.register(registry));
+    let prober = Prober::new(endpoints, probes, groups, watching, Arc::clone(&table), config.probe_interval);
     context.control.spawn(prober.run(workers, context.readiness.clone()));
 
     let routes = match &config.routes_file {
@@ -52,7 +61,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "router"));
     let capacity = Capacity::new(config.max_in_flight);
     Ok(move |thread: usize| {
-        let forward = Forward::new(relays[thread].clone(), Arc::clone(&table), routes.clone(), config.server.max_message.0, front.clone());
+        let (table, max_message) = (Arc::clone(&table), config.server.max_message.0);
+        let forward = Forward::new(relays[thread].clone(), table, routes.clone(), max_message, front.clone(), mirror.clone());
         stack::assemble(forward, &metrics, &capacity, config.allowance)
     })
 }

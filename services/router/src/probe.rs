@@ -18,7 +18,10 @@ use torchmesh_discovery::Instances;
 use torchmesh_relay::{Endpoint, Endpoints, Group, Groups, Relay};
 use torchmesh_runtime::lifecycle::Readiness;
 
-use crate::table::{Listed, SharedTable, Table};
+use crate::{
+    table::{Listed, SharedTable, Table},
+    watching::Watching,
+};
 
 const PATH: &str = "/inference.GRPCInferenceService/RepositoryIndex";
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -39,6 +42,7 @@ pub struct Prober {
     endpoints: Endpoints,
     relay: Relay,
     groups: Groups,
+    watching: Arc<Watching>,
     table: Arc<SharedTable>,
     interval: Duration,
     known: HashMap<InstanceId, Known>,
@@ -46,8 +50,15 @@ pub struct Prober {
 
 impl Prober {
     /// Probes by `relay`, which has a lane of its own.
-    pub fn new(endpoints: Endpoints, relay: Relay, groups: Groups, table: Arc<SharedTable>, interval: Duration) -> Self {
-        Self { endpoints, relay, groups, table, interval, known: HashMap::new() }
+    pub fn new(
+        endpoints: Endpoints,
+        relay: Relay,
+        groups: Groups,
+        watching: Arc<Watching>,
+        table: Arc<SharedTable>,
+        interval: Duration,
+    ) -> Self {
+        Self { endpoints, relay, groups, watching, table, interval, known: HashMap::new() }
     }
 
     /// Runs for as long as the process. Readiness follows the table: ready once a model can be called.
@@ -101,7 +112,7 @@ impl Prober {
             (Arc::clone(endpoint), known)
         };
         let workers: Vec<_> = endpoints.iter().map(listed).collect();
-        let table = Table::build(&workers, &self.groups);
+        let table = Table::build(&workers, &self.groups, &self.watching);
         tracing::info!(workers = workers.len(), versions = table.index.len(), "the table of models changed");
         self.table.store(table);
     }

@@ -13,6 +13,8 @@ use torchmesh_api::{
 };
 use torchmesh_relay::{Endpoint, Group, Groups};
 
+use crate::watching::{Watched, Watching};
+
 /// What one worker says of one version of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -37,6 +39,8 @@ pub struct Target {
     pub version: HeaderValue,
     /// At least one endpoint.
     pub group: Arc<Group>,
+    /// What is seen of its calls.
+    pub watched: Arc<Watched>,
 }
 
 #[derive(Debug, Default)]
@@ -51,8 +55,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// Makes the table from what each endpoint's worker lists; `groups` remembers how its endpoints did before.
-    pub fn build(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)], groups: &Groups) -> Self {
+    /// Makes the table from what each endpoint's worker lists; `groups` remembers how its endpoints did before, and `watching` what was seen
+    /// of the versions.
+    pub fn build(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)], groups: &Groups, watching: &Watching) -> Self {
         let mut serving: BTreeMap<(ModelName, ModelVersion), Vec<Arc<Endpoint>>> = BTreeMap::new();
         let mut index = BTreeMap::new();
         for (endpoint, listed) in workers {
@@ -74,10 +79,12 @@ impl Table {
             let group_name = format!("{model}/{version}");
             let group = groups.update(&group_name, &endpoints);
             names.insert(group_name);
-            let target = Target { model: model.clone(), name, version: HeaderValue::from(version.get()), group };
+            let watched = watching.of(&model, version);
+            let target = Target { model: model.clone(), name, version: HeaderValue::from(version.get()), group, watched };
             models.entry(model).or_default().0.insert(version, target);
         }
         groups.retain(|name| names.contains(name));
+        watching.retain(|model, version| models.get(model).is_some_and(|versions| versions.0.contains_key(&version)));
         Self { models, index }
     }
 
@@ -176,7 +183,7 @@ mod tests {
     }
 
     fn built(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)]) -> Table {
-        Table::build(workers, &Groups::new(RelaySettings::default(), Default::default()))
+        Table::build(workers, &Groups::new(RelaySettings::default(), Default::default()), &Watching::new(1))
     }
 
     fn kind(table: &Table, model: &str, version: &str) -> ErrorKind {
