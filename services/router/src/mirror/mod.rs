@@ -15,7 +15,11 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
-use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -63,6 +67,22 @@ struct Inner {
     max_message: usize,
     sent: Counter,
     left_out: Counter,
+    compared: Family<Compared, Counter>,
+}
+
+/// The version that was copied to, and whether its answer agreed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Compared {
+    model: String,
+    version: String,
+    agrees: &'static str,
+}
+
+impl Compared {
+    fn of(target: &Target, agrees: bool) -> Self {
+        let version = target.version.to_str().unwrap_or_default().to_owned();
+        Self { model: target.model.to_string(), version, agrees: if agrees { "true" } else { "false" } }
+    }
 }
 
 impl Mirror {
@@ -70,14 +90,16 @@ impl Mirror {
     pub fn new(relay: Relay, control: Handle, settings: ShadowSettings) -> Self {
         let room = Arc::new(Semaphore::new(settings.max_in_flight.min(Semaphore::MAX_PERMITS)));
         let (sent, left_out) = (Counter::default(), Counter::default());
-        Self(Arc::new(Inner { relay, control, room, max_message: settings.max_message.0, sent, left_out }))
+        Self(Arc::new(Inner { relay, control, room, max_message: settings.max_message.0, sent, left_out, compared: Family::default() }))
     }
 
-    /// Registers `torchmesh_router_mirrored_total` and `…_mirrored_left_out_total`.
+    /// Registers `torchmesh_router_mirrored_total`, `…_mirrored_left_out_total` and `…_mirrored_answers_total`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("torchmesh_router_mirrored", "Copies of calls that were sent to a route's shadow", self.0.sent.clone());
         let help = "Calls that were not copied to a route's shadow: too many at once, or too large";
         registry.register("torchmesh_router_mirrored_left_out", help, self.0.left_out.clone());
+        let help = "Answers of shadows that were compared with the callers', by whether they agree";
+        registry.register("torchmesh_router_mirrored_answers", help, self.0.compared.clone());
     }
 
     /// Begins to copy a call's body, if it is a call that is copied and there is room.
@@ -164,6 +186,7 @@ impl Copy {
             let reply = relay.unary_at(path.clone(), headers, request, deadline, &target.group).await;
             if let Some(agrees) = agrees(&path, &shadow, answer, reply.map(|reply| reply.message)) {
                 target.watched.compared(agrees);
+                mirror.0.compared.get_or_create(&Compared::of(&target, agrees)).inc();
             }
             drop(permit);
         });

@@ -57,11 +57,15 @@ pub fn take_back(text: &str, plan: &Plan) -> Result<String, EditError> {
 fn routes(document: &mut DocumentMut) -> Result<&mut ArrayOfTables, EditError> {
     let item = document.entry("route").or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
     if !item.is_array_of_tables() {
-        let sections = std::mem::take(item).into_array_of_tables();
-        *item =
-            Item::ArrayOfTables(sections.map_err(|_| EditError::Unreadable("route: must be an array of tables ([[route]])".to_owned()))?);
+        let none = item.as_array().is_some_and(Array::is_empty);
+        let sections = if none { Ok(ArrayOfTables::new()) } else { std::mem::take(item).into_array_of_tables() };
+        *item = Item::ArrayOfTables(sections.map_err(|_| no_list())?);
     }
-    item.as_array_of_tables_mut().ok_or_else(|| EditError::Unreadable("route: must be an array of tables ([[route]])".to_owned()))
+    item.as_array_of_tables_mut().ok_or_else(no_list)
+}
+
+fn no_list() -> EditError {
+    EditError::Unreadable("route: must be an array of tables ([[route]])".to_owned())
 }
 
 fn set_shares(route: &mut Table, plan: &Plan, percent: f64) -> Result<(), EditError> {
