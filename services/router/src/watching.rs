@@ -221,7 +221,9 @@ mod tests {
     #[test]
     fn a_status_is_the_versions_fault_the_callers_or_nobodys() {
         let seen = ended(|watched| {
-            ["0", "1", "2", "3", "4", "5", "8", "12", "13", "14", "15"].iter().for_each(|code| call(watched, 0, code.as_bytes()))
+            for code in ["0", "1", "2", "3", "4", "5", "8", "12", "13", "14", "15"] {
+                call(watched, 0, code.as_bytes());
+            }
         });
         assert_eq!((seen.calls, seen.errors, seen.refused, seen.latency.total()), (10, 6, 3, 1));
     }

@@ -50,7 +50,7 @@ pub(super) struct How {
 impl How {
     /// Whether two numbers are as near to each other as is asked for.
     pub(super) fn near(self, a: f64, b: f64) -> bool {
-        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= self.tolerance * (1.0 + a.abs())
+        a.total_cmp(&b).is_eq() || (a.is_nan() && b.is_nan()) || (a - b).abs() <= self.tolerance * (1.0 + a.abs())
     }
 
     /// Whether two rows of numbers agree: in each number, or in where the largest is.

@@ -179,11 +179,11 @@ impl Copy {
             mirror.0.left_out.inc();
             return;
         };
-        let relay = mirror.0.relay.clone();
         mirror.0.sent.inc();
-        mirror.0.control.spawn(async move {
+        let control = mirror.0.control.clone();
+        control.spawn(async move {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + UNLIMITED);
-            let reply = relay.unary_at(path.clone(), headers, request, deadline, &target.group).await;
+            let reply = mirror.0.relay.unary_at(path.clone(), headers, request, deadline, &target.group).await;
             if let Some(agrees) = agrees(&path, &shadow, answer, reply.map(|reply| reply.message)) {
                 target.watched.compared(agrees);
                 mirror.0.compared.get_or_create(&Compared::of(&target, agrees)).inc();

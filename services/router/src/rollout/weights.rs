@@ -202,9 +202,11 @@ mod tests {
     }
 
     fn routes_with(names: &[String], inline: bool) -> String {
-        let one = |name: &String| match inline {
-            true => format!("{{ model = \"{name}\", to = [{{ version = \"3\" }}] }}"),
-            false => format!("# {name}\n[[route]]\nmodel = \"{name}\"\nsticky = \"session\"\nto = [{{ version = \"3\" }}]\n"),
+        let one = |name: &String| {
+            if inline {
+                return format!("{{ model = \"{name}\", to = [{{ version = \"3\" }}] }}");
+            }
+            format!("# {name}\n[[route]]\nmodel = \"{name}\"\nsticky = \"session\"\nto = [{{ version = \"3\" }}]\n")
         };
         let all: Vec<_> = names.iter().map(one).collect();
         if inline { format!("route = [{}]\n", all.join(", ")) } else { all.concat() }
