@@ -104,9 +104,10 @@ impl Case<'_> {
         FALSE_ROLLBACK / (4 * (self.plan.steps.len() + 1)) as f64
     }
 
-    /// Who is promoted was good at every step, each with calls of its own.
+    /// Who is promoted was good at every step, each with calls of its own; only steps that ask for the limits as they are count for that.
     fn good_alpha(&self) -> f64 {
-        FALSE_PROMOTION.powf(1.0 / self.plan.steps.len() as f64).min(MOST_AT_A_STEP)
+        let strict = self.plan.steps.iter().filter(|percent| **percent >= FULL_RIGOUR_FROM).count();
+        FALSE_PROMOTION.powf(1.0 / strict.max(1) as f64).min(MOST_AT_A_STEP)
     }
 
     /// How many times a limit this step must exclude: the fewer calls meet the version, the less a mistake costs, and the longer evidence takes.

@@ -11,9 +11,11 @@ pub mod machine;
 pub mod plan;
 #[cfg(test)]
 mod simulation;
+pub mod stage;
 mod stored;
 pub mod weights;
 
 pub use evidence::{Evidence, Snapshot};
-pub use machine::{Command, Rollout, Stage};
+pub use machine::Rollout;
 pub use plan::Plan;
+pub use stage::{Command, Event, Refused, Sample, Stage, Wanted};

@@ -4,8 +4,9 @@
 use super::{
     evidence::Snapshot,
     histogram::bucket_of,
-    machine::{Rollout, Sample, Stage},
+    machine::Rollout,
     plan::Plan,
+    stage::{Sample, Stage},
 };
 
 const RUNS: u64 = 200;

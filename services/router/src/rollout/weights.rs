@@ -4,7 +4,7 @@ use thiserror::Error;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 use torchmesh_api::ids::ModelVersion;
 
-use super::{machine::Wanted, plan::Plan};
+use super::{plan::Plan, stage::Wanted};
 
 /// Why the routes cannot say what a rollout needs.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
