@@ -84,12 +84,14 @@ struct Behaviour {
 }
 
 impl Upstream {
-    /// Starts one that says that it has these models.
+    /// Starts one that says that it has these models: of `minilm@2` version 2, of `minilm` version 1.
     pub async fn start(models: &[&str], manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("its address");
-        let ready =
-            |name: &&str| ModelIndex { name: (*name).to_owned(), version: "1".to_owned(), state: "READY".to_owned(), ..Default::default() };
+        let ready = |named: &&str| {
+            let (name, version) = named.split_once('@').unwrap_or((named, "1"));
+            ModelIndex { name: name.to_owned(), version: version.to_owned(), state: "READY".to_owned(), ..Default::default() }
+        };
         let index = frame::encode(&RepositoryIndexResponse { models: models.iter().map(ready).collect() });
         let seen = Arc::default();
         let behaviour = Behaviour { index, manner, seen: Arc::clone(&seen) };

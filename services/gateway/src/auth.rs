@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, Request, header};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_TENANT},
+    headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_TENANT},
 };
 use torchmesh_layers::call::CallContext;
 use torchmesh_runtime::process::{Context, StartError};
@@ -70,7 +70,7 @@ impl Keyring {
     /// Checks the call's key, and replaces it by the tenant: the key goes no further.
     fn admit(&self, path: &str, headers: &mut HeaderMap) -> Result<(), ApiError> {
         // What only the mesh may say, a client cannot say for it.
-        for name in [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR] {
+        for name in [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED] {
             headers.remove(name);
         }
         let sent = headers.remove(header::AUTHORIZATION);

@@ -13,6 +13,7 @@ use torchmesh_router::{
     decide::decide,
     routes::read::parse,
     table::{Listed, TableBuilder},
+    watching::Watching,
 };
 
 const WORKERS: usize = 10_000;
@@ -29,7 +30,7 @@ fn listed(at: usize, version: u64) -> Arc<Vec<Listed>> {
 }
 
 fn mesh() -> (TableBuilder, Vec<Arc<Endpoint>>) {
-    let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), RelayMetrics::default()));
+    let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), RelayMetrics::default()), Arc::new(Watching::new(2)));
     let endpoint = |at: usize| {
         let id = InstanceId::parse(&format!("worker-{at}")).expect("an id");
         Arc::new(Endpoint::new(id, SocketAddr::from(([10, (at >> 16) as u8, (at >> 8) as u8, at as u8], 8082)), 2))

@@ -10,7 +10,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::store::StoreSettings;
+use crate::{mirror::ShadowSettings, store::StoreSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -31,6 +31,9 @@ pub struct RouterConfig {
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls without a `grpc-timeout`, and `limits.max_timeout` (1h), for those that ask for more.
     pub allowance: Allowance,
+    /// `shadow.max_in_flight` (64): mirrored calls at once; more are not made. `shadow.max_message` (1MiB): the largest request and the largest answer of a call that is
+    /// mirrored. Both together bound the memory.
+    pub shadow: ShadowSettings,
     /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
 }
@@ -71,6 +74,7 @@ impl RouterConfig {
             s.check(interval >= Duration::from_millis(10), "interval", "must be at least 10ms");
             interval
         });
+        let shadow = ShadowSettings::read(s);
         let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
         let relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
@@ -80,7 +84,7 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, relay }
     }
 }
 

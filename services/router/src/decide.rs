@@ -1,10 +1,12 @@
 //! Which version a call goes to: what the routes wish for, as far as it is there.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue};
 use torchmesh_api::{error::ApiError, peek::Routing};
 
 use crate::{
-    routes::{Destination, Routes},
+    routes::{Destination, Routes, shadow::Shadow},
     table::{Table, Target},
 };
 
@@ -15,13 +17,15 @@ pub struct Decision {
     pub target: Target,
     /// The name that the caller used, where it is not the model's own.
     pub asked_for: Option<HeaderValue>,
+    /// The version that gets a copy of the call, and how its answer is compared.
+    pub shadow: Option<(Target, Shadow)>,
 }
 
 /// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. `draw` is a random number.
 ///
 /// Errors: those of [`Table::route`]; of a route none of whose destinations is there, that of the first.
 pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Result<Decision, ApiError> {
-    let own = |target: &Target| Decision { target: target.clone(), asked_for: None };
+    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None };
     let Some(name) = routes.routed(asked.name).filter(|_| asked.version.is_empty()) else {
         return table.route(asked.name, asked.version).map(own);
     };
@@ -31,9 +35,12 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
         table.ready(to.model.as_str(), to.version)
     });
     match (found, first) {
-        (Some(target), _) if target.model == *name => Ok(own(target)),
-        // A checked name has nothing that a header may not have.
-        (Some(target), _) => Ok(Decision { target: target.clone(), asked_for: HeaderValue::try_from(name.as_str()).ok() }),
+        (Some(target), _) => {
+            // A checked name has nothing that a header may not have.
+            let asked_for = (target.model != *name).then(|| HeaderValue::try_from(name.as_str()).ok()).flatten();
+            let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(draw));
+            Ok(Decision { target: target.clone(), asked_for, shadow: shadow.and_then(|shadow| copied(shadow, table, target)) })
+        }
         (None, to) => {
             let (model, version) = to.map_or((name.clone(), None), |to| (to.model, to.version));
             let mut error = table.missing(model.as_str(), version);
@@ -43,9 +50,16 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
     }
 }
 
+/// Where a copy goes, if that version is there and is not the one that answers.
+fn copied(shadow: &Shadow, table: &Table, answers: &Target) -> Option<(Target, Shadow)> {
+    let to = table.ready(shadow.to.model.as_str(), shadow.to.version)?;
+    let another = !Arc::ptr_eq(&to.watched, &answers.watched);
+    another.then(|| (to.clone(), shadow.clone()))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, sync::Arc};
+    use std::net::SocketAddr;
 
     use torchmesh_api::{
         error::ErrorKind,
@@ -57,6 +71,7 @@ mod tests {
     use crate::{
         routes::read::parse,
         table::{Listed, TableBuilder},
+        watching::Watching,
     };
 
     /// A table in which these versions are ready.
@@ -68,7 +83,7 @@ mod tests {
             ready: true,
             reason: String::new(),
         });
-        let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), RelayMetrics::default()));
+        let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), RelayMetrics::default()), Arc::new(Watching::new(1)));
         builder.set(&endpoint, &Arc::new(listed.collect()));
         builder.table()
     }
@@ -98,6 +113,24 @@ mod tests {
     fn the_fallback_answers_when_no_version_of_the_route_is_there() {
         let route = "[[route]]\nmodel = 'm'\nto = [{ version = '7' }]\nfallback = ['other']";
         assert_eq!(decided(route, &[("other", 3)], "m", "").unwrap().0, "other@3");
+    }
+
+    #[test]
+    fn some_calls_are_copied_to_the_shadow_and_none_to_the_version_that_answers() {
+        let route = |version: &str| {
+            format!("[[route]]\nmodel = 'm'\nto = [{{ version = '1' }}]\nshadow = {{ version = '{version}', percent = 25 }}")
+        };
+        let copies = |route: &str, asked: &str| {
+            let (routes, table) = (parse(route).unwrap(), table(&[("m", 1), ("m", 2)]));
+            let copied = |draw| {
+                let decision = decide(&routes, &table, Routing { name: "m", version: asked }, &HeaderMap::new(), draw).unwrap();
+                decision.shadow.is_some_and(|(target, _)| target.version == "2")
+            };
+            (0..4000).filter(|draw| copied(*draw)).count()
+        };
+        let copied = copies(&route("2"), "");
+        assert!((850..1150).contains(&copied), "{copied} of 4000");
+        assert_eq!((copies(&route("1"), ""), copies(&route("9"), ""), copies(&route("2"), "1")), (0, 0, 0));
     }
 
     #[test]

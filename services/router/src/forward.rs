@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use http::{HeaderValue, Request, Response, request::Parts};
 use http_body::Body;
 use tonic::{body::Body as OwnBody, service::Routes};
 use torchmesh_api::{
-    error::ApiError,
+    error::{ApiError, ErrorKind},
     headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
     method::{self, Method},
 };
@@ -23,9 +24,15 @@ use tower::{Service, ServiceExt as _};
 
 use crate::{
     decide::{Decision, decide},
+    mirror::Mirror,
     routes::in_use::RoutesInUse,
     table::{SharedTable, Target},
+    watching::Ending,
+    witnessed::Witnessed,
 };
+
+/// The body of an answer.
+type Answered<B> = Witnessed<Answer<B, OwnBody>>;
 
 /// The innermost service: passes on what names a model, and lets the router's own front answer the rest.
 #[derive(Debug, Clone)]
@@ -35,15 +42,16 @@ pub struct Forward {
     routes: RoutesInUse,
     max_message: usize,
     front: Routes,
+    mirror: Mirror,
 }
 
 impl Forward {
     /// One data thread's.
-    pub fn new(relay: Relay, table: Arc<SharedTable>, routes: RoutesInUse, max_message: usize, front: Routes) -> Self {
-        Self { relay, table, routes, max_message, front }
+    pub fn new(relay: Relay, table: Arc<SharedTable>, routes: RoutesInUse, max_message: usize, front: Routes, mirror: Mirror) -> Self {
+        Self { relay, table, routes, max_message, front, mirror }
     }
 
-    async fn pass_on<B>(self, method: Method, parts: Parts, body: B) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+    async fn pass_on<B>(self, method: Method, parts: Parts, body: B) -> Result<Response<Answered<B>>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -53,11 +61,20 @@ impl Forward {
         let routes = self.routes.load();
         let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
         drop((table, routes));
-        let Decision { target, asked_for } = decided?;
+        let Decision { target, asked_for, shadow } = decided?;
+        let copy = shadow.and_then(|shadow| self.mirror.begin(parts.uri.path(), shadow, &mut source));
         let call = outbound(method, parts, &target, asked_for, source);
-        let mut response = self.relay.send(call, &target.group).await?;
+        let copy = copy.map(|copy| copy.of(&call));
+        let mut watch = target.watched.begin(self.relay.lane(), Instant::now(), call.deadline);
+        let mut response = match self.relay.send(call, &target.group).await {
+            Ok(response) => response,
+            Err(error) => {
+                watch.ends(if error.kind == ErrorKind::Cancelled { Ending::Left } else { Ending::Failed });
+                return Err(error);
+            }
+        };
         response.extensions_mut().insert(ServedModel(target.model));
-        Ok(response.map(Answer::Relayed))
+        Ok(Witnessed::around(response.map(Answer::Relayed), watch, copy))
     }
 }
 
@@ -84,7 +101,7 @@ where
     B: Body<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    type Response = Response<Answer<B, OwnBody>>;
+    type Response = Response<Answered<B>>;
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ApiError>> + Send>>;
 
@@ -103,14 +120,14 @@ where
     }
 }
 
-async fn own_answer<B>(front: Routes, request: Request<B>) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+async fn own_answer<B>(front: Routes, request: Request<B>) -> Result<Response<Answered<B>>, ApiError>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
     let answered: Result<_, Infallible> = front.oneshot(request.map(OwnBody::new)).await;
     match answered {
-        Ok(response) => Ok(response.map(Answer::Own)),
+        Ok(response) => Ok(response.map(|body| Witnessed::unseen(Answer::Own(body)))),
         Err(never) => match never {},
     }
 }

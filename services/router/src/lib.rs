@@ -9,11 +9,15 @@ pub mod config;
 pub mod decide;
 pub mod forward;
 pub mod front;
+pub mod mirror;
 pub mod probe;
+pub mod rollout;
 pub mod routes;
 pub mod stack;
 pub mod store;
 pub mod table;
+pub mod watching;
+pub mod witnessed;
 
 use std::sync::Arc;
 
@@ -31,11 +35,13 @@ use crate::{
     config::{RouterConfig, RoutesFrom},
     forward::Forward,
     front::Front,
+    mirror::Mirror,
     probe::Prober,
     routes::in_use::RoutesInUse,
     stack::Stack,
     store::Store,
-    table::SharedTable,
+    table::{SharedTable, TableBuilder},
+    watching::Watching,
 };
 
 /// Joins the parts: gives what makes each data thread's service.
@@ -49,10 +55,15 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     }
     let (routes, store) = open_routes(&config.routes, context)?;
     let table = Arc::new(SharedTable::default());
-    // One lane more than there are data threads: probes must not wait behind calls.
+    // Two lanes more than there are data threads: probes must not wait behind calls, nor calls behind their copies.
     let relays = Relay::for_threads(threads + 1, &config.relay);
     let groups = Groups::new(config.relay, context.metrics.register(|registry| RelayMetrics::register(registry, "router")));
-    let prober = Prober::new(Endpoints::new(threads + 1), relays[threads].clone(), groups, Arc::clone(&table), config.probe_interval);
+    let watching = Arc::new(Watching::new(threads));
+    let (endpoints, probes) = (Endpoints::new(threads + 2), relays[threads].clone());
+    let mirror = Mirror::new(probes.once(threads + 1), context.control.clone(), config.shadow);
+    context.metrics.register(|registry| mirror.register(registry));
+    let builder = TableBuilder::new(groups, Arc::clone(&watching));
+    let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval);
     let (readiness, known) = (context.readiness.clone(), routes.clone());
     context.control.spawn(prober.run(workers, move |callable| readiness.set(callable && known.are_known())));
 
@@ -62,7 +73,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "router"));
     let capacity = Capacity::new(config.max_in_flight);
     Ok(move |thread: usize| {
-        let forward = Forward::new(relays[thread].clone(), Arc::clone(&table), routes.clone(), config.server.max_message.0, front.clone());
+        let (table, max_message) = (Arc::clone(&table), config.server.max_message.0);
+        let forward = Forward::new(relays[thread].clone(), table, routes.clone(), max_message, front.clone(), mirror.clone());
         stack::assemble(forward, &metrics, &capacity, config.allowance)
     })
 }

@@ -21,7 +21,7 @@ use torchmesh_api::{
     inference::{RepositoryIndexRequest, RepositoryIndexResponse},
 };
 use torchmesh_discovery::Instances;
-use torchmesh_relay::{Endpoint, Endpoints, Group, Groups, Relay};
+use torchmesh_relay::{Endpoint, Endpoints, Group, Relay};
 
 use crate::table::{Listed, SharedTable, TableBuilder};
 
@@ -70,8 +70,8 @@ pub struct Prober {
 
 impl Prober {
     /// Probes by `relay`, which has a lane of its own.
-    pub fn new(endpoints: Endpoints, relay: Relay, groups: Groups, table: Arc<SharedTable>, interval: Duration) -> Self {
-        Self { endpoints, relay, builder: TableBuilder::new(groups), table, interval, asked: HashMap::new() }
+    pub fn new(endpoints: Endpoints, relay: Relay, builder: TableBuilder, table: Arc<SharedTable>, interval: Duration) -> Self {
+        Self { endpoints, relay, builder, table, interval, asked: HashMap::new() }
     }
 
     /// Runs for as long as the process, and says after each change whether a model can be called.

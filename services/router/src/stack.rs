@@ -10,10 +10,10 @@ use torchmesh_layers::{
 use torchmesh_relay::Answer;
 use torchmesh_runtime::telemetry;
 
-use crate::forward::Forward;
+use crate::{forward::Forward, witnessed::Witnessed};
 
 /// The body of every answer.
-type Body<B> = Held<Timed<Answer<B, tonic::body::Body>>>;
+type Body<B> = Held<Timed<Witnessed<Answer<B, tonic::body::Body>>>>;
 
 /// One data thread's service; `B` is the body of a request.
 pub type Stack<B> = Observe<Errors<Shed<Deadline<Forward>>, (), Body<B>>>;

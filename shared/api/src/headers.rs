@@ -28,6 +28,9 @@ pub const X_TORCHMESH_MODEL_VERSION: HeaderName = HeaderName::from_static("x-tor
 pub const X_TORCHMESH_ASKED_FOR: HeaderName = HeaderName::from_static("x-torchmesh-asked-for");
 /// What calls have in common that should go to the same instance where they can: up to the caller, never looked into.
 pub const X_TORCHMESH_SESSION: HeaderName = HeaderName::from_static("x-torchmesh-session");
+/// The call is a copy of one that somebody else answers, made by the router for a route's shadow; the value is `1`. Whoever bills or meters calls leaves it out: the caller
+/// has paid for the one that was copied. A client's own value never passes the gateway.
+pub const X_TORCHMESH_MIRRORED: HeaderName = HeaderName::from_static("x-torchmesh-mirrored");
 /// How urgent a call is: `high`, `normal` or `low`. The model's manifest says what a call is that does not say.
 pub const X_TORCHMESH_PRIORITY: HeaderName = HeaderName::from_static("x-torchmesh-priority");
 /// In a worker's answer: how many microseconds the request waited for an executor.

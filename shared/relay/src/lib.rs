@@ -43,5 +43,5 @@ pub use hedge::HedgeSettings;
 pub use metrics::RelayMetrics;
 pub use send::{Call, Relay};
 pub use settings::{RelaySettings, RetrySettings};
-pub use source::Source;
+pub use source::{Copied, Source};
 pub use unary::Reply;

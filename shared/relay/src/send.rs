@@ -56,6 +56,18 @@ impl Relay {
         (0..lanes).map(relay).collect()
     }
 
+    /// A relay by another lane that asks one endpoint once: nothing is sent again after a failure, and nothing twice.
+    #[must_use]
+    pub fn once(&self, lane: usize) -> Self {
+        let none = || Arc::new(RetryBudget::new(0.0, 0));
+        Self { lane, settings: RetrySettings { max_attempts: 1, ..self.settings }, budget: none(), hedges: none() }
+    }
+
+    /// Which of the endpoints' connections is this relay's.
+    pub fn lane(&self) -> usize {
+        self.lane
+    }
+
     /// How many bytes of a request to keep for another try.
     pub fn keep_bytes(&self) -> usize {
         self.settings.keep_bytes

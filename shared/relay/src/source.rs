@@ -3,11 +3,13 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
+use parking_lot::Mutex;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     peek::{self, Peek},
@@ -25,6 +27,38 @@ pub struct Source<B> {
     keep_up_to: usize,
     keeping: bool,
     rest: Option<B>,
+    copy: Option<Copied>,
+}
+
+/// Who wants the frames of a request too. They are shared, not copied.
+#[derive(Debug, Clone)]
+pub struct Copied(Arc<Mutex<Gathered>>);
+
+#[derive(Debug, Default)]
+struct Gathered {
+    frames: VecDeque<Bytes>,
+    bytes: usize,
+    at_most: usize,
+    complete: bool,
+}
+
+impl Copied {
+    fn push(&self, frame: &Bytes) {
+        let mut gathered = self.0.lock();
+        gathered.bytes += frame.len();
+        if gathered.bytes > gathered.at_most {
+            gathered.frames.clear();
+        } else {
+            gathered.frames.push_back(frame.clone());
+        }
+    }
+
+    /// The whole request; `None` when it has not come to its end, or is larger than was wanted.
+    pub fn take(self) -> Option<VecDeque<Bytes>> {
+        let mut gathered = self.0.lock();
+        let whole = gathered.complete && gathered.bytes <= gathered.at_most;
+        whole.then(|| std::mem::take(&mut gathered.frames))
+    }
 }
 
 /// Why the routing fields could not be read.
@@ -64,7 +98,7 @@ impl<B> Source<B> {
     /// A body that is whole already, in pieces that leave as the memory that they are.
     pub fn whole(frames: VecDeque<Bytes>) -> Self {
         let kept_bytes = frames.iter().map(Bytes::len).sum();
-        Self { kept_bytes, frames, taken: 0, keep_up_to: usize::MAX, keeping: true, rest: None }
+        Self { kept_bytes, frames, taken: 0, keep_up_to: usize::MAX, keeping: true, rest: None, copy: None }
     }
 
     /// Whether every frame has come.
@@ -87,6 +121,7 @@ impl<B> Source<B> {
             keep_up_to: self.keep_up_to,
             keeping: true,
             rest: None,
+            copy: None,
         })
     }
 
@@ -118,7 +153,25 @@ impl<B> Source<B> {
         self.rest.is_none() && self.taken == self.frames.len()
     }
 
+    /// Shares the frames with somebody else too, up to `at_most` bytes. Before anything was sent.
+    pub fn copied(&mut self, at_most: usize) -> Copied {
+        let copy = Copied(Arc::new(Mutex::new(Gathered { at_most, complete: self.rest.is_none(), ..Default::default() })));
+        self.frames.iter().for_each(|frame| copy.push(frame));
+        self.copy = Some(copy.clone());
+        copy
+    }
+
+    fn end(&mut self) {
+        self.rest = None;
+        if let Some(copy) = &self.copy {
+            copy.0.lock().complete = true;
+        }
+    }
+
     fn push(&mut self, frame: Bytes) {
+        if let Some(copy) = &self.copy {
+            copy.push(&frame);
+        }
         self.kept_bytes += frame.len();
         self.frames.push_back(frame);
         if self.kept_bytes > self.keep_up_to {
@@ -135,7 +188,7 @@ where
     /// A body that is still coming; up to `keep_up_to` bytes of it are kept for another attempt.
     pub fn new(body: B, keep_up_to: usize) -> Self {
         let rest = (!body.is_end_stream()).then_some(body);
-        Self { frames: VecDeque::new(), taken: 0, kept_bytes: 0, keep_up_to, keeping: true, rest }
+        Self { frames: VecDeque::new(), taken: 0, kept_bytes: 0, keep_up_to, keeping: true, rest, copy: None }
     }
 
     /// Waits for one more frame; false when there are no more.
@@ -145,11 +198,11 @@ where
             let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
             let ended = body.is_end_stream();
             match frame {
-                None => self.rest = None,
+                None => self.end(),
                 Some(Err(error)) => return Poll::Ready(Err(error.into())),
                 Some(Ok(frame)) => {
                     if ended {
-                        self.rest = None;
+                        self.end();
                     }
                     // A gRPC client sends no trailers; should one, they mean nothing to the next hop.
                     if let Ok(data) = frame.into_data()
@@ -281,6 +334,22 @@ mod tests {
             large.take();
         }
         assert!(!large.can_replay() && large.frames.is_empty());
+    }
+
+    #[tokio::test]
+    async fn somebody_else_gets_the_same_frames_when_all_have_come_and_are_not_too_many() {
+        let bytes = message(300);
+        for (at_most, wanted) in [(bytes.len(), true), (bytes.len() - 1, false)] {
+            let mut source = source(&bytes, 50, 0);
+            peek_name(&mut source).await.unwrap();
+            let (half, whole) = (source.copied(at_most), source.copied(at_most));
+            assert!(half.take().is_none());
+            while std::future::poll_fn(|cx| source.poll_more(cx)).await.unwrap() {
+                source.take();
+            }
+            let copy = whole.take().map(|frames| frames.iter().flatten().copied().collect::<Vec<_>>());
+            assert_eq!(copy, wanted.then(|| bytes.clone()));
+        }
     }
 
     #[tokio::test]

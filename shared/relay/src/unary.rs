@@ -51,6 +51,18 @@ impl Relay {
     pub async fn unary(
         &self,
         path: &'static str,
+        headers: HeaderMap,
+        message: impl Into<VecDeque<Bytes>>,
+        deadline: Instant,
+        group: &Arc<Group>,
+    ) -> Result<Reply, ApiError> {
+        self.unary_at(PathAndQuery::from_static(path), headers, message, deadline, group).await
+    }
+
+    /// As [`Self::unary`], for a path that came from somewhere.
+    pub async fn unary_at(
+        &self,
+        path: PathAndQuery,
         mut headers: HeaderMap,
         message: impl Into<VecDeque<Bytes>>,
         deadline: Instant,
@@ -58,14 +70,8 @@ impl Relay {
     ) -> Result<Reply, ApiError> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        let call: Call<NoBody> = Call {
-            path: PathAndQuery::from_static(path),
-            headers,
-            deadline: Some(deadline),
-            streaming: false,
-            key: None,
-            source: Source::whole(message.into()),
-        };
+        let call: Call<NoBody> =
+            Call { path, headers, deadline: Some(deadline), streaming: false, key: None, source: Source::whole(message.into()) };
         let answer = async {
             // Boxed: callers of ours keep this in futures of their own, one within the other.
             let response = Box::pin(self.send(call, group)).await?;

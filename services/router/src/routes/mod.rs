@@ -6,6 +6,7 @@
 
 pub mod in_use;
 pub mod read;
+pub mod shadow;
 mod share;
 mod tangle;
 
@@ -16,6 +17,8 @@ use torchmesh_api::{
     headers::{X_TORCHMESH_SESSION, X_TORCHMESH_TENANT},
     ids::{ModelName, ModelVersion},
 };
+
+use self::shadow::Shadow;
 
 /// A model, and the version of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,6 +71,8 @@ pub struct Route {
     pub sticky: Sticky,
     /// The models whose own routes are followed when no destination is there, in this order.
     pub fallback: Vec<ModelName>,
+    /// Who gets some of the calls too, unbeknown to the callers.
+    pub shadow: Option<Shadow>,
 }
 
 /// Every route, by the name that callers use.
@@ -78,6 +83,11 @@ impl Routes {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The route of a name.
+    pub fn get(&self, name: &ModelName) -> Option<&Route> {
+        self.0.get(name)
     }
 
     /// The name, if it has a route.

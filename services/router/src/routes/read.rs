@@ -7,7 +7,11 @@ use toml::Value;
 use torchmesh_api::ids::{ModelName, ModelVersion, TenantId};
 use torchmesh_settings::{FromSetting, Problem, Problems, Section};
 
-use super::{Condition, Destination, Route, Routes, Sticky, tangle};
+use super::{
+    Condition, Destination, Route, Routes, Sticky,
+    shadow::{Compare, Shadow},
+    tangle,
+};
 
 /// Reads the text of a file.
 pub fn parse(text: &str) -> Result<Routes, Problems> {
@@ -42,6 +46,7 @@ fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
         exceptions: exceptions.into_iter().filter_map(|(condition, to)| Some((condition?, to?))).collect(),
         sticky: s.or("sticky", Sticky::default()),
         fallback: s.or("fallback", Vec::<Name>::new()).into_iter().map(|name| name.0).collect(),
+        shadow: if s.has("shadow") { s.section("shadow", |s| read_shadow(s, own.as_ref())) } else { None },
     };
     (name, route)
 }
@@ -51,6 +56,17 @@ fn read_destination(s: &mut Section, own: Option<&ModelName>) -> Option<Destinat
     let model = s.optional::<Name>("model").map(|name| name.0).or_else(|| own.cloned());
     let version = s.optional::<Version>("version").map(|version| version.0);
     Some(Destination { model: model?, version })
+}
+
+/// `version`, `model` (the route's own where it is not given), `percent`, and how answers are compared.
+fn read_shadow(s: &mut Section, own: Option<&ModelName>) -> Option<Shadow> {
+    let version = s.required::<Version>("version").map(|version| version.0);
+    let model = s.optional::<Name>("model").map(|name| name.0).or_else(|| own.cloned());
+    let percent = s.or("percent", 10.0);
+    s.check(percent > 0.0 && percent <= 100.0, "percent", "must be above 0 and at most 100");
+    let (compare, tolerance) = (s.or("compare", Compare::default()), s.or("tolerance", 0.01));
+    s.check(tolerance >= 0.0, "tolerance", "must not be below 0");
+    Some(Shadow { to: Destination { model: model?, version: Some(version?) }, percent, compare, tolerance })
 }
 
 fn read_condition(s: &mut Section) -> Option<Condition> {
@@ -99,6 +115,17 @@ impl FromSetting for Sticky {
     }
 }
 
+impl FromSetting for Compare {
+    const EXPECTED: &'static str = "\"values\" or \"argmax\"";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("values") => Ok(Self::Values),
+            Some("argmax") => Ok(Self::Argmax),
+            _ => Err(format!("must be {}, not {value}", Self::EXPECTED)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -127,6 +154,10 @@ mod tests {
             model = "n"
             to = [{ version = "1" }]
             colour = "red"
+            [[route]]
+            model = "o"
+            to = [{ version = "1" }]
+            shadow = { percent = 0, compare = "taste" }
         "#,
         );
         for part in [
@@ -138,6 +169,9 @@ mod tests {
             "route[2].to: must name at least one destination",
             "route[3].model: n has a route already",
             "route[3].colour: is not a setting here",
+            "route[4].shadow.version: is required",
+            "route[4].shadow.percent: must be above 0 and at most 100",
+            "route[4].shadow.compare: must be \"values\" or \"argmax\"",
         ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
         }

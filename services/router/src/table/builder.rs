@@ -10,12 +10,15 @@ use torchmesh_api::ids::{InstanceId, ModelName, ModelVersion};
 use torchmesh_relay::{Endpoint, Groups};
 
 use super::{Listed, Model, Table, Target};
+use crate::watching::Watching;
 
 /// See the module.
 #[derive(Debug)]
 pub struct TableBuilder {
     /// Remembers how endpoints did before.
     groups: Groups,
+    /// Remembers what was seen of versions before.
+    watching: Arc<Watching>,
     workers: HashMap<InstanceId, Worker>,
     /// Who lists a model, in an order that stays.
     listing: HashMap<ModelName, BTreeSet<InstanceId>>,
@@ -31,8 +34,8 @@ struct Worker {
 
 impl TableBuilder {
     /// A table of nothing.
-    pub fn new(groups: Groups) -> Self {
-        Self { groups, workers: HashMap::new(), listing: HashMap::new(), changed: HashSet::new(), table: Table::default() }
+    pub fn new(groups: Groups, watching: Arc<Watching>) -> Self {
+        Self { groups, watching, workers: HashMap::new(), listing: HashMap::new(), changed: HashSet::new(), table: Table::default() }
     }
 
     /// How many workers there are.
@@ -90,6 +93,7 @@ impl TableBuilder {
             let now = self.model(&name);
             for gone in before.iter().flat_map(|before| before.ready.keys()).filter(|version| !now.ready.contains_key(*version)) {
                 self.groups.forget(&group_name(&name, *gone));
+                self.watching.forget(&name, *gone);
             }
             if !now.listed.is_empty() {
                 self.table.models.insert(name, Arc::new(now));
@@ -116,7 +120,8 @@ impl TableBuilder {
             // A checked name has nothing that a header may not have.
             let header = HeaderValue::try_from(name.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""));
             let group = self.groups.update(&group_name(name, version), &endpoints);
-            (version, Target { model: name.clone(), name: header, version: HeaderValue::from(version.get()), group })
+            let watched = self.watching.of(name, version);
+            (version, Target { model: name.clone(), name: header, version: HeaderValue::from(version.get()), group, watched })
         };
         Model { ready: serving.into_iter().map(target).collect(), listed }
     }
@@ -151,7 +156,7 @@ mod tests {
     }
 
     fn builder() -> TableBuilder {
-        TableBuilder::new(Groups::new(RelaySettings::default(), Default::default()))
+        TableBuilder::new(Groups::new(RelaySettings::default(), Default::default()), Arc::new(Watching::new(1)))
     }
 
     /// Everything of a table that can be seen from outside.

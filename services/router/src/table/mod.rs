@@ -17,6 +17,8 @@ use torchmesh_relay::Group;
 
 pub use builder::TableBuilder;
 
+use crate::watching::Watched;
+
 /// What one worker says of one version of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -41,6 +43,8 @@ pub struct Target {
     pub version: HeaderValue,
     /// At least one endpoint.
     pub group: Arc<Group>,
+    /// What is seen of its calls.
+    pub watched: Arc<Watched>,
 }
 
 /// One model, whatever its versions' states.
@@ -155,6 +159,7 @@ mod tests {
     use torchmesh_relay::{Endpoint, Groups, RelaySettings};
 
     use super::*;
+    use crate::watching::Watching;
 
     fn worker(id: &str, models: &[(&str, u64, bool)]) -> (Arc<Endpoint>, Arc<Vec<Listed>>) {
         let endpoint = Endpoint::new(InstanceId::parse(id).unwrap(), SocketAddr::from(([127, 0, 0, 1], 1)), 1);
@@ -168,7 +173,7 @@ mod tests {
     }
 
     fn built(workers: &[(Arc<Endpoint>, Arc<Vec<Listed>>)]) -> Table {
-        let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), Default::default()));
+        let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), Default::default()), Arc::new(Watching::new(1)));
         for (endpoint, listed) in workers {
             builder.set(endpoint, listed);
         }
