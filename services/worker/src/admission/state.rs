@@ -2,6 +2,7 @@
 
 mod choice;
 mod forecast;
+mod short;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -10,10 +11,13 @@ use std::{
 
 use torchmesh_api::error::ApiError;
 
-use self::choice::{CAUTION, Choice};
 pub(super) use self::forecast::TooLate;
+use self::{
+    choice::{CAUTION, Choice},
+    short::LastSeen,
+};
 use super::{
-    Batch, Part, Piece, Ticket, Work,
+    Batch, Part, Piece, Priority, Ticket, Work,
     flows::{FlowKey, Flows, Urgency},
 };
 use crate::{
@@ -49,6 +53,7 @@ pub(super) struct State {
     pub(super) lingering: usize,
     /// No queued request expires before this.
     next_deadline: Option<Instant>,
+    last_seen: LastSeen,
     /// Set once: nothing is admitted any more, and this is why.
     pub(super) closed: Option<ApiError>,
 }
@@ -81,6 +86,7 @@ impl State {
             idle: 0,
             lingering: 0,
             next_deadline: None,
+            last_seen: LastSeen::default(),
             closed: None,
         }
     }
@@ -97,6 +103,7 @@ impl State {
 
     pub(super) fn push(&mut self, ticket: &Arc<Ticket>, parts: Vec<Part>) {
         self.requests += 1;
+        self.last_seen.note(ticket.flow.0, ticket.arrived);
         self.next_deadline = earlier(self.next_deadline, ticket.deadline);
         let (rows, bytes) = parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes()));
         self.rows += rows;
@@ -130,13 +137,13 @@ impl State {
     /// What the executor that asks is to do. Something must wait.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         let Some(first) = self.flows.order(None).next().map(|(_, piece)| piece.content.length as f64) else { return Next::Wait(now) };
-        let best = self.costs.preferred(first);
+        let best = self.most(now, first);
         if let Some(until) = self.linger(now, best, first) {
             return Next::Wait(until);
         }
         let share = batching::share(self.rows, self.idle, best);
         let saturated = self.rows >= 2 * best;
-        if let Some(rows) = self.trial(first, saturated) {
+        if let Some(rows) = self.trial(first, saturated, best) {
             let tried = self.choose(now, rows, first);
             if tried.in_time(now) {
                 return self.run(now, &tried);
@@ -182,7 +189,7 @@ impl State {
     }
 
     /// A size of batch to learn something by.
-    fn trial(&mut self, length: f64, saturated: bool) -> Option<usize> {
+    fn trial(&mut self, length: f64, saturated: bool, best: usize) -> Option<usize> {
         if !saturated {
             return None;
         }
@@ -190,7 +197,8 @@ impl State {
         if !self.full_batches.is_multiple_of(TRY_EVERY) {
             return None;
         }
-        self.costs.untried(length, self.rows)
+        let kept_short = best < self.costs.preferred(length);
+        self.costs.untried(length, if kept_short { best } else { self.rows })
     }
 
     /// Chooses up to `rows` rows in the order of service; `length` is that of the rows whose turn it is.

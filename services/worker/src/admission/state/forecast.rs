@@ -29,14 +29,17 @@ impl State {
         let (rows, length) = parts.iter().fold((0, 0), |(rows, longest), part| (rows + part.rows, longest.max(part.length)));
         let length = length as f64;
         let left = due.saturating_duration_since(now).as_secs_f64();
-        let best = self.size(length, left);
+        let short = self.short(now, flow.0, length);
+        let best = short.unwrap_or(usize::MAX).min(self.size(length, left));
         let full = self.costs.forward(best, length);
         let own = parts.iter().map(|part| self.costs.row(part.length as f64) * part.rows as f64).sum::<f64>();
         let alone = self.costs.forward(rows.min(best), length) + (own - full).max(0.0) / self.instances as f64;
         if alone > left {
             return Some(TooLate::Alone(seconds(alone)));
         }
-        let ahead = self.flows.ahead(flow, due, nanos(own)) as f64 / 1e9;
+        // What waits is priced by what a row costs in the preferred batch, and costs more in short ones.
+        let dearer = short.map_or(1.0, |_| (full / best as f64 / self.costs.row(length)).max(1.0));
+        let ahead = dearer * self.flows.ahead(flow, due, nanos(own)) as f64 / 1e9;
         let batches = if full > 0.0 { (ahead / full).floor() } else { 0.0 };
         let company = self.flows.cost() as f64 / 1e9 / self.costs.row(length);
         let last = self.costs.forward((rows + company as usize).min(best), length);
