@@ -65,7 +65,9 @@ mod tests {
             length in 1.0_f64..600.0,
         ) {
             let mut costs = Costs::new(max_batch);
-            measured.iter().for_each(|&(rows, length, seconds)| costs.learn(rows.min(max_batch), length, seconds));
+            for (rows, length, seconds) in measured {
+                costs.learn(rows.min(max_batch), length, seconds);
+            }
             let (rows, best) = (slice(&costs, length), costs.preferred(length));
             let each = |rows: usize| costs.forward(rows, length) / rows as f64;
             prop_assert!((1..=best).contains(&rows));
