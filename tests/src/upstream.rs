@@ -33,6 +33,8 @@ pub enum Manner {
     Answers(Bytes),
     /// Answers each method, by its name, with its bytes and OK; any other with nothing at all.
     AnswersEach(Vec<(&'static str, Bytes)>),
+    /// The same, after so long: a model that is slow.
+    AnswersAfter(Duration, Bytes),
     /// Says nothing.
     Silent,
     /// Sends its headers and these bytes, and then nothing more.
@@ -149,6 +151,10 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
             let method = path.rsplit('/').next().unwrap_or_default();
             let answer = answers.iter().find(|(name, _)| *name == method).map(|(_, answer)| answer.clone());
             finish(respond, answer.unwrap_or_default(), 0, "").await
+        }
+        Manner::AnswersAfter(time, ref answer) => {
+            tokio::time::sleep(time).await;
+            finish(respond, answer.clone(), 0, "").await
         }
         Manner::Refuses(code, message) => finish(respond, Bytes::new(), code, message).await,
         Manner::Silent => {

@@ -64,6 +64,8 @@ async fn services_are_listed_and_called_by_reflection_at_every_hop() {
             for service in ["inference.GRPCInferenceService", "torchmesh.text.v1.TextService", "grpc.health.v1.Health"] {
                 assert!(listed.contains(service), "{} by {version} lists: {listed}", instance.name);
             }
+            let tells = listed.contains("torchmesh.admin.v1.RouterAdmin");
+            assert_eq!(tells, instance.service() == "router", "what operators ask is not for callers: {} lists {listed}", instance.name);
             let key = format!("authorization: Bearer {KEY}");
             let method = format!("{server}/inference.GRPCInferenceService/ModelMetadata");
             let answer = run(buf(&[&common[..], &["-H", &key, "-d", r#"{"name": "noop"}"#, &method]].concat(), mesh.folder())).await;

@@ -70,7 +70,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     let capacity = Capacity::new(config.max_in_flight);
     let relays = Relay::for_threads(threads, &config.relay);
     let (max_message, context) = (config.server.max_message.0, context.clone());
-    let own_grpc = grpc::standard_routes(&context);
+    let own_grpc = grpc::standard_routes(&context, &[]);
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
         let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());

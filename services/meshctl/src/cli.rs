@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::{
-    operators::{RouteArgs, RouteCommand, RouterArgs},
+    operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
     texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
@@ -68,8 +68,12 @@ pub(crate) enum Command {
     Models(ClientArgs),
     /// Show and change which version of a model answers
     Route(RouteArgs),
+    /// Let a new version of a model take over step by step, and go back by itself when it does not do well
+    Rollout(RolloutArgs),
     /// List the workers as a router sees them
     Endpoints(RouterArgs),
+    /// Show what goes on: each version's calls, latency, errors and share
+    Top(TopArgs),
     /// Turn texts into vectors
     Embed(EmbedArgs),
     /// Fetch a model from its source: a hub, an object store, a web server

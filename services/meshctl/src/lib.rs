@@ -61,6 +61,8 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Status => on_one_thread(commands::status(&home, screen)),
         Command::Models(args) => on_one_thread(commands::models(&args, &home, screen)),
         Command::Route(args) => on_one_thread(commands::route(&args, &home, screen)),
+        Command::Rollout(args) => on_one_thread(commands::rollout(&args, &home, screen)),
+        Command::Top(args) => on_one_thread(commands::top(&args, &home, screen)),
         Command::Endpoints(args) => on_one_thread(commands::endpoints(&args, &home, screen)),
         Command::Import(args) => commands::import(&args, &home, screen),
         Command::Pull(args) => on_one_thread(commands::pull(&args, &home, screen)),

@@ -85,10 +85,10 @@ impl RunFile {
         self.services.get("gateway")?.addresses.get("main").map(String::as_str)
     }
 
-    /// The address of a router that takes calls.
-    pub(crate) fn router(&self) -> Option<&str> {
-        let mut routers = self.services.iter().filter(|(name, service)| name.starts_with("router") && service.ready);
-        routers.find_map(|(_, service)| service.addresses.get("main").map(String::as_str))
+    /// The addresses of the routers that take calls.
+    pub(crate) fn routers(&self) -> Vec<String> {
+        let routers = self.services.iter().filter(|(name, service)| name.starts_with("router") && service.ready);
+        routers.filter_map(|(_, service)| service.addresses.get("main").cloned()).collect()
     }
 }
 

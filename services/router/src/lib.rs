@@ -5,6 +5,7 @@
 //! [`admin`]; what all routers agree on is in the [`store`].
 
 pub mod admin;
+pub mod conduct;
 pub mod config;
 pub mod decide;
 pub mod forward;
@@ -32,6 +33,7 @@ use torchmesh_runtime::{
 
 use crate::{
     admin::Admin,
+    conduct::{Book, Gather, conduct},
     config::{RouterConfig, RoutesFrom},
     forward::Forward,
     front::Front,
@@ -62,14 +64,20 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let (endpoints, probes) = (Endpoints::new(threads + 2), relays[threads].clone());
     let mirror = Mirror::new(probes.once(threads + 1), context.control.clone(), config.shadow);
     context.metrics.register(|registry| mirror.register(registry));
-    let builder = TableBuilder::new(groups, Arc::clone(&watching));
+    let process = format!("{:016x}", fastrand::u64(..));
+    let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), threads + 2));
+    if let Some(store) = &store {
+        let (book, lead) = (Book::new(store.clone()), store.lead(&context.addr.to_string()));
+        context.control.spawn(conduct(book, lead, Arc::clone(&gather), config.discovery.watch_peers("router")?));
+    }
+    let builder = TableBuilder::new(groups, watching);
     let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval);
     let (readiness, known) = (context.readiness.clone(), routes.clone());
     context.control.spawn(prober.run(workers, move |callable| readiness.set(callable && known.are_known())));
 
-    let front = grpc::standard_routes(context)
+    let front = grpc::standard_routes(context, &["torchmesh.admin.v1.RouterAdmin"])
         .add_service(Front::service(Arc::clone(&table), config.server.max_message.0))
-        .add_service(Admin::service(Arc::clone(&table), config.routes, store));
+        .add_service(Admin::service(Arc::clone(&table), config.routes, store, gather));
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "router"));
     let capacity = Capacity::new(config.max_in_flight);
     Ok(move |thread: usize| {

@@ -57,6 +57,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Witnessed<B> {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
         let frame = Pin::new(&mut this.body).poll_frame(cx);
+        // The end, and nobody said how: to a gRPC client that is UNKNOWN.
+        if let Some(mut watch) = this.watch.take_if(|_| matches!(frame, Poll::Ready(None))) {
+            watch.ends(Ending::Failed);
+        }
         if let Poll::Ready(Some(Ok(frame))) = &frame {
             if let (Some(data), Some(copy)) = (frame.data_ref(), &mut this.copy)
                 && !copy.answered(data)

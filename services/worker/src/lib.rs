@@ -68,7 +68,7 @@ pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) 
         consul::announce(&settings, "worker", context.addr, config.server.tls.is_some(), life)?;
     }
     let front = open(config, context, Arc::new(engine::load))?;
-    let routes = grpc::standard_routes(context);
+    let routes = grpc::standard_routes(context, &[]);
     let max_message = config.server.max_message.0;
     Ok(move |_| {
         admission::bell::install();

@@ -68,6 +68,14 @@ impl SourceSettings {
         }
     }
 
+    /// The other instances of the service that asks, for which `service` is its own name. A name in the DNS knows none: it is another service's.
+    pub fn watch_peers(&self, service: &str) -> Result<watch::Receiver<Instances>, SourceError> {
+        match self {
+            Self::Dns(_) => Ok(watch::channel(Instances::default()).1),
+            Self::File(_) | Self::Consul(_) => self.watch(service),
+        }
+    }
+
     /// The instances of `service`, now and after each change, watched on the runtime that this is called on.
     pub fn watch(&self, service: &str) -> Result<watch::Receiver<Instances>, SourceError> {
         Ok(match self {

@@ -4,15 +4,18 @@ mod compile;
 mod down;
 mod embed;
 mod endpoints;
+mod gate;
 mod import;
 mod models;
 mod operator;
 mod pull;
+mod rollout;
 mod route;
 mod senses;
 mod status;
 mod summary;
 mod texts;
+mod top;
 mod up;
 
 use clap::CommandFactory as _;
@@ -26,10 +29,12 @@ pub(crate) use self::{
     import::import,
     models::models,
     pull::pull,
+    rollout::rollout,
     route::route,
     senses::{listen, see},
     status::status,
     texts::{classify, entities, explain, fill, rerank},
+    top::top,
     up::up,
 };
 use crate::cli::Cli;

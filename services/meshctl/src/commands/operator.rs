@@ -28,12 +28,12 @@ impl Operator {
     /// Connects as the arguments say.
     pub(super) async fn connect(args: &RouterArgs, home: &Home) -> Result<Self> {
         let running = RunFile::read(home)?;
-        let known = args.router.as_deref().or_else(|| running.as_ref()?.router());
+        let known = args.router.clone().or_else(|| running?.routers().into_iter().next());
         let address = known.ok_or_else(|| {
             Failure::new(UNAVAILABLE, format!("no mesh is running from {}", home.shown().display()))
                 .help("--router ADDR or TORCHMESH_ROUTER_ADDR names a router of another mesh; `meshctl up --detach` starts one here")
         })?;
-        let url = address_url(address, "router")?;
+        let url = address_url(&address, "router")?;
         let endpoint = Endpoint::from_shared(url.clone()).map_err(|error| Failure::new(UNAVAILABLE, error.to_string()))?;
         let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|_| {
             Failure::new(UNAVAILABLE, format!("no router answers at {url}"))

@@ -74,6 +74,12 @@ impl Screen {
         }
     }
 
+    /// Says something beside the result, on standard error.
+    pub(crate) fn note(&self, text: &str) {
+        // Nowhere is left to say it.
+        let _ = writeln!(std::io::stderr(), "{}", self.paint(Colour::Dim, text));
+    }
+
     /// Says something that is wrong and does not stop the command, on standard error.
     pub(crate) fn warn(&self, text: &str) {
         // Nowhere is left to say it.

@@ -244,6 +244,8 @@ impl Rollout {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::{super::evidence::Snapshot, *};
 
     const MINUTE: u64 = 60_000;
@@ -372,5 +374,26 @@ mod tests {
         assert!(Rollout::parse(&newer).unwrap_err().contains("form 2"));
         let unknown = stored.replacen("\"running\"", "\"dreaming\"", 1);
         assert!(Rollout::parse(&unknown).unwrap_err().contains("dreaming"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_seen_a_share_stays_grows_by_one_step_or_goes_to_nothing(
+            looks in proptest::collection::vec((0_u64..5, 0_u64..3000, 0_u64..3000, 0_u64..40), 1..40),
+        ) {
+            let (mut rollout, mut router) = started("");
+            let (mut now, steps) = (0, rollout.plan.steps.clone());
+            for (minutes, stable, canary, failed) in looks {
+                now += minutes * MINUTE;
+                let (before, ended) = (rollout.wanted().percent, rollout.has_ended());
+                let changed = rollout.observe(now, router.sees((stable, 0), (canary, failed.min(canary))));
+                let after = rollout.wanted().percent;
+                let next = steps.iter().copied().find(|percent| *percent > before).unwrap_or(100.0);
+                let taken_back = rollout.stage == Stage::RolledBack && after < 0.1;
+                prop_assert!((after - before).abs() < 0.1 || (after - next).abs() < 0.1 || taken_back, "{before} {after}");
+                prop_assert!(!(ended && changed));
+                prop_assert_eq!(&Rollout::parse(&rollout.store()).unwrap(), &rollout);
+            }
+        }
     }
 }

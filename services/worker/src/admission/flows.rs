@@ -94,6 +94,17 @@ impl Flows {
         self.classes.iter().map(|class| class.cost).fold(0, u64::saturating_add)
     }
 
+    /// The rows of a class.
+    pub(super) fn rows(&self, class: Priority) -> usize {
+        let of_class = self.by_key.range((class, Tenant::LEAST)..).take_while(|((other, _), _)| *other == class);
+        of_class.flat_map(|(_, flow)| &flow.pieces).map(|waiting| waiting.piece.content.rows).sum()
+    }
+
+    /// Whether something of another class waits.
+    pub(super) fn others_wait(&self, class: Priority) -> bool {
+        Priority::ALL.into_iter().any(|other| other != class && self.classes[other as usize].cost > 0)
+    }
+
     /// Adds a request's pieces, each with what a row of it costs.
     pub(super) fn push(&mut self, key: FlowKey, pieces: impl Iterator<Item = (Piece, u64)>) {
         let class = &mut self.classes[key.0 as usize];

@@ -1,5 +1,9 @@
 //! What the queue's lock protects, and what is decided under it: plain functions of what waits, of what forwards cost, and of the time.
 
+mod choice;
+mod forecast;
+mod short;
+
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -7,22 +11,20 @@ use std::{
 
 use torchmesh_api::error::ApiError;
 
+pub(super) use self::forecast::TooLate;
+use self::{
+    choice::{CAUTION, Choice},
+    short::LastSeen,
+};
 use super::{
-    Batch, Part, Piece, Ticket, Work,
-    flows::{FlowKey, Flows, Place, Urgency},
+    Batch, Part, Piece, Priority, Ticket, Work,
+    flows::{FlowKey, Flows, Urgency},
 };
 use crate::{
     batching::{self, Candidate, Moment, Rules, costs::Costs},
     manifest::Batching,
 };
 
-/// What was measured longer ago refuses nobody while an executor is free: the next forward may show that it is not so any more.
-const STALE: Duration = Duration::from_secs(1);
-/// A request that finds others waiting is let in when there is this much more time than it seems to need, in forwards: who comes after it may
-/// have the right of way.
-const MARGIN: f64 = 0.5;
-/// A batch is expected to take so many times what it was measured to, where a deadline depends on it.
-const CAUTION: f64 = 1.05;
 /// A smaller batch, in which everyone is in time, is run while its rows cost at most so many times what they cost in the preferred one.
 const CHEAP: f64 = 1.25;
 /// A batch in so many is run in a size that little is known about, while there is enough waiting for any size.
@@ -51,6 +53,7 @@ pub(super) struct State {
     pub(super) lingering: usize,
     /// No queued request expires before this.
     next_deadline: Option<Instant>,
+    last_seen: LastSeen,
     /// Set once: nothing is admitted any more, and this is why.
     pub(super) closed: Option<ApiError>,
 }
@@ -64,24 +67,6 @@ pub(super) enum Next {
     Wait(Instant),
     /// Answer these, whose deadline cannot be kept any more, and ask again.
     Late(Vec<Piece>),
-}
-
-/// Why a request cannot make its deadline.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum TooLate {
-    /// A forward of it takes so long, however short the queue.
-    Alone(Duration),
-    /// So long would it take with what waits before it.
-    Behind(Duration),
-}
-
-/// A choice of rows, and what running them comes to.
-struct Choice {
-    picks: Vec<(Place, usize)>,
-    work: Work,
-    seconds: f64,
-    /// The earliest deadline among them.
-    tightest: Option<Instant>,
 }
 
 impl State {
@@ -101,6 +86,7 @@ impl State {
             idle: 0,
             lingering: 0,
             next_deadline: None,
+            last_seen: LastSeen::default(),
             closed: None,
         }
     }
@@ -117,6 +103,7 @@ impl State {
 
     pub(super) fn push(&mut self, ticket: &Arc<Ticket>, parts: Vec<Part>) {
         self.requests += 1;
+        self.last_seen.note(ticket.flow.0, ticket.arrived);
         self.next_deadline = earlier(self.next_deadline, ticket.deadline);
         let (rows, bytes) = parts.iter().fold((0, 0), |(rows, bytes), part| (rows + part.rows, bytes + part.bytes()));
         self.rows += rows;
@@ -131,59 +118,6 @@ impl State {
 
     pub(super) fn is_empty(&self) -> bool {
         self.requests == 0
-    }
-
-    /// Whether a request would miss its deadline, as far as the measured forwards tell.
-    pub(super) fn too_late(&self, now: Instant, flow: FlowKey, due: Instant, parts: &[Part]) -> Option<TooLate> {
-        // What an explanation costs is not learnt.
-        if !self.believes(now) || parts.iter().any(|part| part.attribution.is_some()) {
-            return None;
-        }
-        let (rows, length) = parts.iter().fold((0, 0), |(rows, longest), part| (rows + part.rows, longest.max(part.length)));
-        let length = length as f64;
-        let left = due.saturating_duration_since(now).as_secs_f64();
-        let best = self.size(length, left);
-        let full = self.costs.forward(best, length);
-        let own = parts.iter().map(|part| self.costs.row(part.length as f64) * part.rows as f64).sum::<f64>();
-        let alone = self.costs.forward(rows.min(best), length) + (own - full).max(0.0) / self.instances as f64;
-        if alone > left {
-            return Some(TooLate::Alone(seconds(alone)));
-        }
-        let ahead = self.flows.ahead(flow, due, nanos(own)) as f64 / 1e9;
-        let batches = if full > 0.0 { (ahead / full).floor() } else { 0.0 };
-        let company = self.flows.cost() as f64 / 1e9 / self.costs.row(length);
-        let last = self.costs.forward((rows + company as usize).min(best), length);
-        let free = self.next_free(now).saturating_duration_since(now).as_secs_f64();
-        let wait = free + batches * full / self.instances as f64;
-        let busy = free > 0.0 || self.rows > 0;
-        let finish = wait + last + (own - full).max(0.0) + if busy { MARGIN * last } else { 0.0 };
-        (finish > left).then(|| TooLate::Behind(seconds(finish)))
-    }
-
-    /// How many rows of `length` run together when there are `left` seconds: the preferred number, or fewer where that makes them in time and costs
-    /// little.
-    fn size(&self, length: f64, left: f64) -> usize {
-        let best = self.costs.preferred(length);
-        let fits = self.costs.within(left / 2.0, length).min(best);
-        let each = |rows: usize| self.costs.forward(rows, length) / rows as f64;
-        if fits > 0 && each(fits) <= CHEAP * each(best) { fits } else { best }
-    }
-
-    /// How long it is until an executor is free, and how long all that waits takes from then on.
-    pub(super) fn wait(&self, now: Instant) -> (Duration, Duration) {
-        let free = self.next_free(now).saturating_duration_since(now);
-        (free, Duration::from_nanos(self.flows.cost() / self.instances as u64))
-    }
-
-    /// Whether what was measured may refuse anybody.
-    fn believes(&self, now: Instant) -> bool {
-        let fresh = || self.measured.is_some_and(|at| now.saturating_duration_since(at) < STALE);
-        self.costs.is_known() && (!self.running.is_empty() || fresh())
-    }
-
-    fn next_free(&self, now: Instant) -> Instant {
-        let all_run = self.idle == 0 && self.running.len() >= self.instances;
-        if all_run { self.running.iter().min().map_or(now, |end| now.max(*end)) } else { now }
     }
 
     /// An executor has come for work: the batch that was to be done first is done.
@@ -203,13 +137,13 @@ impl State {
     /// What the executor that asks is to do. Something must wait.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         let Some(first) = self.flows.order(None).next().map(|(_, piece)| piece.content.length as f64) else { return Next::Wait(now) };
-        let best = self.costs.preferred(first);
+        let best = self.most(now, first);
         if let Some(until) = self.linger(now, best, first) {
             return Next::Wait(until);
         }
         let share = batching::share(self.rows, self.idle, best);
         let saturated = self.rows >= 2 * best;
-        if let Some(rows) = self.trial(first, saturated) {
+        if let Some(rows) = self.trial(first, saturated, best) {
             let tried = self.choose(now, rows, first);
             if tried.in_time(now) {
                 return self.run(now, &tried);
@@ -255,7 +189,7 @@ impl State {
     }
 
     /// A size of batch to learn something by.
-    fn trial(&mut self, length: f64, saturated: bool) -> Option<usize> {
+    fn trial(&mut self, length: f64, saturated: bool, best: usize) -> Option<usize> {
         if !saturated {
             return None;
         }
@@ -263,7 +197,8 @@ impl State {
         if !self.full_batches.is_multiple_of(TRY_EVERY) {
             return None;
         }
-        self.costs.untried(length, self.rows)
+        let kept_short = best < self.costs.preferred(length);
+        self.costs.untried(length, if kept_short { best } else { self.rows })
     }
 
     /// Chooses up to `rows` rows in the order of service; `length` is that of the rows whose turn it is.
@@ -341,22 +276,6 @@ impl State {
     /// How many rows fill a batch.
     pub(super) fn fills(&self) -> usize {
         self.flows.pieces().next().map_or(self.batching.max_batch, |piece| self.costs.preferred(piece.content.length as f64))
-    }
-}
-
-impl Choice {
-    /// Whether every one of its requests is answered within its deadline.
-    fn in_time(&self, now: Instant) -> bool {
-        self.tightest.is_none_or(|tightest| tightest >= now + seconds(CAUTION * self.seconds))
-    }
-
-    /// Whether one more row like the longest would exceed the token budget.
-    fn is_full(&self, rules: Rules) -> bool {
-        let with_another = match rules.length_ratio {
-            Some(_) => (self.work.rows + 1) * self.work.longest,
-            None => self.work.tokens + self.work.longest,
-        };
-        with_another > rules.max_tokens
     }
 }
 

@@ -115,9 +115,11 @@ impl Kernel {
         let width = (CROSSINGS * from_reduced as f64 / base).ceil() as i64;
         let phase = |phase: u64| {
             let at = |index: i64| (index as f64 / from_reduced as f64 - phase as f64 / phases as f64) * base;
-            let (low, high) = (-width, width + from_reduced.cast_signed());
+            let high = width + from_reduced.cast_signed();
             let inside = |&index: &i64| at(index).abs() < CROSSINGS;
-            let first = (low..high).find(inside).unwrap_or(0);
+            // Where it begins but for rounding: a file of a few bytes may name a rate with very many positions before that.
+            let near = ((phase as f64 / phases as f64 - CROSSINGS / base) * from_reduced as f64).floor() as i64;
+            let first = (near - 1..high).find(inside).unwrap_or(0);
             let weights = (first..high).take_while(inside).map(|index| weight(at(index)) * base / from_reduced as f64);
             (first, weights.map(|weight| weight as f32).collect())
         };
@@ -171,7 +173,26 @@ mod tests {
         assert!(Resampler::new(22_255, 16_000).is_ok());
     }
 
+    #[test]
+    fn the_weights_of_a_rate_that_nobody_uses_are_had_without_a_search() {
+        let kernel = Kernel::new(316_516, 16_000).unwrap();
+        let positions: usize = kernel.phases.iter().map(|(_, weights)| weights.len()).sum();
+        assert!(kernel.phases.len() == 4000 && positions < 1_000_000, "{positions}");
+    }
+
     proptest! {
+        #[test]
+        fn every_position_within_the_crossings_has_its_weight(from in 1_u32..3000, to in 1_u32..200) {
+            let Ok(Kernel { from: period, phases }) = Kernel::new(from, to) else { return Ok(()) };
+            let base = period.min(phases.len() as u64) as f64 * ROLLOFF;
+            for (phase, (first, weights)) in phases.iter().enumerate() {
+                let inside = |index: i64| ((index as f64 / period as f64 - phase as f64 / phases.len() as f64) * base).abs() < CROSSINGS;
+                let count = i64::try_from(weights.len()).unwrap();
+                prop_assert!((*first..first + count).all(inside));
+                prop_assert!(!inside(first - 1) && !inside(first + count), "{from} to {to}, phase {phase}: {first}, {count}");
+            }
+        }
+
         #[test]
         fn chunks_make_no_difference(rate in prop::sample::select(vec![8_000_u32, 16_000, 44_100, 48_000]), cuts in prop::collection::vec(0_usize..900, 0..30)) {
             let samples = tone(rate, 0.2);

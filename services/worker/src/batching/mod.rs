@@ -1,12 +1,14 @@
 //! Which waiting rows run together, and when: plain functions of what waits and of the time.
 
 pub mod costs;
+mod slice;
 
 use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
+pub use self::slice::slice;
 use crate::manifest::Batching;
 
 /// Sequences shorter than this count as this long when lengths are compared: the padding between them costs next to nothing.

@@ -156,6 +156,8 @@ fn start_executors(model: &Arc<Model>, assignment: &Assignment, context: &LoadCo
             let queue = Arc::clone(&assignment.queue);
             let executor = match Executor::prepare(assignment) {
                 Ok((executor, facts)) => {
+                    // What was read to load it.
+                    engine::give_memory_back();
                     // The loader may have given up on another instance's error; the queue is closed then.
                     let _ = ready.send(Ok(facts));
                     executor

@@ -1,15 +1,19 @@
 //! What operators ask of the router: `torchmesh.admin.v1.RouterAdmin`.
 
+mod rollouts;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use tonic::{Request, Response, Status};
 use torchmesh_api::admin::v1::{
-    Endpoint, EndpointVersion, GetRoutesRequest, GetRoutesResponse, ListEndpointsRequest, ListEndpointsResponse, ListPastRoutesRequest,
-    ListPastRoutesResponse, PastRoutes, SetRoutesRequest, SetRoutesResponse,
+    ChangeRolloutRequest, ChangeRolloutResponse, Endpoint, EndpointVersion, GetRoutesRequest, GetRoutesResponse, GetTrafficRequest,
+    GetTrafficResponse, ListEndpointsRequest, ListEndpointsResponse, ListPastRoutesRequest, ListPastRoutesResponse, ListRolloutsRequest,
+    ListRolloutsResponse, PastRoutes, SetRoutesRequest, SetRoutesResponse, StartRolloutRequest, StartRolloutResponse,
     router_admin_server::{RouterAdmin, RouterAdminServer},
 };
 
 use crate::{
+    conduct::Gather,
     config::RoutesFrom,
     routes::read,
     store::{ABSENT, Store, StoreError},
@@ -27,12 +31,13 @@ pub struct Admin {
     table: Arc<SharedTable>,
     from: RoutesFrom,
     store: Option<Store>,
+    gather: Arc<Gather>,
 }
 
 impl Admin {
     /// The service; `store` is what `from` says.
-    pub fn service(table: Arc<SharedTable>, from: RoutesFrom, store: Option<Store>) -> RouterAdminServer<Self> {
-        RouterAdminServer::new(Self { table, from, store })
+    pub fn service(table: Arc<SharedTable>, from: RoutesFrom, store: Option<Store>, gather: Arc<Gather>) -> RouterAdminServer<Self> {
+        RouterAdminServer::new(Self { table, from, store, gather })
     }
 
     fn store(&self) -> Result<&Store, Status> {
@@ -106,6 +111,24 @@ impl RouterAdmin for Admin {
             }
         }
         Ok(Response::new(ListEndpointsResponse { endpoints: endpoints.into_values().collect() }))
+    }
+
+    async fn get_traffic(&self, _: Request<GetTrafficRequest>) -> Result<Response<GetTrafficResponse>, Status> {
+        Ok(Response::new(self.gather.own()))
+    }
+
+    async fn start_rollout(&self, request: Request<StartRolloutRequest>) -> Result<Response<StartRolloutResponse>, Status> {
+        let rollout = Some(rollouts::start(self.store()?, &self.table, &request.into_inner().plan).await?);
+        Ok(Response::new(StartRolloutResponse { rollout }))
+    }
+
+    async fn change_rollout(&self, request: Request<ChangeRolloutRequest>) -> Result<Response<ChangeRolloutResponse>, Status> {
+        let rollout = Some(rollouts::change(self.store()?, &request.into_inner()).await?);
+        Ok(Response::new(ChangeRolloutResponse { rollout }))
+    }
+
+    async fn list_rollouts(&self, _: Request<ListRolloutsRequest>) -> Result<Response<ListRolloutsResponse>, Status> {
+        Ok(Response::new(ListRolloutsResponse { rollouts: rollouts::list(self.store()?).await? }))
     }
 }
 
