@@ -68,7 +68,7 @@ fuzz: tools ## Feed every reader of strangers' data with inputs made to break it
 .PHONY: sanitize
 sanitize: tools ## Run the engine's tests with its C++ and Rust under the address and undefined-behaviour sanitizers
 	@$(PYTHON) setup/fetch.py libtorch --home .torchmesh
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address TORCHMESH_SANITIZERS=address,undefined \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address TORCHMESH_SANITIZERS=address,undefined ASAN_OPTIONS=detect_stack_use_after_return=0 \
 	  cargo test --release -p torchmesh-worker --lib --target-dir target/sanitize --target $$(rustc -vV | sed -n 's/^host: //p') -- engine:: $(ARGS)
 
 .PHONY: lint

@@ -48,8 +48,7 @@ pub(crate) async fn route(args: &RouteArgs, home: &Home, screen: &Screen) -> Res
         RouteCommand::Undo => {
             let now = get(&mut operator).await?;
             let past = past(&mut operator).await?;
-            let before = past.iter().find(|past| past.routes != now.routes);
-            let before = before.ok_or_else(|| Failure::new(FAILED, "there are no routes to go back to"))?.routes.clone();
+            let before = before(&past, &now.routes).ok_or_else(|| Failure::new(FAILED, "there are no routes to go back to"))?;
             let version = set(&mut operator, before.clone(), now.version, false).await?;
             screen.show(&Routes { version, routes: &before }, || changes(&now.routes, &before, screen))
         }
@@ -93,6 +92,12 @@ async fn set(operator: &mut Operator, routes: String, version: u64, dry_run: boo
 async fn past(operator: &mut Operator) -> Result<Vec<PastRoutes>> {
     let request = operator.request(ListPastRoutesRequest {});
     Ok(operator.admin.list_past_routes(request).await?.into_inner().past)
+}
+
+/// The routes before those that are in use. Before the first change that is kept there were none.
+fn before(past: &[PastRoutes], now: &str) -> Option<String> {
+    let other = past.iter().find(|past| past.routes != now).map(|past| past.routes.clone());
+    other.or_else(|| (!past.is_empty()).then(String::new)).filter(|before| before != now)
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -155,6 +160,15 @@ fn changes(before: &str, after: &str, screen: &Screen) -> String {
 mod tests {
     use super::*;
     use crate::cli::Output;
+
+    #[test]
+    fn what_was_before_the_first_change_is_no_routes() {
+        let past = |routes: &str| PastRoutes { at_ms: 1, routes: routes.to_owned() };
+        assert_eq!(before(&[past("b"), past("a")], "b"), Some("a".to_owned()));
+        assert_eq!(before(&[past("a")], "a"), Some(String::new()));
+        assert_eq!(before(&[past("a")], "by hand"), Some("a".to_owned()));
+        assert_eq!((before(&[], ""), before(&[past("")], "")), (None, None));
+    }
 
     #[test]
     fn a_difference_is_shown_as_diff_shows_it() {
