@@ -32,9 +32,10 @@ pub(crate) async fn down(args: &DownArgs, home: &Home, screen: &Screen) -> Resul
     stop_orphans(&left, args.now).await?;
     remove_stale(home);
     let said = match (was_running, left.is_empty()) {
-        (true, _) => "stopped; nothing is left running".to_owned(),
+        // Also of a `meshctl` that was killed this very moment, whose lock the system had not let go of at the first look.
+        (_, false) => format!("stopped {} processes that an earlier meshctl had left behind", left.len()),
+        (true, true) => "stopped; nothing is left running".to_owned(),
         (false, true) => format!("no mesh is running from {}", home.shown().display()),
-        (false, false) => format!("stopped {} processes that an earlier meshctl had left behind", left.len()),
     };
     screen.show(&json!({ "was_running": was_running, "leftovers": left.len() }), || said)
 }
