@@ -81,8 +81,11 @@ impl RouterAdmin for Admin {
             return Err(changed());
         }
         tracing::info!(replaced = version, "the routes were replaced");
-        let version = now(store.read(ROUTES).await.map_err(status)?);
-        Ok(Response::new(SetRoutesResponse { version }))
+        // The version of somebody else's text would let the caller replace what they have not read.
+        match store.read(ROUTES).await.map_err(status)? {
+            Some(document) if document.text == routes => Ok(Response::new(SetRoutesResponse { version: document.version })),
+            _ => Err(Status::aborted("the routes were replaced, and at once replaced again by somebody else: read them again")),
+        }
     }
 
     async fn list_past_routes(&self, _: Request<ListPastRoutesRequest>) -> Result<Response<ListPastRoutesResponse>, Status> {

@@ -101,16 +101,19 @@ impl Book {
         Ok(self.replace(&mut entry).await?.then_some(entry))
     }
 
-    /// Makes the routes say what the rollout wants, if they do not.
-    pub async fn route(&self, rollout: &Rollout) -> Result<(), BookError> {
+    /// Makes the routes say what the rollout wants, if they do not. False: somebody else has changed them at the same moment, and the next look has to do it.
+    pub async fn route(&self, rollout: &Rollout) -> Result<bool, BookError> {
         let document = self.0.read(ROUTES).await?;
         let (text, version) = document.map_or_else(|| (String::new(), ABSENT), |document| (document.text, document.version));
         let wanted = Self::routed(&text, rollout)?;
-        // Somebody else who changes the routes at the same moment is faster; the next look puts the shares there.
-        if wanted != text && self.0.swap(ROUTES, version, &wanted, true).await? {
+        if wanted == text {
+            return Ok(true);
+        }
+        let swapped = self.0.swap(ROUTES, version, &wanted, true).await?;
+        if swapped {
             tracing::info!(model = %rollout.plan.model, percent = rollout.wanted().percent, "a rollout changed the routes");
         }
-        Ok(())
+        Ok(swapped)
     }
 
     /// The routes as the rollout wants them.

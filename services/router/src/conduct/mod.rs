@@ -74,8 +74,8 @@ async fn look(book: &Book, mut entry: Entry, samples: Vec<Sample>, store: bool) 
     if (changed || store) && !book.replace(&mut entry).await? {
         return Ok(());
     }
-    book.route(&entry.rollout).await?;
-    if entry.rollout.has_ended() {
+    // Settled too early, a bad version would keep its calls.
+    if book.route(&entry.rollout).await? && entry.rollout.has_ended() {
         entry.settled = true;
         book.replace(&mut entry).await?;
     }
