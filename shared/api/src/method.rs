@@ -14,7 +14,7 @@ const MODEL_STREAM: Method = Method { names_a_model: true, streaming: true };
 const SERVER: Method = Method { names_a_model: false, streaming: false };
 
 /// The typed services, below `/torchmesh.`.
-const TYPED: [&str; 3] = ["text.v1.TextService/", "vision.v1.VisionService/", "audio.v1.AudioService/"];
+const TYPED: [&str; 4] = ["text.v1.TextService/", "text.v1.GenerationService/", "vision.v1.VisionService/", "audio.v1.AudioService/"];
 
 /// The method at a path; `None` when it is not one of ours.
 pub fn find(path: &str) -> Option<Method> {
@@ -36,7 +36,9 @@ pub fn find(path: &str) -> Option<Method> {
         | "vision.v1.VisionService/Classify"
         | "vision.v1.VisionService/Detect"
         | "audio.v1.AudioService/DetectVoice" => Some(MODEL),
-        "audio.v1.AudioService/DetectVoiceLive" => Some(MODEL_STREAM),
+        "audio.v1.AudioService/DetectVoiceLive" | "text.v1.GenerationService/Generate" | "text.v1.GenerationService/Chat" => {
+            Some(MODEL_STREAM)
+        }
         _ => TYPED.iter().any(|service| typed.starts_with(service)).then_some(SERVER),
     }
 }
@@ -53,7 +55,9 @@ mod tests {
         for method in ["Embed", "Classify", "ClassifyTokens", "Fill", "Rerank", "Explain"] {
             assert!(find(&format!("/torchmesh.text.v1.TextService/{method}")).unwrap().names_a_model, "{method}");
         }
-        assert!(find("/torchmesh.audio.v1.AudioService/DetectVoiceLive").unwrap().streaming);
+        for stream in ["audio.v1.AudioService/DetectVoiceLive", "text.v1.GenerationService/Generate", "text.v1.GenerationService/Chat"] {
+            assert!(find(&format!("/torchmesh.{stream}")).unwrap().streaming, "{stream}");
+        }
         assert!(!find("/torchmesh.vision.v1.VisionService/Detect").unwrap().streaming);
         assert_eq!(find("/torchmesh.vision.v1.VisionService/Other"), Some(SERVER));
         assert_eq!(find("/v1/embeddings"), None);

@@ -3,7 +3,6 @@
 pub(crate) mod aoti;
 mod attribution;
 mod cuda;
-mod decoder;
 mod device;
 mod dtype;
 pub(crate) mod encoder;
@@ -23,7 +22,6 @@ use std::path::PathBuf;
 
 pub use attribution::{Attribution, Readout};
 pub use cuda::cuda_available;
-pub use decoder::{Decoder, DecoderFacts, Logits, Span, Wants};
 pub use device::{Device, UnknownDevice};
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::EngineError;

@@ -2,9 +2,17 @@
 //!
 //! Which sequences run, which blocks are theirs and which token comes next is decided outside: the engine knows numbers only.
 
-use super::EngineError;
+/// Why a step failed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct DecoderError {
+    /// What went wrong, in words for the model's operator.
+    pub message: String,
+    /// Whether the decoder is of no use any more.
+    pub fatal: bool,
+}
 
-/// A loaded language model. It lives on one executor thread, like an [`Engine`](super::Engine).
+/// A loaded language model. It lives on one executor thread.
 pub trait Decoder: Send {
     /// What the model is and how much its cache holds.
     fn facts(&self) -> &DecoderFacts;
@@ -13,10 +21,10 @@ pub trait Decoder: Send {
     ///
     /// Spans are independent of each other: an answer does not depend on what else is in the step, beyond rounding. A failed step leaves the
     /// engine usable; the content of the blocks that the step wrote to is then undefined.
-    fn step(&mut self, spans: &[Span<'_>]) -> Result<Logits, EngineError>;
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Logits, DecoderError>;
 
     /// Copies whole blocks, as (from, to), in order.
-    fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<(), EngineError>;
+    fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<(), DecoderError>;
 }
 
 /// What a scheduler has to know of a model.

@@ -1,0 +1,10 @@
+//! How a language model's answer is made, apart from the model itself.
+//!
+//! A [`Decoder`] turns tokens into logits and knows numbers only. Around it stand the choice of which sequences run in a step, and the blocks of its
+//! cache that are theirs; and an [`Author`] for each sequence, which chooses its tokens and tells them to whoever asked.
+
+mod author;
+mod decoder;
+
+pub use author::{Author, End, Next};
+pub use decoder::{Decoder, DecoderError, DecoderFacts, Logits, Span, Wants};
