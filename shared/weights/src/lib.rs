@@ -4,6 +4,7 @@
 //! file. Tensors have the names and the layout that Hugging Face's implementations give them, whatever file they come from.
 
 mod error;
+pub mod formula;
 mod model;
 
 pub use error::WeightsError;
