@@ -22,9 +22,6 @@ pub trait Decoder: Send {
     /// Spans are independent of each other: an answer does not depend on what else is in the step, beyond rounding. A failed step leaves the
     /// engine usable; the content of the blocks that the step wrote to is then undefined.
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Logits, DecoderError>;
-
-    /// Copies whole blocks, as (from, to), in order.
-    fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<(), DecoderError>;
 }
 
 /// What a scheduler has to know of a model.

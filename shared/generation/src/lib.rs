@@ -4,7 +4,14 @@
 //! cache that are theirs; and an [`Author`] for each sequence, which chooses its tokens and tells them to whoever asked.
 
 mod author;
+mod blocks;
 mod decoder;
+mod run;
+mod schedule;
+#[cfg(test)]
+mod testing;
 
 pub use author::{Author, End, Next};
 pub use decoder::{Decoder, DecoderError, DecoderFacts, Logits, Span, Wants};
+pub use run::{Generator, Runner};
+pub use schedule::{Figures, Job, Lookup, Priority, Settings, SubmitError};
