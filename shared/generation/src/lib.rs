@@ -3,8 +3,14 @@
 //! A [`Decoder`] turns tokens into logits and knows numbers only. Around it stand the choice of which sequences run in a step, and the blocks of its
 //! cache that are theirs; and an [`Author`] for each sequence, which chooses its tokens and tells them to whoever asked.
 
+pub mod answer;
 mod author;
 mod decoder;
+mod refusal;
+pub mod sample;
+pub mod structure;
+pub mod write;
 
 pub use author::{Author, End, Next};
 pub use decoder::{Decoder, DecoderError, DecoderFacts, Logits, Span, Wants};
+pub use refusal::Refusal;
