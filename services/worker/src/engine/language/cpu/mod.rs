@@ -1,0 +1,202 @@
+//! A decoder on a CPU, by our own kernels.
+//!
+//! All tokens of a step, of whatever sequences, are rows of one matrix: a weight is read from memory once for all of them. The threads of a step share a
+//! product by its columns, and attention by sequences and heads.
+
+mod cache;
+mod layer;
+mod norm;
+
+use parking_lot::Mutex;
+use torchmesh_generation::{Decoder, DecoderError, DecoderFacts, Logits, Span, Wants};
+use torchmesh_weights::PublishedModel;
+
+use self::{
+    cache::Cache,
+    layer::{Layer, Step, Work},
+    norm::Norm,
+};
+use super::{
+    LanguageError, LanguageSpec,
+    plan::Plan,
+    read::Reader,
+};
+use crate::engine::{
+    Dtype,
+    kernels::{Activation, Lines, Rows, Sequence, Simd, TOKENS_OF_BLOCK, Team, Weight},
+};
+
+/// A loaded language model.
+pub(super) struct CpuDecoder {
+    simd: Simd,
+    plan: Plan,
+    facts: DecoderFacts,
+    embeddings: Weight,
+    positions: Option<Vec<f32>>,
+    layers: Vec<Layer>,
+    last_norm: Norm,
+    /// Absent: the embeddings.
+    head: Option<Weight>,
+    team: Team,
+    scratch: Vec<Mutex<Lines>>,
+    work: Work,
+    wanted: Rows,
+    logits: Rows,
+}
+
+impl CpuDecoder {
+    /// Packs the weights, layer by layer, so that only one of them is in memory twice.
+    pub(super) fn new(model: &dyn PublishedModel, plan: Plan, spec: &LanguageSpec) -> Result<Self, LanguageError> {
+        let simd = Simd::best();
+        let reader = Reader::new(model, &plan)?;
+        let brief = simd.multiplies_bf16()
+            && match spec.dtype {
+                Dtype::Bf16 => true,
+                Dtype::Auto => reader.is_published_in_half()?,
+                Dtype::Fp32 | Dtype::Fp16 => false,
+            };
+        let facts = facts(simd, &plan, spec);
+        let zeros = vec![0.0; plan.vocabulary];
+        let embeddings = simd.pack(&reader.embeddings()?, &zeros, brief);
+        let positions = reader.positions()?;
+        let head = reader.head()?.map(|head| simd.pack(&head.weight, &head.bias, brief));
+        let last_norm = Norm::new(&reader.last_norm()?, plan.norm);
+        let layer = |number| Ok(Layer::new(simd, &plan, number, &reader.layer(number)?, brief, facts.blocks));
+        let layers = (0..plan.layers.len()).map(layer).collect::<Result<_, LanguageError>>()?;
+        let team = Team::new(spec.threads);
+        let scratch = (0..team.members()).map(|_| Mutex::default()).collect();
+        let (work, wanted, logits) = (Work::new(simd, 1, &plan), simd.rows(1, plan.hidden), simd.rows(1, plan.vocabulary));
+        tracing::info!(kernels = simd.name, bf16 = brief, threads = team.members(), blocks = facts.blocks, "a language model is packed");
+        Ok(Self { simd, plan, facts, embeddings, positions, layers, last_norm, head, team, scratch, work, wanted, logits })
+    }
+
+    fn check(&self, spans: &[Span<'_>]) -> Result<(), DecoderError> {
+        let refuse = |message: String| Err(DecoderError { message, fatal: false });
+        for span in spans {
+            let end = span.cached + span.tokens.len();
+            if span.tokens.is_empty() || end > self.facts.max_tokens || span.blocks.len() * TOKENS_OF_BLOCK < end {
+                return refuse(format!("a sequence of {end} tokens does not fit its {} blocks, or the model", span.blocks.len()));
+            }
+            if let Some(block) = span.blocks.iter().find(|&&block| block as usize >= self.facts.blocks) {
+                return refuse(format!("there is no block {block}"));
+            }
+            if let Some(token) = span.tokens.iter().find(|&&token| token as usize >= self.plan.vocabulary) {
+                return refuse(format!("token {token} is not in the vocabulary of {}", self.plan.vocabulary));
+            }
+        }
+        Ok(())
+    }
+
+    fn embed(&mut self, spans: &[Span<'_>]) {
+        let scale = self.plan.embedding_scale as f32;
+        let mut row = 0;
+        for span in spans {
+            for (&token, position) in span.tokens.iter().zip(span.cached..) {
+                let values = self.work.hidden.row_mut(row);
+                self.embeddings.column(token as usize, values);
+                values.iter_mut().for_each(|value| *value *= scale);
+                if let Some(positions) = &self.positions {
+                    let learned = &positions[position * self.plan.hidden..][..self.plan.hidden];
+                    values.iter_mut().zip(learned).for_each(|(value, learned)| *value += learned);
+                }
+                row += 1;
+            }
+        }
+    }
+
+    /// Cosines and sines of every token, for each rotary.
+    fn turns(&self, spans: &[Span<'_>], count: usize) -> Vec<(Vec<f32>, Vec<f32>)> {
+        let of_rotary = |rotary: &super::rotary::Rotary| {
+            let pairs = rotary.frequencies.len();
+            let (mut cosines, mut sines) = (vec![0.0; count * pairs], vec![0.0; count * pairs]);
+            let positions = spans.iter().flat_map(|span| span.cached..span.cached + span.tokens.len());
+            for ((position, cosines), sines) in positions.zip(cosines.chunks_exact_mut(pairs)).zip(sines.chunks_exact_mut(pairs)) {
+                rotary.at(position, cosines, sines);
+            }
+            (cosines, sines)
+        };
+        self.plan.rotaries.iter().map(of_rotary).collect()
+    }
+
+    /// The logits of the rows that are wanted.
+    fn answer(&mut self, spans: &[Span<'_>]) -> Logits {
+        let mut wanted = Vec::new();
+        let mut row = 0;
+        for span in spans {
+            let end = row + span.tokens.len();
+            match span.wants {
+                Wants::Nothing => {}
+                Wants::Last => wanted.push(end - 1),
+                Wants::Every => wanted.extend(row..end),
+            }
+            row = end;
+        }
+        if self.wanted.count() < wanted.len() {
+            self.wanted = self.simd.rows(wanted.len(), self.plan.hidden);
+            self.logits = self.simd.rows(wanted.len(), self.plan.vocabulary);
+        }
+        for (to, &from) in wanted.iter().enumerate() {
+            self.wanted.row_mut(to).copy_from_slice(self.work.hidden.row(from));
+        }
+        let count = wanted.len();
+        self.last_norm.apply(self.simd, &self.wanted, 0..count, &mut self.work.normed);
+        let head = self.head.as_ref().unwrap_or(&self.embeddings);
+        let mut step =
+            Step { simd: self.simd, team: &mut self.team, scratch: &self.scratch, plan: &self.plan, spans, count, turns: &[] };
+        step.multiply(head, &self.work.normed, Activation::None, None, &mut self.logits);
+        let mut values = Vec::with_capacity(count * self.plan.vocabulary);
+        (0..count).for_each(|row| values.extend_from_slice(self.logits.row(row)));
+        if let Some(cap) = self.plan.logits_cap.map(|cap| cap as f32) {
+            values.iter_mut().for_each(|value| *value = (*value / cap).tanh() * cap);
+        }
+        Logits { values }
+    }
+}
+
+impl Decoder for CpuDecoder {
+    fn facts(&self) -> &DecoderFacts {
+        &self.facts
+    }
+
+    fn step(&mut self, spans: &[Span<'_>]) -> Result<Logits, DecoderError> {
+        self.check(spans)?;
+        let count = spans.iter().map(|span| span.tokens.len()).sum();
+        if count == 0 {
+            return Ok(Logits::default());
+        }
+        if self.work.hidden.count() < count {
+            self.work = Work::new(self.simd, count, &self.plan);
+        }
+        self.embed(spans);
+        let turns = self.turns(spans, count);
+        let mut step =
+            Step { simd: self.simd, team: &mut self.team, scratch: &self.scratch, plan: &self.plan, spans, count, turns: &turns };
+        for layer in &mut self.layers {
+            layer.forward(&mut step, &mut self.work);
+        }
+        Ok(self.answer(spans))
+    }
+
+    fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<(), DecoderError> {
+        if let Some((from, to)) = pairs.iter().find(|(from, to)| (*from).max(*to) as usize >= self.facts.blocks) {
+            return Err(DecoderError { message: format!("there is no block {from} or {to}"), fatal: false });
+        }
+        for layer in &mut self.layers {
+            pairs.iter().for_each(|&(from, to)| layer.copy_block(from, to));
+        }
+        Ok(())
+    }
+}
+
+/// How much the cache holds: as many blocks as there is memory for.
+fn facts(simd: Simd, plan: &Plan, spec: &LanguageSpec) -> DecoderFacts {
+    let block_bytes = Cache::block_bytes(simd, plan.kv_heads, plan.head) * plan.layers.len();
+    let blocks = (spec.cache_bytes / block_bytes).clamp(1, 1 << 24);
+    DecoderFacts {
+        vocabulary: plan.vocabulary,
+        max_tokens: plan.context.min(spec.max_tokens),
+        block_tokens: TOKENS_OF_BLOCK,
+        blocks,
+        block_bytes,
+    }
+}

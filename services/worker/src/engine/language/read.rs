@@ -1,0 +1,209 @@
+//! A model's weights, layer by layer, in the form that every way of running it begins with: `FP32`, row-major, what is joined in the file and what is not
+//! alike.
+
+use half::slice::HalfFloatSliceExt as _;
+use torchmesh_weights::{Element, PublishedModel, TensorData};
+
+use super::{
+    LanguageError,
+    plan::{NormKind, Parts, Plan},
+};
+
+/// A linear layer: `weight` [out, in].
+#[derive(Clone, Debug)]
+pub(super) struct Linear {
+    pub(super) weight: Vec<f32>,
+    /// [out]; zeros where the model has none.
+    pub(super) bias: Vec<f32>,
+}
+
+/// A norm's weights.
+#[derive(Clone, Debug)]
+pub(super) struct Norm {
+    pub(super) weight: Vec<f32>,
+    /// Empty for one by the root of the mean square.
+    pub(super) bias: Vec<f32>,
+}
+
+/// One layer.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) attention_norm: Norm,
+    /// Queries, keys and values, one below the other.
+    pub(super) mix: Linear,
+    pub(super) query_norm: Option<Norm>,
+    pub(super) key_norm: Option<Norm>,
+    pub(super) attended: Linear,
+    pub(super) attended_norm: Option<Norm>,
+    pub(super) feed_norm: Norm,
+    pub(super) gate: Option<Linear>,
+    pub(super) widen: Linear,
+    pub(super) narrow: Linear,
+    pub(super) narrow_norm: Option<Norm>,
+}
+
+/// Reads weights by a plan.
+pub(super) struct Reader<'a> {
+    model: &'a dyn PublishedModel,
+    plan: &'a Plan,
+    prefix: &'static str,
+}
+
+impl<'a> Reader<'a> {
+    /// The error says which tensors there are instead of the embeddings.
+    pub(super) fn new(model: &'a dyn PublishedModel, plan: &'a Plan) -> Result<Self, LanguageError> {
+        let names = model.names();
+        let has = |prefix: &&&str| names.iter().any(|name| *name == format!("{prefix}{}", plan.names.embeddings));
+        match plan.names.prefixes.iter().find(has) {
+            Some(prefix) => Ok(Self { model, plan, prefix }),
+            None => Err(LanguageError::Weights(format!(
+                "there is no tensor {}{}; is this a language model? Its first tensors are {}",
+                plan.names.prefixes[0],
+                plan.names.embeddings,
+                names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
+            ))),
+        }
+    }
+
+    /// Whether the weights are published in two bytes each.
+    pub(super) fn is_published_in_half(&self) -> Result<bool, LanguageError> {
+        let embeddings = self.model.tensor(&format!("{}{}", self.prefix, self.plan.names.embeddings))?;
+        Ok(embeddings.is_some_and(|tensor| tensor.element != Element::F32))
+    }
+
+    /// [vocabulary, hidden]
+    pub(super) fn embeddings(&self) -> Result<Vec<f32>, LanguageError> {
+        self.needed(&format!("{}{}", self.prefix, self.plan.names.embeddings), &[self.plan.vocabulary, self.plan.hidden])
+    }
+
+    /// [context, hidden], where positions are learned.
+    pub(super) fn positions(&self) -> Result<Option<Vec<f32>>, LanguageError> {
+        let Some(name) = self.plan.names.positions else { return Ok(None) };
+        self.needed(&format!("{}{name}", self.prefix), &[self.plan.context, self.plan.hidden]).map(Some)
+    }
+
+    /// The norm behind the last layer, with what the logits are divided by in it.
+    pub(super) fn last_norm(&self) -> Result<Norm, LanguageError> {
+        let mut norm = self.norm(&format!("{}{}", self.prefix, self.plan.names.last_norm), self.plan.hidden)?;
+        let divisor = self.plan.logits_divisor as f32;
+        norm.weight.iter_mut().chain(&mut norm.bias).for_each(|value| *value /= divisor);
+        Ok(norm)
+    }
+
+    /// The layer that gives the logits; `None`: the embeddings are used for it.
+    pub(super) fn head(&self) -> Result<Option<Linear>, LanguageError> {
+        let plan = self.plan;
+        let weight = self.tensor(plan.names.head, &[plan.vocabulary, plan.hidden])?;
+        let bias = self.tensor(&plan.names.head.replace(".weight", ".bias"), &[plan.vocabulary])?;
+        Ok(weight.map(|weight| Linear { weight, bias: bias.unwrap_or_else(|| vec![0.0; plan.vocabulary]) }))
+    }
+
+    /// One layer.
+    pub(super) fn layer(&self, number: usize) -> Result<Layer, LanguageError> {
+        let (plan, names) = (self.plan, &self.plan.names);
+        let begin = format!("{}{}", self.prefix, names.layer.replace("{}", &number.to_string()));
+        let name = |name: &str| format!("{begin}{name}");
+        let norm = |of: &str, size| self.norm(&name(of), size);
+        let maybe = |of: Option<&str>, size| of.map(|of| norm(of, size)).transpose();
+        let scaled = |mut linear: Linear| {
+            let by = plan.residual_scale as f32;
+            linear.weight.iter_mut().chain(&mut linear.bias).for_each(|value| *value *= by);
+            linear
+        };
+        let (queries, keys) = (plan.heads * plan.head, plan.kv_heads * plan.head);
+        let (gate, widen) = if names.gated {
+            let both = self.parts(&begin, names.widen, &[plan.inner, plan.inner], plan.hidden)?;
+            let (gate, widen) = split(both, plan.inner, plan.hidden);
+            (Some(gate), widen)
+        } else {
+            (None, self.parts(&begin, names.widen, &[plan.inner], plan.hidden)?)
+        };
+        Ok(Layer {
+            attention_norm: norm(names.attention_norm, plan.hidden)?,
+            mix: self.parts(&begin, names.queries_keys_values, &[queries, keys, keys], plan.hidden)?,
+            query_norm: maybe(names.query_norm, plan.head)?,
+            key_norm: maybe(names.key_norm, plan.head)?,
+            attended: scaled(self.linear(&name(names.attended), plan.hidden, queries)?),
+            attended_norm: maybe(names.attended_norm, plan.hidden)?,
+            feed_norm: norm(names.feed_norm, plan.hidden)?,
+            gate,
+            widen,
+            narrow: scaled(self.linear(&name(names.narrow), plan.hidden, plan.inner)?),
+            narrow_norm: maybe(names.narrow_norm, plan.hidden)?,
+        })
+    }
+
+    fn parts(&self, begin: &str, parts: Parts, sizes: &[usize], depth: usize) -> Result<Linear, LanguageError> {
+        match parts {
+            Parts::Joined(name) => self.linear(&format!("{begin}{name}"), sizes.iter().sum(), depth),
+            Parts::Each(names) => {
+                let mut whole = Linear { weight: Vec::new(), bias: Vec::new() };
+                for (name, size) in names.iter().zip(sizes) {
+                    let part = self.linear(&format!("{begin}{name}"), *size, depth)?;
+                    whole.weight.extend(part.weight);
+                    whole.bias.extend(part.bias);
+                }
+                Ok(whole)
+            }
+        }
+    }
+
+    fn linear(&self, name: &str, columns: usize, depth: usize) -> Result<Linear, LanguageError> {
+        let weight = format!("{name}.weight");
+        let weight = if self.plan.names.turned {
+            turned(&self.needed(&weight, &[depth, columns])?, columns)
+        } else {
+            self.needed(&weight, &[columns, depth])?
+        };
+        let bias = self.tensor(&format!("{name}.bias"), &[columns])?;
+        Ok(Linear { weight, bias: bias.unwrap_or_else(|| vec![0.0; columns]) })
+    }
+
+    fn norm(&self, name: &str, size: usize) -> Result<Norm, LanguageError> {
+        let mut weight = self.needed(&format!("{name}.weight"), &[size])?;
+        let bias = match self.plan.norm {
+            NormKind::Layer { .. } => self.needed(&format!("{name}.bias"), &[size])?,
+            NormKind::Root { from_zero, .. } => {
+                if from_zero {
+                    weight.iter_mut().for_each(|value| *value += 1.0);
+                }
+                Vec::new()
+            }
+        };
+        Ok(Norm { weight, bias })
+    }
+
+    fn needed(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LanguageError> {
+        self.tensor(name, shape)?.ok_or_else(|| LanguageError::Weights(format!("there is no tensor {name}")))
+    }
+
+    fn tensor(&self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>, LanguageError> {
+        let Some(tensor) = self.model.tensor(name)? else { return Ok(None) };
+        if tensor.shape != shape {
+            return Err(LanguageError::Weights(format!("{name} is {:?}, and config.json makes it {shape:?}", tensor.shape)));
+        }
+        Ok(Some(floats(&tensor)))
+    }
+}
+
+/// [rows, columns] → [columns, rows]
+fn turned(values: &[f32], columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| values.iter().skip(column).step_by(columns)).copied().collect()
+}
+
+/// The first `size` columns, and the rest.
+fn split(mut both: Linear, size: usize, depth: usize) -> (Linear, Linear) {
+    let rest = Linear { weight: both.weight.split_off(size * depth), bias: both.bias.split_off(size) };
+    (both, rest)
+}
+
+fn floats(tensor: &TensorData) -> Vec<f32> {
+    match tensor.element {
+        Element::F32 => tensor.bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        Element::F16 => {
+            let halves: Vec<half::f16> = tensor.bytes.as_chunks().0.iter().map(|bytes| half::f16::from_le_bytes(*bytes)).collect();
+            halves.to_f32_vec()
+        }
+        Element::Bf16 => tensor.bytes.as_chunks().0.iter().map(|bytes| half::bf16::from_le_bytes(*bytes).to_f32()).collect(),
+    }
+}

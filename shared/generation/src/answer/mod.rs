@@ -1,0 +1,11 @@
+//! The [`Author`](crate::Author) of one answer: chooses its tokens, makes text of them, and tells both to whoever asked.
+
+mod event;
+mod rank;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use event::{Ended, Event, Failure, Piece, Reason, Written, WrittenLikely};
+pub use rank::likeliest;
+pub use writer::{Answer, Plan, answer};
