@@ -1,11 +1,14 @@
 //! What can be wrong with a model's files.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-/// Why a model's files could not be read. File names are in full: whoever shows this to a caller cuts them.
+/// Why a model's files could not be read or written. File names are in full: whoever shows this to a caller cuts them.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// A file could not be read.
+    /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     File {
         /// The file.
@@ -21,4 +24,14 @@ pub enum WeightsError {
         /// What is wrong, with the field's or tensor's name.
         problem: String,
     },
+}
+
+impl WeightsError {
+    pub(crate) fn file(path: &Path, source: io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn form(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Form { path: path.to_owned(), problem: problem.into() }
+    }
 }
