@@ -11,24 +11,40 @@ use crate::blocks::Pool;
 /// Sequences that are passed over in one step at most, so that a long queue costs no more than a short one.
 const MOST_LOOKS: usize = 64;
 
+/// What is to do for the next one.
+enum Verdict {
+    /// It can start.
+    Fits(Seat),
+    /// It can when one of a lower class has lost its place.
+    Displaces,
+    /// There is none, or it has to wait.
+    Nobody,
+}
+
 impl Scheduler {
     /// Gives waiting sequences their places, as long as the cache has room for their blocks and the step for one of their tokens at least, when
     /// all that go before them have had theirs of the `tokens` that the step has left.
     pub(super) fn admit(&mut self, tokens: usize) {
         let mut looks = MOST_LOOKS;
-        while self.running.len() < self.settings.max_running {
-            let Some(seat) = self.next(tokens, &mut looks) else { break };
-            let Some(sequence) = self.waiting.take(seat) else { break };
-            self.start(sequence);
+        loop {
+            match self.next(tokens, &mut looks) {
+                Verdict::Fits(seat) => match self.waiting.take(seat) {
+                    Some(sequence) => self.start(sequence),
+                    None => break,
+                },
+                Verdict::Displaces => self.preempt_last(),
+                Verdict::Nobody => break,
+            }
         }
     }
 
     /// The next one that may start. One that does not fit keeps its turn: were smaller ones let past, it might wait for ever.
-    fn next(&mut self, tokens: usize, looks: &mut usize) -> Option<Seat> {
-        let Self { waiting, running, pool, found, .. } = self;
+    fn next(&mut self, tokens: usize, looks: &mut usize) -> Verdict {
+        let Self { waiting, running, pool, found, settings, .. } = self;
         // A block for each that runs is left over, or the newcomer would soon lose its place again.
         let free = pool.available().saturating_sub(running.len());
-        waiting.find(|sequence| {
+        let mut displaces = false;
+        let seat = waiting.find(|sequence| {
             if is_held_back(sequence, running, pool, found) {
                 *looks = looks.saturating_sub(1);
                 return if *looks == 0 { Look::Stop } else { Look::Skip };
@@ -36,12 +52,23 @@ impl Scheduler {
             if before(sequence, running) >= tokens {
                 return Look::Stop;
             }
-            if sequence.refused.is_some_and(|refused| free <= refused) || !fits(sequence, pool, free, found) {
-                sequence.refused = Some(free);
+            let lower = lower_blocks(sequence, running);
+            if lower == 0 && (running.len() >= settings.max_running || sequence.refused.is_some_and(|refused| free <= refused)) {
                 return Look::Stop;
             }
-            Look::Take
-        })
+            let needs = needs(sequence, pool, found);
+            if needs <= free && running.len() < settings.max_running {
+                return Look::Take;
+            }
+            sequence.refused = Some(free);
+            displaces = lower > 0 && needs <= free + lower;
+            Look::Stop
+        });
+        match seat {
+            Some(seat) => Verdict::Fits(seat),
+            None if displaces => Verdict::Displaces,
+            None => Verdict::Nobody,
+        }
     }
 
     /// Starts a sequence whose blocks were just found to fit.
@@ -75,11 +102,17 @@ fn before(sequence: &Sequence, running: &[Sequence]) -> usize {
     first.filter(|other| other.part == 0).map(Sequence::to_read).sum()
 }
 
-/// Whether so many blocks are enough; leaves in `found` those whose content the cache has.
-fn fits(sequence: &Sequence, pool: &Pool, free: usize, found: &mut Vec<u32>) -> bool {
+/// How many blocks a sequence has to get that are free now; leaves in `found` those whose content the cache has.
+fn needs(sequence: &Sequence, pool: &Pool, found: &mut Vec<u32>) -> usize {
     pool.find(&sequence.scope, sequence.skippable(), found);
     let in_use = found.iter().filter(|&&block| !pool.is_idle(block)).count();
-    sequence.known().len().div_ceil(pool.block_tokens()) - in_use <= free
+    sequence.known().len().div_ceil(pool.block_tokens()) - in_use
+}
+
+/// How many blocks those of lower classes would leave at most, each with the one that is kept for it.
+fn lower_blocks(sequence: &Sequence, running: &[Sequence]) -> usize {
+    let lower = running.iter().rev().take_while(|other| other.rank.priority > sequence.rank.priority);
+    lower.map(|other| other.table.blocks().len() + 1).sum()
 }
 
 /// Whether a running sequence is about to read what this one begins with, so that reading it here too would be the same work done twice. A sequence

@@ -42,12 +42,12 @@ impl Scheduler {
     fn fail(&mut self, error: &DecoderError) {
         self.figures.steps_failed += 1;
         let Self { running, pool, .. } = self;
-        let alone = running.iter().filter(|sequence| sequence.part > 0).count() == 1;
         running.retain_mut(|sequence| {
             if sequence.part == 0 {
                 return true;
             }
-            if alone && sequence.suspect {
+            // A suspect is alone in its step.
+            if sequence.is_suspect() {
                 pool.clear(&mut sequence.table);
                 sequence.pen.put_down(Over::Tell(End::Failed(error.clone())));
                 return false;

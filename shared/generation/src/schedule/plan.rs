@@ -28,7 +28,7 @@ impl Scheduler {
         self.drop_what_is_over(now);
         let mut room = Room { tokens: self.settings.step_tokens, extra_rows: self.settings.extra_rows };
         // Of a failed step each is tried alone; its blocks are those that it had then.
-        if let Some(suspect) = self.running.iter_mut().find(|sequence| sequence.suspect) {
+        if let Some(suspect) = self.running.iter_mut().find(|sequence| sequence.is_suspect()) {
             room.read_on(suspect);
             return true;
         }
@@ -83,7 +83,8 @@ impl Scheduler {
         false
     }
 
-    fn preempt_last(&mut self) {
+    /// Takes the place of the one that goes last, and its part of the step.
+    pub(super) fn preempt_last(&mut self) {
         let Some(mut last) = self.running.pop() else { return };
         self.pool.clear(&mut last.table);
         last.stop();

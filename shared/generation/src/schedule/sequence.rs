@@ -41,8 +41,8 @@ pub(crate) struct Sequence {
     told: usize,
     aloud: usize,
     pub(crate) begun: bool,
-    /// Was in a failed step, and is tried alone.
-    pub(crate) suspect: bool,
+    /// It was in a failed step that would have read so far, and is tried alone until it has.
+    suspect: Option<usize>,
     /// How many tokens it reads in this step; 0 where it is not in it.
     pub(crate) part: usize,
     /// It starts when the sequence of that rank has read so many tokens, or is gone.
@@ -82,7 +82,7 @@ impl Sequence {
             told: 0,
             aloud: 0,
             begun: false,
-            suspect: false,
+            suspect: None,
             part: 0,
             waits_for: None,
             refused: None,
@@ -191,7 +191,7 @@ impl Sequence {
         progress.guesses += guesses.len() as u64;
         // A guess counts as read when it turns out to be right, and not before.
         self.reach(end - guesses.len(), progress);
-        self.suspect = false;
+        self.suspect = self.suspect.filter(|&until| self.cached < until);
         let first = end - rows.len() / vocabulary;
         let mut guesses = guesses.into_iter();
         for (row, place) in rows.chunks_exact_mut(vocabulary).zip(first + 1..) {
@@ -237,10 +237,14 @@ impl Sequence {
 
     /// The step that it was in has failed: nobody knows what the blocks hold that it wrote to, so they are written again from their beginning.
     pub(crate) fn fall_back(&mut self, block_tokens: usize) {
-        self.take_guesses();
-        self.part = 0;
+        let read = std::mem::take(&mut self.part) - self.take_guesses().len();
+        self.suspect = Some(self.cached + read);
         self.cached -= self.cached % block_tokens;
-        self.suspect = true;
+    }
+
+    /// Whether it was in a failed step, and has not done alone what it was to do there.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.is_some()
     }
 
     fn take_guesses(&mut self) -> Vec<u32> {

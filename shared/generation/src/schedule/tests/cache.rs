@@ -48,11 +48,10 @@ fn the_next_turn_of_a_conversation_finds_the_answer_too() {
 
 #[test]
 fn a_tenant_never_gets_what_another_has_read() {
-    let mut pair = Pair::new(64, 4, Settings::default());
+    let mut pair = Pair::new(64, 4, Settings { step_tokens: 16, max_running: 8, ..Settings::default() });
     let one = pair.add(scoped("one", job(&prompt(1, 20), 8)));
-    pair.step();
     let other = pair.add(scoped("other", job(&prompt(1, 20), 8)));
-    pair.step();
+    pair.steps(2);
     assert_eq!(other.told().begun, Some((20, 0)), "nor does it wait for what another reads");
     pair.run_out();
     let late = pair.add(scoped("late", job(&prompt(1, 20), 8)));

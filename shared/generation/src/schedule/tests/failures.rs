@@ -65,6 +65,19 @@ fn a_sequence_that_was_in_a_failed_step_reads_its_last_block_again() {
 }
 
 #[test]
+fn the_sequence_at_fault_is_found_in_steps_smaller_than_a_block_too() {
+    let decoder = FakeDecoder::new(&facts(16, 16));
+    let mut pair = Pair::with(decoder, Settings { step_tokens: 3, max_running: 2, ..Settings::default() });
+    let bad: Vec<u32> = [prompt(7, 30), vec![16], prompt(8, 4)].concat();
+    pair.decoder.fault = Box::new(allergic(16, 30));
+    let good = pair.add(job(&prompt(1, 5), 20));
+    let culprit = pair.add(job(&bad, 3));
+    pair.run_out();
+    assert!(matches!(culprit.told().end, Some(End::Failed(_))));
+    assert_eq!(good.told().tokens, answer(&prompt(1, 5), 20, false));
+}
+
+#[test]
 fn an_author_that_panics_ends_its_own_sequence_only() {
     let mut pair = Pair::new(64, 4, Settings::default());
     let bad = pair.add(job_by(Habits { panics_after: Some(2), ..Habits::default() }, &prompt(1, 6), 9));

@@ -85,6 +85,19 @@ fn no_more_run_than_may() {
 }
 
 #[test]
+fn a_sequence_does_not_start_before_there_is_room_for_its_tokens() {
+    let mut pair = Pair::new(64, 4, small_steps(8));
+    pair.add(job(&prompt(1, 20), 2));
+    let second = pair.add(job(&prompt(2, 20), 2));
+    pair.steps(2);
+    assert_eq!((second.told().begun, pair.scheduler.figures().blocks_used), (None, 5), "nor does it take blocks until then");
+    pair.step();
+    assert_eq!(second.told().begun, Some((20, 0)));
+    assert_eq!(pair.last(), [(4, 16, Wants::Last), (4, 0, Wants::Nothing)]);
+    pair.run_out();
+}
+
+#[test]
 fn a_step_has_room_for_all_that_run_whatever_the_settings_say() {
     let mut pair = Pair::new(64, 4, Settings { step_tokens: 1, max_running: 4, ..Settings::default() });
     let readers: Vec<Reader> = (0..4).map(|seed| pair.add(job(&prompt(seed, 1), 9))).collect();

@@ -42,6 +42,47 @@ fn the_lowest_class_loses_its_place_first_and_then_who_came_last() {
 }
 
 #[test]
+fn a_higher_class_takes_the_places_of_lower_ones_where_that_helps() {
+    for max_running in [2, 64] {
+        let mut pair = Pair::new(10, 4, Settings { max_running, ..Settings::default() });
+        let by = |priority, seed, tokens| {
+            let (mut job, reader) = job(&prompt(seed, tokens), 6);
+            job.priority = priority;
+            (job, reader)
+        };
+        let low: Vec<Reader> = (0..2).map(|seed| pair.add(by(Priority::Low, seed, 14))).collect();
+        pair.step();
+        let same = pair.add(by(Priority::Low, 2, 14));
+        pair.step();
+        assert_eq!((same.told().begun, pair.scheduler.figures().preemptions), (None, 0), "its own class keeps its place");
+        let high = pair.add(by(Priority::High, 3, 14));
+        pair.step();
+        assert_eq!((high.told().tokens.len(), pair.scheduler.figures().preemptions), (1, 1), "one is enough");
+        assert_eq!(pair.scheduler.running.iter().map(|one| one.rank.arrival).collect::<Vec<_>>(), [4, 1]);
+        pair.run_out();
+        for (reader, seed) in low.iter().chain([&same, &high]).zip(0..) {
+            assert_eq!(reader.told().tokens, answer(&prompt(seed, 14), 6, false));
+        }
+    }
+}
+
+#[test]
+fn nobody_loses_a_place_for_one_that_still_would_not_fit() {
+    let mut pair = Pair::new(12, 4, Settings::default());
+    let first = pair.add(job(&prompt(1, 20), 8));
+    pair.step();
+    let (mut low, _) = job(&prompt(2, 4), 8);
+    low.priority = Priority::Low;
+    pair.scheduler.add(low);
+    pair.step();
+    let big = pair.add(job(&prompt(3, 40), 2));
+    pair.steps(3);
+    assert_eq!((pair.scheduler.figures().preemptions, big.told().begun), (0, None));
+    pair.run_out();
+    assert!(first.told().tokens.len() == 8 && big.told().tokens.len() == 2);
+}
+
+#[test]
 fn what_was_preempted_goes_before_what_is_new_and_reads_little_again() {
     let mut pair = Pair::new(10, 4, Settings::default());
     let early = pair.add(job(&prompt(1, 14), 12));
@@ -69,9 +110,9 @@ fn a_new_sequence_leaves_a_block_for_each_that_runs() {
         pair.add(job(&prompt(seed, 8), 8));
     }
     pair.step();
-    let third = pair.add(job(&prompt(3, 12), 2));
+    let third = pair.add(job(&prompt(3, 7), 2));
     pair.step();
-    assert_eq!(third.told().begun, None, "three of the four free blocks would leave one for two");
+    assert_eq!((third.told().begun, pair.scheduler.pool.available()), (None, 2), "two would leave none for the two that run");
     pair.run_out();
     assert_eq!(pair.scheduler.figures().preemptions, 0);
 }
