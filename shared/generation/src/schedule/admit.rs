@@ -57,10 +57,11 @@ impl Scheduler {
                 return Look::Stop;
             }
             let needs = needs(sequence, pool, found);
-            if needs <= free && running.len() < settings.max_running {
+            if needs > free {
+                sequence.refused = Some(free);
+            } else if running.len() < settings.max_running {
                 return Look::Take;
             }
-            sequence.refused = Some(free);
             displaces = lower > 0 && needs <= free + lower;
             Look::Stop
         });
