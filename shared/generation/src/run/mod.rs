@@ -37,7 +37,7 @@ impl Runner {
         Self { decoder, scheduler, inbox, settings }
     }
 
-    /// A handle to it.
+    /// A handle to it. Without one, [`Runner::run`] ends at once.
     pub fn generator(&self) -> Generator {
         self.inbox.add_handle();
         let facts = self.decoder.facts();
@@ -70,9 +70,9 @@ impl Runner {
         let started = Instant::now();
         let result = attempt(&mut *self.decoder, &self.scheduler.spans());
         let fatal = result.as_ref().err().filter(|error| error.fatal).cloned();
-        match fatal {
-            Some(error) => self.inbox.close(Closed::Failed(error)),
-            None => self.scheduler.apply(started.elapsed(), result),
+        self.scheduler.apply(started.elapsed(), result);
+        if let Some(error) = fatal {
+            self.inbox.close(Closed::Failed(error));
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    thread::{self, JoinHandle},
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
     time::Duration,
 };
 
@@ -10,9 +10,21 @@ use crate::{
     testing::{FakeDecoder, Habits, answer, facts, job, job_by, prompt},
 };
 
-fn start(decoder: FakeDecoder, settings: Settings) -> (Generator, JoinHandle<()>) {
+/// A model on its own thread, and what comes when that has ended.
+fn start(decoder: FakeDecoder, settings: Settings) -> (Generator, Receiver<()>) {
     let runner = Runner::new(Box::new(decoder), settings);
-    (runner.generator(), thread::spawn(move || runner.run()))
+    let (ends, ended) = channel();
+    let generator = runner.generator();
+    thread::spawn(move || {
+        runner.run();
+        ends.send(()).unwrap();
+    });
+    (generator, ended)
+}
+
+/// Waits for a model's end, a minute at most.
+fn wait_for(ended: &Receiver<()>) {
+    ended.recv_timeout(Duration::from_secs(60)).unwrap();
 }
 
 fn fake() -> FakeDecoder {
@@ -20,8 +32,8 @@ fn fake() -> FakeDecoder {
 }
 
 /// A model that stands still in each step until it is let go, once a step.
-fn gated() -> (FakeDecoder, std::sync::mpsc::Sender<()>) {
-    let (go, gate) = std::sync::mpsc::channel();
+fn gated() -> (FakeDecoder, Sender<()>) {
+    let (go, gate) = channel();
     let mut decoder = fake();
     decoder.fault = Box::new(move |_, _| {
         let _: Result<(), _> = gate.recv();
@@ -32,7 +44,7 @@ fn gated() -> (FakeDecoder, std::sync::mpsc::Sender<()>) {
 
 #[test]
 fn jobs_from_many_threads_are_answered_and_the_loop_ends_with_the_last_handle() {
-    let (generator, thread) = start(fake(), Settings::default());
+    let (generator, ended) = start(fake(), Settings::default());
     let threads: Vec<_> = (0..4)
         .map(|one| {
             let generator = generator.clone();
@@ -49,24 +61,24 @@ fn jobs_from_many_threads_are_answered_and_the_loop_ends_with_the_last_handle() 
         thread.join().unwrap();
     }
     drop(generator);
-    thread.join().unwrap();
+    wait_for(&ended);
 }
 
 #[test]
 fn what_was_taken_is_finished_though_the_last_handle_is_gone() {
     let (decoder, go) = gated();
-    let (generator, thread) = start(decoder, Settings { max_running: 1, ..Settings::default() });
+    let (generator, ended) = start(decoder, Settings { max_running: 1, ..Settings::default() });
     let readers: Vec<_> =
         (0..3).map(|seed| job(&prompt(seed, 9), 7)).map(|(job, reader)| generator.submit(job).map(|()| reader).unwrap()).collect();
     drop((generator, go));
-    thread.join().unwrap();
+    wait_for(&ended);
     assert!(readers.iter().zip(0..).all(|(reader, seed)| reader.told().tokens == answer(&prompt(seed, 9), 7, false)));
 }
 
 #[test]
 fn closing_now_ends_what_runs_what_waits_and_what_was_not_seen() {
     let (decoder, go) = gated();
-    let (generator, thread) = start(decoder, Settings { max_running: 1, ..Settings::default() });
+    let (generator, ended) = start(decoder, Settings { max_running: 1, ..Settings::default() });
     let submit = |seed| {
         let (job, reader) = job(&prompt(seed, 9), 7);
         generator.submit(job).map(|()| reader)
@@ -77,7 +89,7 @@ fn closing_now_ends_what_runs_what_waits_and_what_was_not_seen() {
     let unseen = submit(3).unwrap();
     generator.close_now();
     drop(go);
-    thread.join().unwrap();
+    wait_for(&ended);
     for reader in [runs, waits, unseen] {
         assert_eq!((reader.told().end, reader.told().dropped), (Some(End::Closed), true));
     }
@@ -88,7 +100,7 @@ fn closing_now_ends_what_runs_what_waits_and_what_was_not_seen() {
 #[test]
 fn a_full_queue_refuses_and_takes_again_when_one_has_gone() {
     let (decoder, go) = gated();
-    let (generator, thread) = start(decoder, Settings { max_running: 1, max_waiting: 2, ..Settings::default() });
+    let (generator, ended) = start(decoder, Settings { max_running: 1, max_waiting: 2, ..Settings::default() });
     let submit = |seed| {
         let (job, reader) = job(&prompt(seed, 3), 2);
         generator.submit(job).map(|()| reader)
@@ -106,28 +118,28 @@ fn a_full_queue_refuses_and_takes_again_when_one_has_gone() {
     waiting[0].wait(|told| told.tokens.len() == 1);
     let last = submit(4).unwrap();
     drop((go, generator));
-    thread.join().unwrap();
+    wait_for(&ended);
     assert_eq!(last.told().tokens, answer(&prompt(4, 3), 2, false));
 }
 
 #[test]
 fn a_job_that_can_never_be_done_is_refused_at_once() {
-    let (generator, thread) = start(fake(), Settings::default());
+    let (generator, ended) = start(fake(), Settings::default());
     assert_eq!(generator.submit(job(&[], 2).0), Err(SubmitError::EmptyPrompt));
     assert_eq!(generator.submit(job(&[0; 257], 2).0), Err(SubmitError::TooLong { tokens: 257, most: 255 }));
     drop(generator);
-    thread.join().unwrap();
+    wait_for(&ended);
 }
 
 #[test]
 fn a_deadline_that_has_passed_ends_a_job_that_comes_to_an_idle_model() {
-    let (generator, thread) = start(fake(), Settings::default());
+    let (generator, ended) = start(fake(), Settings::default());
     let (mut late, reader) = job(&prompt(1, 3), 2);
     late.deadline = Some(Instant::now());
     generator.submit(late).unwrap();
     assert_eq!(reader.wait(|told| told.dropped).end, Some(End::Deadline));
     drop(generator);
-    thread.join().unwrap();
+    wait_for(&ended);
 }
 
 #[test]
@@ -168,14 +180,14 @@ fn a_decoder_that_panics_over_one_sequence_goes_on_with_the_others() {
 
 #[test]
 fn an_author_that_panics_leaves_the_loop_alone() {
-    let (generator, thread) = start(fake(), Settings::default());
+    let (generator, ended) = start(fake(), Settings::default());
     let (bad, failed) = job_by(Habits { panics_after: Some(1), ..Habits::default() }, &prompt(1, 3), 9);
     generator.submit(bad).unwrap();
     assert!(matches!(failed.wait(|told| told.dropped).end, Some(End::Failed(_))));
     let (good, reader) = job(&prompt(2, 3), 9);
     generator.submit(good).unwrap();
     drop(generator);
-    thread.join().unwrap();
+    wait_for(&ended);
     assert_eq!(reader.told().tokens.len(), 9);
 }
 
@@ -187,23 +199,22 @@ fn a_runner_that_never_runs_ends_its_jobs() {
     generator.submit(job).unwrap();
     drop(runner);
     assert_eq!(reader.told().end, Some(End::Closed));
+    assert_eq!(generator.submit(crate::testing::job(&[1], 1).0), Err(SubmitError::Closed));
 }
 
 #[test]
 fn an_idle_model_makes_no_steps_and_its_figures_stand() {
-    let (generator, thread) = start(fake(), Settings::default());
-    let ended = AtomicUsize::new(0);
+    let (generator, ended) = start(fake(), Settings::default());
     for seed in 0..3 {
         let (job, reader) = job(&prompt(seed, 8), 5);
         generator.submit(job).unwrap();
         reader.wait(|told| told.dropped);
-        ended.fetch_add(1, Ordering::Relaxed);
     }
     drop(generator.clone());
     let handle = generator.clone();
     drop(generator);
     handle.close_now();
-    thread.join().unwrap();
+    wait_for(&ended);
     let figures = handle.figures();
     assert_eq!((figures.steps, figures.tokens_written, figures.prompt_tokens, figures.blocks), (15, 15, 24, 64));
     assert!(figures.step_time > Duration::ZERO);

@@ -49,7 +49,7 @@ impl Scheduler {
                 *looks = looks.saturating_sub(1);
                 return if *looks == 0 { Look::Stop } else { Look::Skip };
             }
-            if before(sequence, running) >= tokens {
+            if before(sequence, running, settings.extra_rows) >= tokens {
                 return Look::Stop;
             }
             let lower = lower_blocks(sequence, running);
@@ -57,10 +57,11 @@ impl Scheduler {
                 return Look::Stop;
             }
             let needs = needs(sequence, pool, found);
-            if needs <= free && running.len() < settings.max_running {
+            if needs > free {
+                sequence.refused = Some(free);
+            } else if running.len() < settings.max_running {
                 return Look::Take;
             }
-            sequence.refused = Some(free);
             displaces = lower > 0 && needs <= free + lower;
             Look::Stop
         });
@@ -96,10 +97,11 @@ impl Scheduler {
     }
 }
 
-/// How many tokens those have still to read that go before it, and have no part in the step yet.
-fn before(sequence: &Sequence, running: &[Sequence]) -> usize {
+/// How many tokens those would read in this step that go before it, and have no part in the step yet.
+fn before(sequence: &Sequence, running: &[Sequence], extra_rows: usize) -> usize {
     let first = running.iter().take_while(|other| other.rank < sequence.rank);
-    first.filter(|other| other.part == 0).map(Sequence::to_read).sum()
+    let reads = |other: &Sequence| other.to_read().min(if other.reads_aloud() { extra_rows + 1 } else { usize::MAX });
+    first.filter(|other| other.part == 0).map(reads).sum()
 }
 
 /// How many blocks a sequence has to get that are free now; leaves in `found` those whose content the cache has.

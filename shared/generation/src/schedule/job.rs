@@ -22,7 +22,8 @@ pub struct Job {
     pub tenant: Arc<str>,
 }
 
-/// A class of jobs. A job of a higher class has its place earlier and keeps it longer.
+/// A class of jobs. A job of a higher class has its place earlier and keeps it longer: where there is no room for it, one of a lower class loses
+/// its own, and goes on later. The higher class is the lesser one, as what comes first in a sorted list.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Priority {
     /// Before all others.

@@ -48,17 +48,17 @@ fn the_next_turn_of_a_conversation_finds_the_answer_too() {
 
 #[test]
 fn a_tenant_never_gets_what_another_has_read() {
-    let mut pair = Pair::new(64, 4, Settings { step_tokens: 16, max_running: 8, ..Settings::default() });
-    let one = pair.add(scoped("one", job(&prompt(1, 20), 8)));
-    let other = pair.add(scoped("other", job(&prompt(1, 20), 8)));
+    let mut pair = Pair::new(64, 4, Settings { step_tokens: 32, max_running: 8, ..Settings::default() });
+    let one = pair.add(scoped("one", job(&prompt(1, 40), 8)));
+    let other = pair.add(scoped("other", job(&prompt(1, 40), 8)));
     pair.steps(2);
-    assert_eq!(other.told().begun, Some((20, 0)), "nor does it wait for what another reads");
+    assert_eq!(other.told().begun, Some((40, 0)), "nor does it wait for what another reads");
     pair.run_out();
-    let late = pair.add(scoped("late", job(&prompt(1, 20), 8)));
-    let same = pair.add(scoped("one", job(&prompt(1, 20), 8)));
+    let late = pair.add(scoped("late", job(&prompt(1, 40), 8)));
+    let same = pair.add(scoped("one", job(&prompt(1, 40), 8)));
     pair.run_out();
-    assert_eq!((late.told().begun, same.told().begun), (Some((20, 0)), Some((20, 16))));
-    assert!([one, other, late, same].iter().all(|reader| reader.told().tokens == answer(&prompt(1, 20), 8, false)));
+    assert_eq!((late.told().begun, same.told().begun), (Some((40, 0)), Some((40, 36))));
+    assert!([one, other, late, same].iter().all(|reader| reader.told().tokens == answer(&prompt(1, 40), 8, false)));
 }
 
 #[test]

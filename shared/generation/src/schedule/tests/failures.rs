@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Span,
+    Author, Next, Span,
     testing::{Habits, answer, job, job_by, prompt},
 };
 
@@ -87,6 +87,57 @@ fn an_author_that_panics_ends_its_own_sequence_only() {
     assert!(matches!(bad.told().end, Some(End::Failed(error)) if !error.fatal));
     assert_eq!(good.told().tokens, answer(&prompt(2, 6), 9, false));
     assert_eq!(pair.scheduler.figures().steps_failed, 0);
+}
+
+/// Panics in the one of its methods that has this number, and in its drop with 6.
+struct Moody(usize);
+
+impl Moody {
+    fn at(&self, place: usize) {
+        assert!(self.0 != place, "an author's fault");
+    }
+}
+
+impl Author for Moody {
+    fn begin(&mut self, _prompt: usize, _cached: usize) {
+        self.at(0);
+    }
+    fn next(&mut self, _logits: &mut [f32]) -> Next {
+        self.at(1);
+        Next::Token(if self.0 == 7 { 17 } else { 1 })
+    }
+    fn reads_prompt(&self) -> bool {
+        self.at(2);
+        true
+    }
+    fn read(&mut self, _place: usize, _logits: &mut [f32]) {
+        self.at(3);
+    }
+    fn wanted(&self) -> bool {
+        self.at(4);
+        true
+    }
+    fn end(&mut self, _end: End) {
+        self.at(5);
+    }
+}
+
+impl Drop for Moody {
+    fn drop(&mut self) {
+        self.at(6);
+    }
+}
+
+#[test]
+fn wherever_an_author_panics_and_whatever_it_chooses_the_others_go_on() {
+    for place in 0..8 {
+        let mut pair = Pair::new(64, 4, Settings::default());
+        let (bad, _) = job(&prompt(1, 6), 3);
+        pair.scheduler.add(Job { author: Box::new(Moody(place)), ..bad });
+        let good = pair.add(job(&prompt(2, 6), 9));
+        pair.run_out();
+        assert_eq!(good.told().tokens, answer(&prompt(2, 6), 9, false));
+    }
 }
 
 #[test]

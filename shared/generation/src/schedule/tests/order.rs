@@ -142,3 +142,14 @@ fn an_author_that_reads_the_prompt_is_told_each_place_once_in_order_and_then_ask
         assert_eq!((nothing_more.told().rows, nothing_more.told().end), (told.rows, Some(End::Length)));
     }
 }
+
+#[test]
+fn a_prompt_that_is_read_to_its_author_leaves_the_rest_of_the_step_to_others() {
+    let mut pair = Pair::new(64, 4, Settings { extra_rows: 3, ..small_steps(32) });
+    let slow = pair.add(job_by(Habits { reads_prompt: true, ..Habits::default() }, &prompt(1, 60), 2));
+    let quick = pair.add(job(&prompt(2, 20), 1));
+    pair.step();
+    assert_eq!(pair.last(), [(4, 0, Wants::Every), (20, 0, Wants::Last)]);
+    pair.run_out();
+    assert_eq!((slow.told().rows.len(), quick.told().tokens), (59, answer(&prompt(2, 20), 1, false)));
+}
