@@ -1,5 +1,6 @@
 mod forms;
 mod schemas;
+mod timing;
 mod validity;
 
 use crate::{structure::Grammars, write::Words};
