@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{CallFormat, Conversation, Tool, ToolChoice};
-use crate::{Refusal, structure::Form};
+use crate::{
+    Refusal,
+    structure::{Form, bound_blanks},
+};
 
 /// The form of an answer to `conversation` in which the model calls tools as it was asked to, if it was: with [`ToolChoice::Required`] and
 /// [`ToolChoice::Named`] the answer is calls and nothing else. Where the model decides, the arguments of strict tools have their schema if it calls
@@ -30,15 +33,16 @@ fn calls(tools: &[&Tool], format: CallFormat, one: bool) -> Result<String, Refus
     Ok(match format {
         CallFormat::Hermes => {
             let more = if one { "" } else { " (\"\\n\" call)*" };
-            let call = any(tools, "arguments", "#")?;
+            let call = whole(tools, "arguments")?;
             format!("start: call{more}\ncall: \"<tool_call>\\n\" body \"\\n</tool_call>\"\nbody: %json {call}\n")
         }
-        CallFormat::Llama => format!("start: body\nbody: %json {}\n", any(tools, "parameters", "#")?),
+        CallFormat::Llama => format!("start: body\nbody: %json {}\n", whole(tools, "parameters")?),
         CallFormat::Mistral => {
             let mut list = json!({"type": "array", "minItems": 1, "items": any(tools, "arguments", "#/items")?});
             if one {
                 list["maxItems"] = json!(1);
             }
+            bound_blanks(&mut list);
             format!("start: \"[TOOL_CALLS] \" body\nbody: %json {list}\n")
         }
     })
@@ -49,7 +53,14 @@ fn among_text(tools: &[&Tool], one: bool) -> Result<String, Refusal> {
     let rule = if one { "start: (to_call body \"\\n</tool_call>\")? TEXT" } else { "start: (to_call body \"\\n</tool_call>\")* TEXT" };
     // The first that matches is taken: text goes on up to the next mark, if there is one.
     let text = "TEXT: /(?s:.*)/ & ~/(?s:.*)<tool_call>(?s:.*)/\nto_call[lazy]: /(?s:.*)<tool_call>\\n/";
-    Ok(format!("{rule}\n{text}\nbody: %json {}\n", any(tools, "arguments", "#")?))
+    Ok(format!("{rule}\n{text}\nbody: %json {}\n", whole(tools, "arguments")?))
+}
+
+/// A schema of a call of any of `tools`, by itself.
+fn whole(tools: &[&Tool], arguments: &str) -> Result<Value, Refusal> {
+    let mut schema = any(tools, arguments, "#")?;
+    bound_blanks(&mut schema);
+    Ok(schema)
 }
 
 /// A schema of a call of any of `tools`; `root` is where it stands in the whole.
