@@ -90,7 +90,8 @@ fn a_named_tool_is_called_once_and_no_other() {
     let named = form(&conversation, CallFormat::Hermes).unwrap().unwrap();
     assert!(takes(&named, call));
     assert!(!takes(&named, &format!("{call}\n{call}")));
-    assert!(!takes(&named, &call.replace("{}}", &format!("{{}}{}}}", " ".repeat(65)))), "not with blanks without end");
+    let spread = |blanks: usize| call.replace("{}", &format!("{{{}}}", " ".repeat(blanks)));
+    assert!(takes(&named, &spread(64)) && !takes(&named, &spread(65)), "blanks have an end");
     assert!(!takes(&named, &call.replace("time", "weather")) && !takes(&named, "No."));
     let required = Conversation { choice: ToolChoice::Required, ..conversation };
     let form_of = |parallel| form(&Conversation { parallel, ..required.clone() }, CallFormat::Hermes).unwrap().unwrap();

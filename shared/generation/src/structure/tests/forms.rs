@@ -168,7 +168,7 @@ fn a_hostile_form_is_refused_or_compiled_soon() {
         }
         let took = start.elapsed();
         // Each takes 200 ms at most where a core is free; without the limits some take minutes.
-        assert!(took < Duration::from_secs(5), "{name} took {took:?}: {:?}", compiled.err());
+        assert!(took < Duration::from_secs(10), "{name} took {took:?}: {:?}", compiled.err());
     }
 }
 

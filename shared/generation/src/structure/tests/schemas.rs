@@ -9,7 +9,7 @@ use crate::{
     structure::{Form, Matcher},
 };
 
-const STEPS: usize = 1500;
+const STEPS: usize = 800;
 
 fn schema(rng: &mut Rng, depth: usize) -> Value {
     match rng.u32(0..if depth == 0 { 7 } else { 10 }) {
@@ -107,7 +107,7 @@ fn whatever_the_model_wants_a_finished_answer_has_its_schema() {
         Sampling { top_k: 3, ..Sampling::default() },
         Sampling { temperature: 0.3, top_p: 0.5, ..Sampling::default() },
     ];
-    for _ in 0..120 {
+    for _ in 0..100 {
         let schema = schema(&mut rng, 3);
         let grammar = grammars.compile(&Form::JsonSchema(schema.to_string())).unwrap_or_else(|refusal| panic!("{refusal}: {schema}"));
         for sampling in &settings {
