@@ -6,6 +6,7 @@
 pub mod answer;
 mod author;
 mod blocks;
+pub mod chat;
 mod decoder;
 mod refusal;
 mod run;

@@ -2,7 +2,8 @@
 //!
 //! The order of what is done to the logits is that of vLLM (`vllm/v1/sample/sampler.py`) and of transformers (`_get_logits_processor`): the mask of
 //! a grammar, the bias, the repetition penalty, the frequency and presence penalties, the temperature, `top_k`, `top_p` over what `top_k` has left,
-//! and `min_p`. The logarithms that are told are those of the model itself: of the logits as they came, before any of that.
+//! and `min_p`, which transformers has here and vLLM in front of `top_k`. The logarithms that are told are those of the model itself: of the logits as
+//! they came, before any of that.
 
 mod blocks;
 mod candidates;

@@ -55,7 +55,7 @@ impl Form {
             (length <= most).then_some(()).ok_or_else(why)
         };
         match self {
-            Self::JsonObject => Ok(TopLevelGrammar::from_json_schema(json!({"type": "object"}))),
+            Self::JsonObject => Ok(TopLevelGrammar::from_json_schema(plain(json!({"type": "object"})).map_err(refuse)?)),
             Self::JsonSchema(schema) => {
                 bounded(schema.len(), MAX_FORM_BYTES)?;
                 let schema = serde_json::from_str(schema).map_err(|error| refuse(format!("is not JSON: {error}")))?;
@@ -80,11 +80,11 @@ impl Form {
     }
 }
 
-/// The schema without the key that would change how `llguidance` reads it.
+/// The schema, read by our own options of `llguidance` whatever it says itself.
 fn plain(mut schema: Value) -> Result<Value, String> {
-    match &mut schema {
-        Value::Object(keys) => drop(keys.remove("x-guidance")),
-        Value::Bool(_) => {}
+    match schema {
+        Value::Object(_) => {}
+        Value::Bool(true) => schema = json!({}),
         _ => return Err("must be an object, for example {\"type\": \"object\"}".to_owned()),
     }
     let (widest, all) = properties(&schema);
@@ -94,7 +94,13 @@ fn plain(mut schema: Value) -> Result<Value, String> {
     if all > MAX_PROPERTIES.1 {
         return Err(format!("has {all} properties; at most {} are taken", MAX_PROPERTIES.1));
     }
+    bound_blanks(&mut schema);
     Ok(schema)
+}
+
+/// Bounds the blanks between two words of the JSON: models fall into writing nothing else, up to their last token.
+pub(crate) fn bound_blanks(schema: &mut Value) {
+    schema["x-guidance"] = json!({"whitespace_pattern": "[ \\n\\r\\t]{1,64}"});
 }
 
 /// How many properties the widest object of a schema has, and how many all have.

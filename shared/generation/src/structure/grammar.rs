@@ -14,14 +14,15 @@ use llguidance::{
 use super::{Form, Matcher};
 use crate::{Refusal, write::Words};
 
-/// What one form may cost. A compilation takes up to about 200 ms and a mask up to about 15 ms, on one core; a form that needs more is refused, or ends
-/// the answer.
+/// What one form may cost. A compilation takes up to about 200 ms and a mask up to about 20 ms of one core, where a schema's takes 0.2 ms; a form that
+/// needs more is refused, or ends the answer.
 const LIMITS: ParserLimits = ParserLimits {
     // Four for each optional property of an object.
     max_items_in_row: 4000,
     initial_lexer_fuel: 1_000_000,
     step_lexer_fuel: 200_000,
-    step_max_items: 50_000,
+    // A plain schema takes some hundreds; each token of the most ambiguous grammar that is within it takes some 10 ms.
+    step_max_items: 25_000,
     // 1 to 2 KiB each, so about 40 MiB at most.
     max_lexer_states: 25_000,
     max_grammar_size: 200_000,

@@ -8,6 +8,7 @@ mod matcher;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use form::bound_blanks;
 pub use form::{Form, MAX_CHOICES, MAX_FORM_BYTES, MAX_REGEX_BYTES};
 pub use grammar::{Grammar, Grammars, GrammarsError};
 pub use matcher::{Broken, Mask, Matcher};

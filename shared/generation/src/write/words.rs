@@ -71,6 +71,17 @@ impl Words {
         Self { bytes: bytes.into(), ends, special: specials, cut }
     }
 
+    /// The same words, but the special ones among `names` show in texts: marks that a text is taken apart by.
+    #[must_use]
+    pub fn showing(mut self, names: &[&str]) -> Self {
+        for token in 0..self.len() {
+            if self.special[token] && names.iter().any(|name| name.as_bytes() == self.bytes(token as u32)) {
+                self.special[token] = false;
+            }
+        }
+        self
+    }
+
     /// How many ids there are, from 0.
     pub fn len(&self) -> usize {
         self.ends.len()

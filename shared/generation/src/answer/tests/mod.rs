@@ -1,3 +1,4 @@
+mod counts;
 mod endings;
 mod pieces;
 mod telling;

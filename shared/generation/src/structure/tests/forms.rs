@@ -69,6 +69,24 @@ fn tokens_that_cross_borders_are_allowed_where_all_of_their_bytes_are() {
 }
 
 #[test]
+fn a_special_token_is_no_text() {
+    let mask = matcher(&Form::Regex("<.*>x".to_owned())).mask().unwrap();
+    assert!(mask.allows(u32::from(b'<')) && !mask.allows(END), "though its name would fit");
+}
+
+#[test]
+fn json_cannot_be_blanks_without_end() {
+    for form in [
+        Form::JsonObject,
+        Form::JsonSchema("true".to_owned()),
+        Form::JsonSchema("{\"x-guidance\": {\"whitespace_flexible\": true}}".to_owned()),
+    ] {
+        let fits = |blanks: usize| fits(&form, &format!("{{{}}}", "\n".repeat(blanks)));
+        assert!(fits(64) && !fits(65));
+    }
+}
+
+#[test]
 fn matchers_of_one_grammar_know_nothing_of_each_other() {
     let grammar = grammars().compile(&Form::Regex("[ab]c".to_owned())).unwrap();
     let (mut one, mut other) = (grammar.matcher(), grammar.matcher());
@@ -93,6 +111,7 @@ fn a_form_that_cannot_be_is_refused_by_its_name() {
     for (message, parts) in [
         (schema("{"), vec!["format.json_schema: is not JSON"]),
         (schema("3"), vec!["format.json_schema: must be an object"]),
+        (schema("false"), vec!["format.json_schema: must be an object"]),
         (schema(r#"{"type": "thing"}"#), vec!["format.json_schema: ", "thing"]),
         (schema(r#"{"not": {"type": "string"}}"#), vec!["format.json_schema: ", "not"]),
         (schema(r#"{"type": "array", "uniqueItems": true}"#), vec!["format.json_schema: ", "uniqueItems"]),
@@ -116,7 +135,7 @@ fn a_form_that_cannot_be_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_hostile_form_is_refused_or_compiled_within_a_second() {
+fn a_hostile_form_is_refused_or_compiled_soon() {
     let grammars = grammars();
     let nested = |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
     let chain: Vec<String> = (0..8000).map(|rule| format!("r{rule}: r{}", rule + 1)).collect();
@@ -148,7 +167,8 @@ fn a_hostile_form_is_refused_or_compiled_within_a_second() {
             drop(grammar.matcher().mask());
         }
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(1), "{name} took {took:?}: {:?}", compiled.err());
+        // Each takes 200 ms at most where a core is free; without the limits some take minutes.
+        assert!(took < Duration::from_secs(10), "{name} took {took:?}: {:?}", compiled.err());
     }
 }
 

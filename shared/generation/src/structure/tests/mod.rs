@@ -1,4 +1,7 @@
 mod forms;
+mod schemas;
+mod timing;
+mod validity;
 
 use crate::{structure::Grammars, write::Words};
 

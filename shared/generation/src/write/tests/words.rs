@@ -76,3 +76,10 @@ fn metaspace_is_a_space() {
     assert_eq!(words.text(&[0, 1, 0]), tokenizer.decode(&[0, 1, 0], true).unwrap());
     assert_eq!(words.text(&[0, 1, 0]), "ab  a");
 }
+
+#[test]
+fn marks_that_are_special_show_where_they_are_asked_for() {
+    let words = Words::of(&byte_level()).unwrap().showing(&["<|end|>", "no such token"]);
+    assert_eq!(words.text(&[97, 265, 266, 98]), "a<|end|>b");
+    assert!(!words.is_special(265) && words.is_special(266));
+}
