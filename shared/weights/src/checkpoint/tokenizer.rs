@@ -39,7 +39,7 @@ pub(super) fn read(source: &Source, count: usize) -> Result<String, WeightsError
     for id in 0..count {
         let (score, text) =
             piece(&mut rest).ok_or_else(|| source.wrong(format!("ends in the middle of piece {id} of {count}, or it is not UTF-8")))?;
-        texts.push(text.replace(' ', BLANK));
+        texts.push(byte(id, text).unwrap_or_else(|| text.replace(' ', BLANK)));
         scores.push(score);
     }
     for (id, _, text) in SPECIAL {
@@ -65,6 +65,13 @@ fn piece<'a>(rest: &mut &'a [u8]) -> Option<(f32, &'a str)> {
     let (text, after) = after.split_at_checked(usize::try_from(i32::from_le_bytes(*length)).ok()?)?;
     *rest = after;
     Some((f32::from_le_bytes(*score), str::from_utf8(text).ok()?))
+}
+
+/// The piece that stands for a byte, as Llama 2 writes it. Some files have the character of that number instead, which another piece may be too.
+fn byte(id: usize, text: &str) -> Option<String> {
+    let byte = u8::try_from(id.checked_sub(SPECIAL.len())?).ok()?;
+    let name = format!("<0x{byte:02X}>");
+    (text == name || text.chars().eq([char::from(byte)])).then_some(name)
 }
 
 /// Whether a piece stands for a byte, as `<0x0A>` does.
