@@ -14,6 +14,7 @@ use h2::{
 };
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use prost::Message;
+use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
@@ -26,7 +27,7 @@ use torchmesh_api::{
     text::v1::{ChatResponse, FinishReason, GenerateResponse, ToolCallPiece, Usage},
 };
 
-use crate::{eventually, raw};
+use crate::{MeshSandbox, eventually, raw};
 
 /// The model that it says it has.
 pub const MODEL: &str = "writer";
@@ -234,4 +235,31 @@ pub const USED: Usage = Usage { prompt_tokens: 7, cached_tokens: 3, completion_t
 /// A piece of a text.
 pub fn text(piece: GenerateResponse) -> Step {
     Step::Says(frame::encode(&GenerateResponse { model: MODEL.to_owned(), model_version: "1".to_owned(), ..piece }))
+}
+
+/// A mesh whose worker answers so; gateway and router have one thread each, so that all calls share their connections.
+pub async fn mesh(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> (MeshSandbox, Writer) {
+    let writer = Writer::start(script).await;
+    let builder = MeshSandbox::builder().worker_at(writer.addr).set("gateway", "threads", "1").set("router", "threads", "1");
+    (builder.start().await, writer)
+}
+
+/// A script: some words, in pieces, whatever was asked.
+pub fn hello(_: &Asked) -> Vec<Step> {
+    vec![words(0, "Grü"), words(0, "ße, "), words(0, "Welt 🌍"), ends(0, FinishReason::Stop), used()]
+}
+
+/// The body of a chat completion, with these fields too.
+pub fn asks(rest: &Value) -> Value {
+    let mut body = json!({ "model": MODEL, "messages": [{ "role": "user", "content": "Hi" }] });
+    if let (Some(body), Some(rest)) = (body.as_object_mut(), rest.as_object()) {
+        body.extend(rest.clone());
+    }
+    body
+}
+
+/// The text of one choice, put together from its chunks.
+pub fn content(chunks: &[Value], index: u64) -> String {
+    let choices = chunks.iter().filter_map(|chunk| chunk["choices"].as_array()).flatten();
+    choices.filter(|choice| choice["index"] == index).filter_map(|choice| choice["delta"]["content"].as_str()).collect()
 }

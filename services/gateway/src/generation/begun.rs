@@ -20,3 +20,27 @@ pub(crate) async fn begin<M>(pieces: &mut Pieces<M>) -> Result<Option<M>, ApiErr
         Err(_) => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use torchmesh_api::error::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_begins_with_its_first_piece_with_an_error_or_without_either_when_it_is_late() {
+        let mut pieces: Pieces<u8> = stream::iter([Ok(1), Ok(2)]).boxed();
+        assert_eq!(begin(&mut pieces).await, Ok(Some(1)));
+        let refused = ApiError::new(ErrorKind::ResourceExhausted, "full");
+        let mut pieces: Pieces<u8> = stream::iter([Err(refused.clone())]).boxed();
+        assert_eq!(begin(&mut pieces).await, Err(refused));
+        let late = stream::once(async {
+            tokio::time::sleep(PATIENCE * 2).await;
+            Ok(3)
+        });
+        let mut pieces: Pieces<u8> = late.boxed();
+        assert_eq!(begin(&mut pieces).await, Ok(None));
+        assert_eq!(pieces.next().await, Some(Ok(3)), "what was late is still to come");
+    }
+}

@@ -43,11 +43,6 @@ impl Written {
         self.0.put_slice(words.as_bytes());
         self.0.put_slice(b"\n\n");
     }
-
-    #[cfg(test)]
-    pub(crate) fn text(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("JSON is text")
-    }
 }
 
 /// A door's form of a stream.
@@ -143,5 +138,93 @@ impl<M: Unpin, F: Form<M>> Body for Events<M, F> {
 
     fn is_end_stream(&self) -> bool {
         self.first.is_none() && self.pieces.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::{StreamExt as _, stream};
+    use http_body_util::BodyExt as _;
+    use torchmesh_api::error::ErrorKind;
+
+    use super::*;
+
+    struct Letters;
+
+    impl Form<char> for Letters {
+        fn piece(&mut self, piece: char, written: &mut Written) {
+            // As a piece that holds nothing to tell.
+            if piece != ' ' {
+                written.event(&piece);
+            }
+        }
+
+        fn end(&mut self, written: &mut Written) {
+            written.words("end");
+        }
+
+        fn error(&mut self, error: ApiError, written: &mut Written) {
+            written.words(&error.message);
+        }
+    }
+
+    async fn frame(body: &mut AnswerBody) -> Option<String> {
+        let frame = body.frame().await?.unwrap();
+        Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pieces_that_are_there_leave_together_and_none_is_waited_for() {
+        let pieces = stream::iter(['b', ' ', 'c'].map(Ok)).chain(stream::pending()).boxed();
+        let mut body = answer(Some('a'), pieces, Letters).into_body();
+        assert_eq!(frame(&mut body).await.unwrap(), "data: \"a\"\n\ndata: \"b\"\n\ndata: \"c\"\n\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_hears_nothing_is_told_every_fifteen_seconds_that_the_answer_goes_on() {
+        let mut at = 0;
+        let late = stream::repeat_with(move || {
+            at += 1;
+            at
+        });
+        let late = late.then(async |at| {
+            tokio::time::sleep(Duration::from_secs(if at == 1 { 10 } else { 40 })).await;
+            Ok('x')
+        });
+        let begun = Instant::now();
+        let mut body = answer(None, late.boxed(), Letters).into_body();
+        let mut seconds = Vec::new();
+        for _ in 0..4 {
+            let said = frame(&mut body).await.unwrap();
+            seconds.push((begun.elapsed().as_secs(), said.starts_with(':')));
+        }
+        assert_eq!(seconds, [(10, false), (25, true), (40, true), (50, false)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_follows_an_error_and_an_end_is_told_once() {
+        let error = Err(ApiError::new(ErrorKind::Internal, "broke"));
+        for (last, told) in [(Some(error), "broke"), (None, "end")] {
+            let pieces = stream::iter([Ok('b')].into_iter().chain(last)).boxed();
+            let mut body = answer(Some('a'), pieces, Letters).into_body();
+            assert_eq!(frame(&mut body).await.unwrap(), format!("data: \"a\"\n\ndata: \"b\"\n\ndata: {told}\n\n"));
+            assert!(body.is_end_stream() && frame(&mut body).await.is_none());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_is_taken_than_one_frame_holds() {
+        let taken = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = std::sync::Arc::clone(&taken);
+        let pieces = stream::repeat_with(move || {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok('a')
+        });
+        let mut body = answer(None, pieces.boxed(), Letters).into_body();
+        let length = frame(&mut body).await.unwrap().len();
+        assert!((GATHERED..GATHERED + 64).contains(&length), "{length}");
+        assert_eq!(taken.load(std::sync::atomic::Ordering::Relaxed), length / "data: \"a\"\n\n".len());
     }
 }

@@ -11,7 +11,13 @@ mod read;
 pub(crate) mod refused;
 pub(crate) mod settings;
 
-pub(crate) use self::{begun::begin, fields::Fields, read::read, refused::Refused, settings::Settings};
+pub(crate) use self::{
+    begun::begin,
+    fields::Fields,
+    read::{read, read_json},
+    refused::Refused,
+    settings::Settings,
+};
 
 /// The next message of a conversation.
 pub(crate) const CHAT: &str = "/torchmesh.text.v1.GenerationService/Chat";

@@ -88,7 +88,7 @@ async fn answer(mut body: SendStream<Bytes>, does: Does) {
         }
         Does::Refuses(_) => {}
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn status(code: &'static str) -> HeaderMap {

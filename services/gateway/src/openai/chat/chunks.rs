@@ -91,7 +91,7 @@ impl<'a> Call<'a> {
 }
 
 impl Chunks {
-    /// `model` is what is told until the answer says its own name for it.
+    /// `model` is what is told as the answer's.
     pub(super) fn new(stamp: Stamp, model: String, manner: Manner) -> Self {
         Self { stamp, model, manner, begun: BTreeSet::new(), usage: Usage::default() }
     }

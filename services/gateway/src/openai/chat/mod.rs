@@ -20,7 +20,7 @@ use self::{chunks::Chunks, question::Question, whole::Whole};
 use super::{render, served, stamp::Stamp};
 use crate::{
     caller::Caller,
-    generation::{CHAT, Pieces, Refused, begin, events, read},
+    generation::{CHAT, Pieces, Refused, begin, events, read_json},
     mesh::Mesh,
 };
 
@@ -29,15 +29,17 @@ pub(super) async fn create(State(mesh): State<Mesh>, caller: Caller, max_body: u
 }
 
 async fn answer(mesh: &Mesh, caller: &Caller, max_body: usize, request: Request) -> Result<Response, Refused> {
-    let question: Question = read(request, max_body).await?;
+    let question: Question = read_json(request, max_body).await?;
     let (mut asked, manner) = question.check()?;
     let stamp = Stamp::new("chatcmpl-");
     asked.id.clone_from(&stamp.id);
     let mut pieces: Pieces<ChatResponse> = mesh.stream(caller, CHAT, &asked).boxed();
     if manner.stream {
         let first = begin(&mut pieces).await?;
-        let model = first.as_ref().map(|first| first.model.clone()).unwrap_or(asked.model);
-        return Ok(served(&model, events::answer(first, pieces, Chunks::new(stamp, model.clone(), manner))));
+        let answers = first.as_ref().map(|first| first.model.clone());
+        let model = answers.clone().unwrap_or(asked.model);
+        // A name that nothing answers to yet must not become a metric's.
+        return Ok(served(&answers.unwrap_or_default(), events::answer(first, pieces, Chunks::new(stamp, model, manner))));
     }
     let mut whole = Whole::new(stamp, manner);
     while let Some(piece) = pieces.next().await {

@@ -99,3 +99,48 @@ impl Question {
         Ok((request, manner))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::generation::fields::parse;
+
+    fn param(json: &str) -> Option<String> {
+        parse::<Question>(json.as_bytes()).and_then(Question::check).unwrap_err().param
+    }
+
+    #[test]
+    fn a_short_text_does_not_become_a_long_list() {
+        let many = |entry: &str, count| vec![entry; count].join(",");
+        let messages = many(r#"{"role":"user","content":""}"#, MAX_MESSAGES + 1);
+        assert_eq!(param(&format!(r#"{{"model":"m","messages":[{messages}]}}"#)).unwrap(), "messages");
+        let tools = many(r#"{"type":""}"#, MAX_TOOLS + 1);
+        assert_eq!(param(&format!(r#"{{"model":"m","tools":[{tools}]}}"#)).unwrap(), "tools");
+    }
+
+    #[test]
+    fn what_is_no_json_has_no_field() {
+        for json in ["", "[", "{\"model\": tru", "{\"model\": \"m\",}", "{} {}", "\u{feff}{}"] {
+            assert_eq!(param(json), None, "{json:?}");
+        }
+        assert_eq!(param(r#"{"model":"m","messages":[{"role":"user","content":"a}]}"#), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(json in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse::<Question>(&json).and_then(Question::check);
+        }
+
+        #[test]
+        fn no_value_of_any_field_makes_it_panic(
+            name in "messages|tools|tool_choice|stop|seed|logit_bias|response_format|guided_json|top_k|n|structured_outputs|stream_options|max_tokens",
+            value in r#"(\{|\[|"|[0-9a-z:,.\-]|\}|\]|"type"|"function"|"content"|"text"|null|true|1e400|-1){0,12}"#,
+        ) {
+            let json = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"a"}}],"{name}":{value}}}"#);
+            let _ = parse::<Question>(json.as_bytes()).and_then(Question::check);
+        }
+    }
+}

@@ -18,7 +18,7 @@ use self::{chunks::Chunks, question::Question, whole::Whole};
 use super::{render, served, stamp::Stamp};
 use crate::{
     caller::Caller,
-    generation::{GENERATE, Pieces, Refused, begin, events, read},
+    generation::{GENERATE, Pieces, Refused, begin, events, read_json},
     mesh::Mesh,
 };
 
@@ -30,7 +30,7 @@ pub(super) async fn create(State(mesh): State<Mesh>, caller: Caller, max_body: u
 }
 
 async fn answer(mesh: &Mesh, caller: &Caller, max_body: usize, request: Request) -> Result<Response, Refused> {
-    let question: Question = read(request, max_body).await?;
+    let question: Question = read_json(request, max_body).await?;
     let (mut asked, manner) = question.check()?;
     let stamp = Stamp::new("cmpl-");
     for asked in &mut asked {
@@ -40,8 +40,10 @@ async fn answer(mesh: &Mesh, caller: &Caller, max_body: usize, request: Request)
     let mut pieces = ask(mesh, caller, asked, manner.answers);
     if manner.stream {
         let first = begin(&mut pieces).await?;
-        let model = first.as_ref().map_or(model, |first| first.model.clone());
-        return Ok(served(&model, events::answer(first, pieces, Chunks::new(stamp, model.clone(), manner))));
+        let answers = first.as_ref().map(|first| first.model.clone());
+        // A name that nothing answers to yet must not become a metric's.
+        let chunks = Chunks::new(stamp, answers.clone().unwrap_or(model), manner);
+        return Ok(served(&answers.unwrap_or_default(), events::answer(first, pieces, chunks)));
     }
     let mut whole = Whole::new(stamp, manner);
     while let Some(piece) = pieces.next().await {

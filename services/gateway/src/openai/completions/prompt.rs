@@ -91,3 +91,33 @@ impl<'de> Deserialize<'de> for Entry {
         deserializer.deserialize_any(One)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Prompt, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn all_four_forms_are_taken() {
+        let texts = |texts: &[&str]| Ok(Prompt::Texts(texts.iter().map(|&text| text.to_owned()).collect()));
+        assert_eq!(read(r#""a""#), texts(&["a"]));
+        assert_eq!(read(r#"["a","b"]"#), texts(&["a", "b"]));
+        assert_eq!(read("[1,2]"), Ok(Prompt::Tokens(vec![vec![1, 2]])));
+        assert_eq!(read("[[1],[2,3]]"), Ok(Prompt::Tokens(vec![vec![1], vec![2, 3]])));
+        assert_eq!(read("[]"), texts(&[]));
+    }
+
+    #[test]
+    fn forms_cannot_be_mixed_and_are_not_endless() {
+        for mixed in [r#"["a",1]"#, r"[1,[2]]", r#"[[1],"a"]"#] {
+            assert!(read(mixed).unwrap_err().contains("mixed"), "{mixed}");
+        }
+        for wrong in ["7", "[1.5]", "[-1]", "[4294967296]", "[true]", "{}", "[null]"] {
+            assert!(read(wrong).is_err(), "{wrong} was taken");
+        }
+        assert!(read(&format!("[{}]", vec!["\"\""; MAX_PROMPTS + 1].join(","))).unwrap_err().contains("1024"));
+    }
+}

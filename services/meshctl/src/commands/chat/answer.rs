@@ -25,6 +25,7 @@ pub(super) struct Answer {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of OpenAI's usage")]
 struct Usage {
     prompt_tokens: u32,
     cached_tokens: u32,

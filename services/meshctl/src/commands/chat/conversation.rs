@@ -26,7 +26,7 @@ pub(super) async fn hold(speaker: &Speaker, system: Option<&str>, screen: &Scree
             Typed::Unknown(command) => screen.note(&format!("there is no {command}: {HELP}")),
             Typed::Reset => {
                 said.clone_from(&beginning);
-                screen.note("nothing was said yet");
+                screen.note("what was said is forgotten");
             }
             Typed::Said(text) => answer(speaker, &mut said, &text, screen).await?,
         }
@@ -39,7 +39,7 @@ async fn answer(speaker: &Speaker, said: &mut Vec<ChatMessage>, text: &str, scre
     // Whatever is wrong with the signal, it does not stop an answer.
     let stop = async {
         if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     match speaker.say(said.clone(), show, stop).await {
