@@ -18,10 +18,12 @@ pub mod places;
 pub mod raw;
 pub mod sandbox;
 pub mod spans;
+pub mod sse;
 pub mod tls;
 pub mod upstream;
 pub mod wait;
 pub mod web;
+pub mod writer;
 
 pub use instance::{Instance, Signal};
 pub use sandbox::{KEY, MeshSandbox};

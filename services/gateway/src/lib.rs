@@ -6,11 +6,13 @@
 pub mod aside;
 pub mod auth;
 pub mod body;
+mod bounded;
 pub mod caller;
 pub mod catalogue;
 pub mod config;
 pub mod form;
 pub mod forward;
+mod generation;
 pub mod health;
 pub mod keys;
 pub mod mesh;

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::poll_fn};
 use http::HeaderMap;
 use prost::Message;
 use torchmesh_api::{
@@ -49,6 +50,21 @@ impl Mesh {
     pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Reply, ApiError> {
         let routers = self.routers.load_full();
         self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await
+    }
+
+    /// A call whose answer is a stream, within the time of the call that it is part of. It begins when it is first asked for an answer, and ends
+    /// when it is dropped; no answer is asked for that is not waited for.
+    pub fn stream<Q: Message, A: Message + Default>(
+        &self,
+        caller: &Caller,
+        path: &'static str,
+        question: &Q,
+    ) -> impl Stream<Item = Result<A, ApiError>> + Send + use<Q, A> {
+        let (relay, routers) = (self.relay.clone(), self.routers.load_full());
+        let (headers, deadline, framed) = (caller.headers(), caller.deadline(), frame::encode(question));
+        let begun = async move { relay.stream(path, headers, framed, deadline, &routers).await };
+        let messages = begun.map_ok(|mut messages| poll_fn(move |cx| messages.poll_next(cx)));
+        messages.try_flatten_stream().map(|message| decode(message?)).fuse()
     }
 }
 

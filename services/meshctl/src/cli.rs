@@ -1,5 +1,6 @@
 //! What can be typed, and the help that teaches it.
 
+mod chat;
 mod operators;
 mod repository;
 mod senses;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::{
+    chat::ChatArgs,
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
@@ -24,6 +26,7 @@ Examples:
   meshctl up                                   start the mesh here; Ctrl-C stops it
   meshctl up --detach && meshctl status        start it in the background and look at it
   meshctl embed \"A man is eating food.\"        one text to one vector
+  meshctl chat smollm \"Why is the sky blue?\"   what a language model says, as it says it
   meshctl models --output json                 for a script
   meshctl down                                 stop the mesh that runs in the background
 
@@ -74,6 +77,8 @@ pub(crate) enum Command {
     Endpoints(RouterArgs),
     /// Show what goes on: each version's calls, latency, errors and share
     Top(TopArgs),
+    /// Talk to a language model
+    Chat(ChatArgs),
     /// Turn texts into vectors
     Embed(EmbedArgs),
     /// Fetch a model from its source: a hub, an object store, a web server

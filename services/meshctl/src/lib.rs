@@ -67,6 +67,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Import(args) => commands::import(&args, &home, screen),
         Command::Pull(args) => on_one_thread(commands::pull(&args, &home, screen)),
         Command::Compile(args) => on_one_thread(commands::compile(&args, &home, screen)),
+        Command::Chat(args) => on_one_thread(commands::chat(&args, &home, screen)),
         Command::Embed(args) => on_one_thread(commands::embed(&args, &home, screen)),
         Command::Classify(args) => on_one_thread(commands::classify(&args, &home, screen)),
         Command::Entities(args) => on_one_thread(commands::entities(&args, &home, screen)),

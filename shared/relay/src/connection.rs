@@ -24,7 +24,12 @@ use torchmesh_wire::{Gathering, gather};
 
 /// How much of one answer may be on its way to us before somebody reads it.
 const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
+/// How much of all answers together: callers that do not read must not stop those that do, which share the connection with them.
+const CONNECTION_WINDOW: u32 = 256 << 20;
+/// What `h2` grants for the upkeep of small frames that nobody has read yet, in bytes. Text comes a token a frame: by its own measure, half the
+/// window, a few callers that do not read would make it close the connection under everybody. The endpoints are ours; what they may send
+/// ahead is bounded by the windows.
+const SMALL_FRAMES: usize = 1 << 30;
 const MAX_FRAME: u32 = 256 << 10;
 /// Inside a cluster a connection is there in a millisecond or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -81,6 +86,7 @@ impl Lane {
             client::Builder::new()
                 .initial_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
+                .data_frame_budget(SMALL_FRAMES)
                 .max_frame_size(MAX_FRAME)
                 .max_send_buffer_size(STREAM_WINDOW as usize)
                 .enable_push(false)

@@ -4,18 +4,22 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use torchmesh_api::error::{ApiError, ErrorKind};
 
 use crate::form::tell_when_to_retry;
 
 /// The answer for an error; `param` names the wrong field, where there is one.
 pub fn render(error: &ApiError, param: Option<&str>) -> Response {
-    let (kind, code) = names(error.kind);
-    let body = json!({ "error": { "message": error.message, "type": kind, "param": param, "code": code } });
-    let mut response = (error.kind.http(), Json(body)).into_response();
+    let mut response = (error.kind.http(), Json(object(error, param))).into_response();
     tell_when_to_retry(error, response.headers_mut());
     response
+}
+
+/// The error itself, as it also ends a stream that has begun.
+pub(super) fn object(error: &ApiError, param: Option<&str>) -> Value {
+    let (kind, code) = names(error.kind);
+    json!({ "error": { "message": error.message, "type": kind, "param": param, "code": code } })
 }
 
 /// OpenAI's `type` and `code`.

@@ -3,13 +3,13 @@
 //! JSON and binary tensors become one gRPC message ([`request`]); the tensors of a binary body go on as the memory that they arrived in.
 
 mod assemble;
-mod bounded;
 mod classification;
 mod datatype;
 mod describe;
 mod elements;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod generate;
 mod infer;
 mod parameters;
 mod reflect;
@@ -30,6 +30,8 @@ use crate::{form::tell_when_to_retry, mesh::Mesh};
 /// The routes, health excepted; a body may have up to `max_body` bytes.
 pub fn routes(mesh: Mesh, max_body: usize) -> Router {
     let infer = post(move |mesh, caller, path, request| infer::answer(mesh, caller, path, max_body, request));
+    let generate = post(move |mesh, caller, path, request| generate::whole(mesh, caller, path, max_body, request));
+    let generate_stream = post(move |mesh, caller, path, request| generate::stream(mesh, caller, path, max_body, request));
     Router::new()
         .route("/v2", get(describe::server))
         .route("/v2/models/stats", get(describe::all_statistics))
@@ -43,6 +45,10 @@ pub fn routes(mesh: Mesh, max_body: usize) -> Router {
         .route("/v2/models/{model}/versions/{version}/stats", get(describe::statistics))
         .route("/v2/models/{model}/infer", infer.clone())
         .route("/v2/models/{model}/versions/{version}/infer", infer)
+        .route("/v2/models/{model}/generate", generate.clone())
+        .route("/v2/models/{model}/versions/{version}/generate", generate)
+        .route("/v2/models/{model}/generate_stream", generate_stream.clone())
+        .route("/v2/models/{model}/versions/{version}/generate_stream", generate_stream)
         .route("/v2/repository/index", post(repository::index))
         .route("/v2/repository/models/{model}/load", post(repository::load))
         .route("/v2/repository/models/{model}/unload", post(repository::unload))

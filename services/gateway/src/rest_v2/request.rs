@@ -9,8 +9,8 @@ use torchmesh_api::inference::{
     model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
 };
 
-use super::{bounded::AtMost, datatype::Datatype, elements, parameters::Parameters};
-use crate::body::Segments;
+use super::{datatype::Datatype, elements, parameters::Parameters};
+use crate::{body::Segments, bounded::AtMost};
 
 /// The most inputs, and the most outputs, of one request.
 const MAX_TENSORS: usize = 1024;

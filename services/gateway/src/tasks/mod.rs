@@ -28,6 +28,7 @@ pub(crate) async fn ask(mesh: &Mesh, caller: &Caller, described: &Described, inp
         "classify-image" => senses::classify(mesh, caller, described, input).await,
         "detect-objects" => senses::detect(mesh, caller, described, input).await,
         "detect-voice" => senses::voice(mesh, caller, described, input).await,
+        "generate" => Err(unfit(described, "messages: send them to /v1/chat/completions, or a prompt to /v1/completions")),
         "tensor" => Err(unfit(described, "tensors: send them to /v2/models/{model}/infer")),
         _ => Err(unfit(described, "what this path does not carry: call it over gRPC")),
     }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod chat;
 mod compile;
 mod down;
 mod embed;
@@ -22,6 +23,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 pub(crate) use self::{
+    chat::chat,
     compile::compile,
     down::down,
     embed::embed,

@@ -9,7 +9,7 @@ use serde::{
 
 /// At most `N` entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AtMost<T, const N: usize>(pub(super) Vec<T>);
+pub(crate) struct AtMost<T, const N: usize>(pub(crate) Vec<T>);
 
 impl<T, const N: usize> Default for AtMost<T, N> {
     fn default() -> Self {
