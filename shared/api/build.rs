@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // So do files and sound.
         .bytes(".torchmesh.audio.v1.DetectVoiceRequest.audio")
         .bytes(".torchmesh.audio.v1.DetectVoiceLiveRequest.audio")
+        .bytes(".torchmesh.text.v1.LikelyToken.bytes")
+        .bytes(".torchmesh.text.v1.WrittenToken.bytes")
         .bytes(".torchmesh.vision.v1.ClassifyRequest.images")
         .bytes(".torchmesh.vision.v1.DetectRequest.images")
         .compile_fds(descriptors)?;

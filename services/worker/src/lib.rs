@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod audio;
 pub mod batching;
+pub mod bench_decode;
 pub mod bench_floor;
 pub mod compile;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod export;
 pub mod handlers;
 pub mod image;
 pub mod infer;
+pub mod language;
 pub mod manifest;
 pub mod metrics;
 pub mod models;

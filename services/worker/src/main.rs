@@ -5,7 +5,7 @@ use std::{error::Error, process::ExitCode};
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 use torchmesh_runtime::{config::ConfigArgs, process};
-use torchmesh_worker::{bench_floor, compile, config::WorkerConfig, export, train};
+use torchmesh_worker::{bench_decode, bench_floor, compile, config::WorkerConfig, export, train};
 
 // A call makes a few dozen small allocations and frees them, some of them on another thread. libtorch's tensors are not its concern.
 #[global_allocator]
@@ -31,6 +31,7 @@ enum Command {
     ExportFixture(export::ExportFixtureArgs),
     Compile(compile::CompileArgs),
     BenchFloor(bench_floor::BenchFloorArgs),
+    BenchDecode(bench_decode::BenchDecodeArgs),
     TrainHead(train::TrainHeadArgs),
 }
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::ExportFixture(args) => finish(args.run()),
         Command::Compile(args) => finish(args.run()),
         Command::BenchFloor(args) => finish(bench_floor::run(&args)),
+        Command::BenchDecode(args) => finish(bench_decode::run(&args)),
         Command::TrainHead(args) => finish(args.run()),
     }
 }

@@ -14,6 +14,8 @@ use prometheus_client::{
 };
 use tonic::Code;
 
+use crate::language::LanguageMetrics;
+
 /// The model version that a series is of.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ModelLabels {
@@ -54,6 +56,7 @@ pub struct WorkerMetrics {
     padded_tokens: Family<ModelLabels, Counter>,
     fetched_bytes: Family<ModelLabels, Counter>,
     failed_fetches: Family<ModelLabels, Counter>,
+    language: LanguageMetrics,
 }
 
 /// From 10 µs to 40 s.
@@ -84,6 +87,7 @@ impl WorkerMetrics {
             padded_tokens: Family::default(),
             fetched_bytes: Family::default(),
             failed_fetches: Family::default(),
+            language: LanguageMetrics::register(registry),
         };
         let registry = registry.sub_registry_with_prefix("torchmesh_worker");
         registry.register("requests", "Inference calls, by the code they ended with", made.requests.clone());
@@ -127,6 +131,7 @@ impl WorkerMetrics {
             padded_tokens: self.padded_tokens.get_or_create_owned(&labels),
             fetched_bytes: self.fetched_bytes.get_or_create_owned(&labels),
             failed_fetches: self.failed_fetches.get_or_create_owned(&labels),
+            language: self.language.clone(),
             labels,
         }
     }
@@ -176,6 +181,8 @@ pub struct ModelMetrics {
     pub fetched_bytes: Counter,
     /// Fetches that have failed.
     pub failed_fetches: Counter,
+    /// What language models show besides.
+    pub language: LanguageMetrics,
 }
 
 impl ModelMetrics {

@@ -20,7 +20,7 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     headers::{GRPC_MESSAGE, GRPC_STATUS, GRPC_TIMEOUT, TRACEPARENT},
     inference::grpc_inference_service_server::GrpcInferenceServiceServer,
-    text::v1::text_service_server::TextServiceServer,
+    text::v1::{generation_service_server::GenerationServiceServer, text_service_server::TextServiceServer},
     timeout,
     trace::TraceContext,
     vision::v1::vision_service_server::VisionServiceServer,
@@ -31,7 +31,7 @@ use tracing::Span;
 
 use crate::{
     admission::deadline_exceeded,
-    handlers::{Audio, CallInfo, Front, Inference, Text, Vision},
+    handlers::{Audio, CallInfo, Front, Generation, Inference, Text, Vision},
 };
 
 /// The whole of what a data thread serves. Cheap to clone.
@@ -39,6 +39,7 @@ use crate::{
 pub struct Stack {
     inference: GrpcInferenceServiceServer<Inference>,
     text: TextServiceServer<Text>,
+    generation: GenerationServiceServer<Generation>,
     vision: VisionServiceServer<Vision>,
     audio: AudioServiceServer<Audio>,
     other: Routes,
@@ -51,6 +52,7 @@ impl Stack {
         Self {
             inference: GrpcInferenceServiceServer::new(Inference::new(Arc::clone(front))).max_decoding_message_size(max_message),
             text: TextServiceServer::new(Text::new(Arc::clone(front))).max_decoding_message_size(max_message),
+            generation: GenerationServiceServer::new(Generation::new(Arc::clone(front))).max_decoding_message_size(max_message),
             vision: VisionServiceServer::new(Vision::new(Arc::clone(front))).max_decoding_message_size(max_message),
             audio: AudioServiceServer::new(Audio::new(Arc::clone(front))).max_decoding_message_size(max_message),
             other: other.prepare(),
@@ -87,6 +89,7 @@ where
         let inner = match request.uri().path().split('/').nth(1) {
             Some("inference.GRPCInferenceService") => Either::Left(self.inference.call(request)),
             Some("torchmesh.text.v1.TextService") => Either::Left(self.text.call(request)),
+            Some("torchmesh.text.v1.GenerationService") => Either::Left(self.generation.call(request)),
             Some("torchmesh.vision.v1.VisionService") => Either::Left(self.vision.call(request)),
             Some("torchmesh.audio.v1.AudioService") => Either::Left(self.audio.call(request)),
             _ => Either::Right(self.other.call(request)),

@@ -70,6 +70,11 @@ impl Tenant {
         Self(KEY.get_or_init(RandomState::new).hash_one(name))
     }
 
+    /// A text that no other tenant has, as far as a hash can tell them apart.
+    pub fn key(self) -> String {
+        format!("{:016x}", self.0)
+    }
+
     /// A tenant with a place of its own in the order of keys.
     #[cfg(test)]
     pub(crate) const fn numbered(number: u64) -> Self {

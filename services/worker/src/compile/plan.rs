@@ -64,11 +64,14 @@ impl Plan {
         args: &CompileArgs,
     ) -> Result<Self, CompileError> {
         let (version, folder, manifest) = version_of(models_dir, name, version).map_err(CompileError::new)?;
+        if matches!(manifest.task, Task::Generate(_)) {
+            return Err(CompileError::new("a language model is run by the worker's own decoder; there is nothing to compile"));
+        }
         let (intake, finish) = load_task(&manifest.task, &folder).map_err(CompileError::new)?;
         let spec = EngineSpec { hidden: finish.wants_hidden(), ..engine_spec(&manifest, &folder) };
         let vocabulary = match &intake {
             Intake::Text(text) => text.tokeniser.vocabulary(),
-            Intake::Tensors | Intake::Voice(_) => 2,
+            Intake::Tensors | Intake::Voice(_) | Intake::Language(_) => 2,
         };
         let program = args.program.clone().map(std::path::absolute).transpose();
         let plan = Self {

@@ -8,6 +8,7 @@ mod dtype;
 pub(crate) mod encoder;
 mod error;
 pub(crate) mod kernels;
+mod language;
 mod memory;
 mod outputs;
 mod silero;
@@ -25,6 +26,7 @@ pub use cuda::cuda_available;
 pub use device::{Device, UnknownDevice};
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::EngineError;
+pub use language::{LanguageSpec, load_language};
 pub use memory::give_memory_back;
 
 use self::{aoti::Compiled, encoder::Encoder, silero::Silero, torchscript::TorchScript};

@@ -27,7 +27,7 @@ impl Finish {
     /// What the task asks for; a head is read from the version's `folder`. The error is for the repository index.
     pub fn of(task: &Task, folder: &Path) -> Result<Self, String> {
         Ok(match task {
-            Task::Tensor | Task::DetectObjects(_) | Task::DetectVoice(_) => Self::AsReturned,
+            Task::Tensor | Task::DetectObjects(_) | Task::DetectVoice(_) | Task::Generate(_) => Self::AsReturned,
             Task::Embed(embed) => Self::Pool(embed.pool),
             Task::Classify(classify) => match &classify.head {
                 Some(head) => Self::Head(head.pool, Arc::new(LinearHead::load(&folder.join(&head.file))?)),

@@ -1,6 +1,6 @@
 //! What a call brings beside its message, and how it ends.
 
-use std::time::Instant;
+use std::{borrow::Borrow, time::Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
@@ -121,15 +121,15 @@ fn mismatch(what: &str, given: &str, header: &HeaderName) -> ApiError {
 }
 
 /// Counts a call when it ends. Until it is told how, the call counts as cancelled: a caller who leaves drops it as it is.
-pub(super) struct Outcome<'a> {
-    model: &'a Model,
+pub(super) struct Outcome<M: Borrow<Model>> {
+    model: M,
     began: Instant,
     deadline: Option<Instant>,
     code: Option<Code>,
 }
 
-impl<'a> Outcome<'a> {
-    pub(super) fn begin(model: &'a Model, deadline: Option<Instant>) -> Self {
+impl<M: Borrow<Model>> Outcome<M> {
+    pub(super) fn begin(model: M, deadline: Option<Instant>) -> Self {
         Self { model, began: Instant::now(), deadline, code: None }
     }
 
@@ -140,14 +140,15 @@ impl<'a> Outcome<'a> {
     }
 }
 
-impl Drop for Outcome<'_> {
+impl<M: Borrow<Model>> Drop for Outcome<M> {
     fn drop(&mut self) {
         let code = self.code.unwrap_or_else(|| {
             let late = self.deadline.is_some_and(|deadline| deadline <= Instant::now());
             if late { Code::DeadlineExceeded } else { Code::Cancelled }
         });
-        self.model.metrics.count(code);
-        if let (true, State::Ready(serving)) = (code != Code::Ok, self.model.state()) {
+        let model = self.model.borrow();
+        model.metrics.count(code);
+        if let (true, State::Ready(serving)) = (code != Code::Ok, model.state()) {
             serving.stats.failed(self.began.elapsed());
         }
     }

@@ -2,8 +2,8 @@
 
 use torchmesh_api::inference::{
     DataType, ModelConfig, ModelDynamicBatching, ModelInput, ModelInstanceGroup, ModelMetadataResponse, ModelOutput, ModelQueuePolicy,
-    ModelVersionPolicy, model_config::SchedulingChoice, model_instance_group::Kind, model_metadata_response::TensorMetadata,
-    model_version_policy,
+    ModelTransactionPolicy, ModelVersionPolicy, model_config::SchedulingChoice, model_instance_group::Kind,
+    model_metadata_response::TensorMetadata, model_version_policy,
 };
 
 use super::properties;
@@ -58,6 +58,8 @@ pub(super) fn config(model: &Model, serving: &Serving) -> ModelConfig {
         output: serving.outputs.iter().map(output).collect(),
         instance_group: vec![instances(model, manifest)],
         default_model_filename: serving.artefact.file.clone(),
+        // A language model answers a request on a stream with as many responses as there are pieces of its text.
+        model_transaction_policy: serving.language().map(|_| ModelTransactionPolicy { decoupled: true }),
         scheduling_choice: Some(SchedulingChoice::DynamicBatching(batching(manifest))),
         ..Default::default()
     }

@@ -11,6 +11,7 @@ use torchmesh_api::{
 use super::{
     answer::answer,
     call::{CallInfo, Outcome, Routed},
+    generation,
 };
 use crate::{
     admission::Answers,
@@ -46,7 +47,10 @@ impl Front {
         call: CallInfo,
     ) -> Result<Response<ModelInferResponse>, ApiError> {
         let model = self.find(routed, &request.model_name, &request.model_version)?;
-        let outcome = Outcome::begin(&model, call.deadline);
+        if model.serving().is_ok_and(|serving| serving.language().is_some()) {
+            return generation::infer(self, model, request, call).await.map(Response::new);
+        }
+        let outcome = Outcome::begin(&*model, call.deadline);
         outcome.end(run(&model, request, call).await)
     }
 }

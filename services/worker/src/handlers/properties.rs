@@ -34,6 +34,10 @@ pub(super) fn of(serving: &Serving) -> HashMap<String, String> {
         };
         told.extend([("pooling", pooling.to_owned()), ("normalize", embed.pool.normalize.to_string())]);
     }
+    if let Some(language) = serving.language() {
+        told.push(("max_tokens", language.context().to_string()));
+        told.push(("chat", language.template.is_some().to_string()));
+    }
     if !manifest.task.labels().is_empty() {
         // A list of texts is always JSON.
         told.push(("labels", serde_json::to_string(manifest.task.labels()).unwrap_or_default()));

@@ -9,7 +9,7 @@ use std::{
 use tokenizers::Tokenizer;
 use torchmesh_generation::{
     Decoder, Generator, Lookup, Runner, Settings, Span, Wants,
-    chat::{Template, ToolFormat},
+    chat::{CallFormat, Template},
     sample::Sampling,
     write::Words,
 };
@@ -113,19 +113,24 @@ fn assemble(
         Some(file) => Some(std::fs::read_to_string(folder.join(file)).map_err(|error| format!("{file}: {error}"))?),
         None => published.chat_template().map(str::to_owned),
     };
-    let named = |token: Option<u32>| token.and_then(|token| tokenizer.id_to_token(token)).unwrap_or_default();
-    let (begin, end) = (named(published.begin_token()), named(published.end_tokens().first().copied()));
-    let tools = match settings.tools.as_str() {
-        "auto" => template.as_deref().and_then(ToolFormat::of_template),
-        other => ToolFormat::named(other),
+    let special = |name: &str| published.special_texts().get(name).cloned().unwrap_or_default();
+    let (begin, end) = (special("bos_token"), special("eos_token"));
+    let calls = match settings.tools.as_str() {
+        "auto" => template.as_deref().and_then(CallFormat::of_template),
+        "hermes" => Some(CallFormat::Hermes),
+        "llama3" => Some(CallFormat::Llama),
+        "mistral" => Some(CallFormat::Mistral),
+        _ => None,
     };
-    let template = template.map(|text| Template::new(&text, &begin, &end)).transpose().map_err(|error| format!("the chat template: {error}"))?;
+    let words = calls.iter().fold(words, |words, calls| words.showing(calls.marks()));
+    let template =
+        template.map(|text| Template::new(&text, &begin, &end)).transpose().map_err(|error| format!("the chat template: {error}"))?;
     Ok(LanguageModel {
         settings: settings.clone(),
         sampling: sampling(settings),
         words: Arc::new(words),
         template,
-        tools,
+        calls,
         end_tokens: published.end_tokens().into(),
         begin_token: published.begin_token(),
         grammars: OnceLock::new(),

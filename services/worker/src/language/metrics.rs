@@ -63,7 +63,7 @@ pub struct LanguageSeries {
 
 /// The models whose figures are shown.
 #[derive(Clone, Debug, Default)]
-pub struct LanguageFigures(Arc<Mutex<BTreeMap<Labels, Weak<LanguageModel>>>>);
+pub(super) struct LanguageFigures(Arc<Mutex<BTreeMap<Labels, Weak<LanguageModel>>>>);
 
 /// From 0.1 ms to 200 s.
 fn seconds() -> Histogram {

@@ -2,20 +2,24 @@
 
 mod load;
 mod metrics;
+mod pace;
 
 use std::sync::{Arc, OnceLock};
 
 use tokenizers::Tokenizer;
 use torchmesh_generation::{
     DecoderFacts, Figures, Generator, Job, SubmitError,
-    chat::{Template, ToolFormat},
+    chat::{CallFormat, Template},
     sample::Sampling,
     structure::Grammars,
     write::Words,
 };
 
 pub(crate) use self::load::load;
-pub use self::metrics::{LanguageMetrics, LanguageSeries};
+pub use self::{
+    metrics::{LanguageMetrics, LanguageSeries},
+    pace::Pace,
+};
 use crate::manifest::GenerateSettings;
 
 /// A language model that answers. When it is dropped, what runs is finished, and the model's thread ends.
@@ -31,7 +35,7 @@ pub struct LanguageModel {
     /// What conversations are written with; `None` for a model that has none.
     pub template: Option<Template>,
     /// How it writes that it calls a tool; `None`: it does not.
-    pub tools: Option<ToolFormat>,
+    pub calls: Option<CallFormat>,
     /// The tokens that end an answer.
     pub end_tokens: Arc<[u32]>,
     /// What every prompt begins with, where the tokenizer does not see to it.

@@ -4,14 +4,14 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use super::published::{CONFIG, WEIGHTS};
+use super::published::{CONFIG, SHARDS, WEIGHTS};
 
 /// Makes `model.safetensors` of whatever weights transformers reads, for the class that the directory names.
 const CONVERT: &str = "python3 -c \"import transformers as t; \
     getattr(t, t.AutoConfig.from_pretrained('.').architectures[0]).from_pretrained('.').save_pretrained('.', max_shard_size='1TB')\"";
 /// Weights in forms that are not read: a file that shows them, and why not.
 const OTHERS: [(&str, &str); 4] = [
-    ("model.safetensors.index.json", "has its weights in several files, and one is read"),
+    (SHARDS, "has its weights in several files, which only language models may have"),
     ("pytorch_model.bin", "has its weights in pytorch_model.bin, which can hold programs and is not read"),
     ("pytorch_model.bin.index.json", "has its weights in pickles, which can hold programs and are not read"),
     ("tf_model.h5", "has its weights in tf_model.h5, which is not read"),
@@ -21,6 +21,11 @@ const OTHERS: [(&str, &str); 4] = [
 pub(crate) fn lacking(folder: &Path) -> Option<String> {
     let config: Value = serde_json::from_slice(&fs::read(folder.join(CONFIG)).ok()?).ok()?;
     config.get("model_type").or_else(|| config.get("architectures"))?;
+    let architecture = config.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str).unwrap_or_default();
+    let writes = architecture.ends_with("ForCausalLM") || architecture == "GPT2LMHeadModel";
+    if writes && folder.join(SHARDS).is_file() {
+        return None;
+    }
     if !folder.join(WEIGHTS).is_file() {
         let other = OTHERS.iter().find(|(file, _)| folder.join(file).is_file());
         return Some(match other {
@@ -28,9 +33,8 @@ pub(crate) fn lacking(folder: &Path) -> Option<String> {
             None => format!("the directory has {CONFIG} and no {WEIGHTS}; is it still being copied?"),
         });
     }
-    let architecture = config.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str).unwrap_or_default();
     let (_, head) = architecture.split_once("For")?;
-    let known = ["MaskedLM", "SequenceClassification", "TokenClassification"];
+    let known = ["CausalLM", "MaskedLM", "SequenceClassification", "TokenClassification"];
     (!known.contains(&head)).then(|| {
         format!("{CONFIG} names the architecture {architecture}, which no task serves as it is; export it to TorchScript and say in model.toml what it takes")
     })

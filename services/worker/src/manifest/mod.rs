@@ -10,11 +10,13 @@
 //!
 //! A sentence encoder as it was published needs none: what its own files say stands in for what the manifest does not ([`Published`]).
 
+mod generate;
 mod label_file;
 mod lacking;
 mod published;
 mod published_image;
 mod read;
+mod read_generate;
 mod read_image;
 mod read_task;
 mod read_voice;
@@ -32,6 +34,7 @@ use crate::{
     tensor::Datatype,
 };
 
+pub use generate::{GenerateSettings, SamplingDefaults};
 pub(crate) use lacking::lacking;
 pub use published::Published;
 pub use published_image::PublishedImage;
@@ -62,7 +65,7 @@ pub struct Manifest {
     /// `engine`: `auto`, `torchscript`, `native` or `aoti`. Default `auto`.
     pub engine: EngineChoice,
     /// `artefact`: the model file in each version's folder. Default: `model.safetensors` where that lies beside a `config.json` and `engine` does
-    /// not say otherwise, `model.pt` where not.
+    /// not say otherwise, `model.pt` where not; of a language model the only `.gguf` file, `model.safetensors` or `model.safetensors.index.json`.
     pub artefact: String,
     /// `device`: `auto`, `cpu` or `cuda:N`. Default `auto`.
     pub device: Device,
@@ -70,7 +73,7 @@ pub struct Manifest {
     pub dtype: Dtype,
     /// `instances`: executors, each a thread with its own copy of the model. Default 1, 1 to 64.
     pub instances: usize,
-    /// `intra_op_threads`: threads that one forward may use. Default 1, 1 to 256.
+    /// `intra_op_threads`: threads that one forward may use. Default 1, of a language model as many as the machine has; 1 to 256.
     pub intra_op_threads: usize,
     /// `task`, with its settings.
     pub task: Task,

@@ -9,8 +9,12 @@ use crate::text::LinearHead;
 
 /// The weights of a Hugging Face directory.
 pub(super) const WEIGHTS: &str = "model.safetensors";
+/// The list of the files that they are in, where those are several.
+pub(super) const SHARDS: &str = "model.safetensors.index.json";
 /// What describes them.
 pub(super) const CONFIG: &str = "config.json";
+/// What lies beside a checkpoint of llama2.c.
+const TOKENIZER_OF_CHECKPOINT: &str = "tokenizer.bin";
 /// A linear layer on top of a sentence encoder; `torchmesh-worker train-head` writes it.
 const HEAD: &str = "head.safetensors";
 
@@ -37,6 +41,8 @@ pub struct Published {
     pub(super) head: Option<String>,
     /// How the model sees.
     pub(super) image: PublishedImage,
+    /// The file that a language model is in: one GGUF file, weights, or the list of their files.
+    pub(super) language: Option<String>,
 }
 
 impl Published {
@@ -45,15 +51,20 @@ impl Published {
         let image =
             json(&folder.join("preprocessor_config.json")).map_or_else(PublishedImage::default, |file| PublishedImage::parse(&file));
         let named = label_file::read(folder);
-        let Some(config) = json(&folder.join(CONFIG)) else { return Self { labels: named.unwrap_or_default(), image, ..Self::default() } };
+        let Some(config) = json(&folder.join(CONFIG)) else {
+            let language = one_file(folder);
+            let task = language.as_ref().map(|_| TaskWord::Generate);
+            return Self { labels: named.unwrap_or_default(), image, task, language, ..Self::default() };
+        };
         let weights = folder.join(WEIGHTS).is_file();
+        let language = [WEIGHTS, SHARDS].into_iter().find(|file| folder.join(file).is_file()).map(str::to_owned);
         let head = LinearHead::labels_in(&folder.join(HEAD));
         let labels = head.clone().or(named).unwrap_or_else(|| labels(&config));
         let of_sentences = folder.join("modules.json").is_file();
         let task = if head.is_some() { Some(TaskWord::Classify) } else { task(&config, of_sentences) };
         Self {
             weights,
-            task: task.filter(|_| weights),
+            task: task.filter(|task| weights || (*task == TaskWord::Generate && language.is_some())),
             max_tokens: json(&folder.join("sentence_bert_config.json"))
                 .and_then(|sentence| whole(&sentence, "max_seq_length"))
                 .or_else(|| longest(folder, &config)),
@@ -64,6 +75,7 @@ impl Published {
             token_types: whole(&config, "type_vocab_size").is_some_and(|types| types > 1),
             head: head.map(|_| HEAD.to_owned()),
             image,
+            language,
         }
     }
 
@@ -71,6 +83,17 @@ impl Published {
     pub(crate) fn says_all(&self) -> bool {
         self.task.is_some()
     }
+}
+
+/// The file that a language model is in by itself: the folder's only GGUF file, or its only checkpoint of llama2.c, which has its tokenizer beside it.
+fn one_file(folder: &Path) -> Option<String> {
+    let names: Vec<String> = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let only = |ending: &str| {
+        let mut files = names.iter().filter(|name| *name != TOKENIZER_OF_CHECKPOINT && name.ends_with(ending));
+        files.next().filter(|_| files.next().is_none()).cloned()
+    };
+    let checkpoint = || only(".bin").filter(|_| names.iter().any(|name| name == TOKENIZER_OF_CHECKPOINT));
+    only(".gguf").or_else(checkpoint)
 }
 
 fn json(path: &Path) -> Option<Value> {
@@ -85,6 +108,8 @@ fn whole(value: &Value, key: &str) -> Option<usize> {
 fn task(config: &Value, of_sentences: bool) -> Option<TaskWord> {
     let architecture = config.get("architectures").and_then(|names| names.get(0)).and_then(Value::as_str).unwrap_or_default();
     match architecture.split_once("For").map(|(_, head)| head) {
+        Some("CausalLM") => Some(TaskWord::Generate),
+        None if architecture == "GPT2LMHeadModel" => Some(TaskWord::Generate),
         None => Some(TaskWord::Embed),
         Some("MaskedLM") if of_sentences => Some(TaskWord::Embed),
         Some("MaskedLM") => Some(TaskWord::Fill),
@@ -197,6 +222,22 @@ mod tests {
         assert_eq!(manifest.artefact, "model.pt");
         let Task::Embed(embed) = manifest.task else { panic!("{:?}", manifest.task) };
         assert_eq!((embed.text.max_tokens, embed.pool.pooling), (64, Pooling::Cls));
+    }
+
+    #[test]
+    fn a_language_model_needs_no_settings_whatever_form_it_comes_in() {
+        let config = r#"{"architectures": ["LlamaForCausalLM"]}"#;
+        for (files, artefact) in [
+            (vec![("config.json", config), (WEIGHTS, "")], WEIGHTS),
+            (vec![("config.json", config), (SHARDS, "{}")], SHARDS),
+            (vec![("config.json", r#"{"architectures": ["GPT2LMHeadModel"]}"#), (WEIGHTS, "")], WEIGHTS),
+            (vec![("tiny.Q4_0.gguf", "")], "tiny.Q4_0.gguf"),
+            (vec![("stories.bin", ""), ("tokenizer.bin", "")], "stories.bin"),
+        ] {
+            let manifest = Manifest::parse("", &Published::read(folder(&files).path())).unwrap();
+            assert_eq!((manifest.task.word(), manifest.artefact.as_str()), ("generate", artefact));
+        }
+        assert!(!Published::read(folder(&[("a.gguf", ""), ("b.gguf", "")]).path()).says_all(), "which of the two?");
     }
 
     #[test]

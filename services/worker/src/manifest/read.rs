@@ -1,13 +1,13 @@
 //! From the text of a `model.toml` to a [`Manifest`], every mistake reported.
 
-use std::time::Duration;
+use std::{num::NonZero, thread, time::Duration};
 
 use torchmesh_runtime::config::{ByteSize, Problem, Problems, Section};
 
 use super::{
     Batching, Manifest, Published, QueueLimits, Task, Versions, Warmup,
     published::WEIGHTS,
-    read_task, sources, tensors,
+    read_generate, read_task, sources, tensors,
     words::{EngineChoice, NonFinite, TaskWord},
 };
 use crate::{
@@ -37,14 +37,18 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
         EngineChoice::TorchScript => false,
         EngineChoice::Native => true,
     };
-    let artefact = file_name(s, "artefact", if native { WEIGHTS } else { "model.pt" });
+    let generates = word == TaskWord::Generate;
+    let usual = if native { WEIGHTS } else { "model.pt" };
+    let artefact = file_name(s, "artefact", if generates { published.language.as_deref().unwrap_or(WEIGHTS) } else { usual });
     let device = s.or("device", Device::Auto);
     let dtype = s.or("dtype", Dtype::Auto);
     let instances = within(s, "instances", 1, 1..=64);
-    let intra_op_threads = within(s, "intra_op_threads", 1, 1..=256);
+    // One step of a language model serves all who wait; it is not run several times at once.
+    let threads = if generates { thread::available_parallelism().map_or(1, NonZero::get).min(256) } else { 1 };
+    let intra_op_threads = within(s, "intra_op_threads", threads, 1..=256);
     let task = read_task::task(s, word, published);
     let non_finite = s.or("nan", if word == TaskWord::Tensor { NonFinite::Pass } else { NonFinite::Reject });
-    let mut batching = s.section("batching", |s| batching(s, word));
+    let mut batching = if generates { read_generate::batching() } else { s.section("batching", |s| batching(s, word)) };
     let batched = batching.max_batch > 0;
     batching.max_batch = batching.max_batch.max(1);
     let inputs = tensors::inputs(s, &task, word, published.token_types, batched);
@@ -54,7 +58,8 @@ fn manifest(s: &mut Section, published: &Published) -> Manifest {
         Task::DetectVoice(voice) => (usize::MAX, [1, voice.block]),
         task => (task.text().map_or(usize::MAX, |text| text.max_tokens), [16, 64]),
     };
-    let warmup = s.section("warmup", |s| warmup(s, batching.max_batch, longest, lengths));
+    let warmup = if generates { read_generate::warmup() } else { s.section("warmup", |s| warmup(s, batching.max_batch, longest, lengths)) };
+    s.check(!generates || instances == 1, "instances", "must be 1 for task = \"generate\": all sequences run in one step");
     let made = Manifest {
         versions,
         engine,

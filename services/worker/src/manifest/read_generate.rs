@@ -86,7 +86,10 @@ mod tests {
         let manifest = parse("").unwrap();
         let Task::Generate(generate) = &manifest.task else { panic!("{:?}", manifest.task) };
         assert_eq!((generate.max_tokens, generate.cache_bytes, generate.share_prefixes), (32_768, 1 << 30, false));
-        assert_eq!((manifest.inputs[0].name.as_str(), manifest.outputs[0].name.as_str(), manifest.batched), ("text_input", "text_output", false));
+        assert_eq!(
+            (manifest.inputs[0].name.as_str(), manifest.outputs[0].name.as_str(), manifest.batched),
+            ("text_input", "text_output", false)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     Aggregation, ClassifySettings, EmbedSettings, HeadSettings, PoolSettings, Pooling, Published, RerankSettings, ScoreFunction, Task,
     TextSettings, TokenClassifySettings, Truncation,
     read::{file_name, within},
-    read_image, read_voice,
+    read_generate, read_image, read_voice,
     words::TaskWord,
 };
 
@@ -35,6 +35,7 @@ pub(super) fn task(s: &mut Section, word: TaskWord, published: &Published) -> Ta
             Task::DetectObjects(read_image::detect(s, &published.image, labels))
         }
         TaskWord::DetectVoice => Task::DetectVoice(read_voice::voice(s)),
+        TaskWord::Generate => Task::Generate(Box::new(read_generate::generate(s))),
     }
 }
 

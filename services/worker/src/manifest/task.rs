@@ -1,6 +1,6 @@
 //! What a model is for, and the settings that go with it.
 
-use super::{Aggregation, Pooling, ScoreFunction, Truncation};
+use super::{Aggregation, GenerateSettings, Pooling, ScoreFunction, Truncation};
 use crate::{
     audio::VoiceSettings,
     image::{DetectorSettings, ImageSettings},
@@ -27,6 +27,8 @@ pub enum Task {
     DetectObjects(DetectObjectsSettings),
     /// `detect-voice`: sound to segments of speech.
     DetectVoice(VoiceSettings),
+    /// `generate`: text that goes on from text, and the next message of a conversation.
+    Generate(Box<GenerateSettings>),
 }
 
 /// How a model reads text.
@@ -139,13 +141,14 @@ impl Task {
             Self::ClassifyImage(_) => "classify-image",
             Self::DetectObjects(_) => "detect-objects",
             Self::DetectVoice(_) => "detect-voice",
+            Self::Generate(_) => "generate",
         }
     }
 
     /// How the model reads text; `None` for a model of something else.
     pub fn text(&self) -> Option<&TextSettings> {
         match self {
-            Self::Tensor | Self::ClassifyImage(_) | Self::DetectObjects(_) | Self::DetectVoice(_) => None,
+            Self::Tensor | Self::ClassifyImage(_) | Self::DetectObjects(_) | Self::DetectVoice(_) | Self::Generate(_) => None,
             Self::Embed(EmbedSettings { text, .. })
             | Self::Classify(ClassifySettings { text, .. })
             | Self::TokenClassify(TokenClassifySettings { text, .. })

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use torchmesh_runtime::config::Section;
 
-use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Task, TensorSpec, read_image, read_voice, words::TaskWord};
+use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Task, TensorSpec, read_generate, read_image, read_voice, words::TaskWord};
 use crate::tensor::Datatype;
 
 /// The longest name of a tensor, in bytes.
@@ -28,6 +28,7 @@ pub(super) fn inputs(s: &mut Section, settings: &Task, task: TaskWord, token_typ
         Task::ClassifyImage(settings) => return as_expected(s, "inputs", given, vec![read_image::input(&settings.image)]),
         Task::DetectObjects(settings) => return as_expected(s, "inputs", given, vec![read_image::input(&settings.image)]),
         Task::DetectVoice(voice) => return as_expected(s, "inputs", given, read_voice::inputs(voice)),
+        Task::Generate(_) => return as_expected(s, "inputs", given, vec![read_generate::text(read_generate::TEXT_INPUT)]),
         _ => {}
     }
     if given.is_empty() {
@@ -46,6 +47,7 @@ pub(super) fn outputs(s: &mut Section, settings: &Task, task: TaskWord, batched:
     match settings {
         Task::DetectObjects(settings) => return as_expected(s, "outputs", given, read_image::outputs(&settings.detector)),
         Task::DetectVoice(voice) => return as_expected(s, "outputs", given, read_voice::outputs(voice)),
+        Task::Generate(_) => return as_expected(s, "outputs", given, vec![read_generate::text(read_generate::TEXT_OUTPUT)]),
         _ => {}
     }
     let (name, rank) = match task {

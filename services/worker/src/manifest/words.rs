@@ -22,6 +22,7 @@ pub(super) enum TaskWord {
     ClassifyImage,
     DetectObjects,
     DetectVoice,
+    Generate,
 }
 
 /// How an image is brought to its size, before the numbers that go with it are read.
@@ -104,10 +105,10 @@ macro_rules! words {
 
 words!(
     TaskWord,
-    "\"embed\", \"classify\", \"token-classify\", \"fill\", \"rerank\", \"classify-image\", \"detect-objects\", \"detect-voice\" or \"tensor\"",
+    "\"embed\", \"classify\", \"token-classify\", \"fill\", \"rerank\", \"classify-image\", \"detect-objects\", \"detect-voice\", \"generate\" or \"tensor\"",
     "tensor" => Self::Tensor, "embed" => Self::Embed, "classify" => Self::Classify, "token-classify" => Self::TokenClassify,
     "fill" => Self::Fill, "rerank" => Self::Rerank, "classify-image" => Self::ClassifyImage, "detect-objects" => Self::DetectObjects,
-    "detect-voice" => Self::DetectVoice
+    "detect-voice" => Self::DetectVoice, "generate" => Self::Generate
 );
 words!(FitWord, "\"crop\", \"letterbox\" or \"stretch\"", "crop" => Self::Crop, "letterbox" => Self::Letterbox, "stretch" => Self::Stretch);
 words!(FormWord, "\"rows\", \"boxes\" or \"queries\"", "rows" => Self::Rows, "boxes" => Self::Boxes, "queries" => Self::Queries);

@@ -19,7 +19,8 @@ use crate::{
     admission::{Queue, QueueSettings},
     engine::{self, EngineSpec},
     executor::{Assignment, EngineLoader, Executor, Facts, Finish},
-    manifest::{Manifest, Task},
+    language,
+    manifest::{GenerateSettings, Manifest, Task},
     text,
 };
 
@@ -68,14 +69,18 @@ pub(super) fn start(
     };
     let folder = folder.to_owned();
     thread::Builder::new().name(format!("load-{}", model.name)).spawn(move || {
-        let made = load_task(&assignment.manifest.task, &folder).and_then(|(intake, finish)| {
+        let made = if let Task::Generate(settings) = &assignment.manifest.task {
+            load_language(&model, &assignment, settings, &folder, &context)
+        } else {
+            load_task(&assignment.manifest.task, &folder).and_then(|(intake, finish)| {
             assignment.spec.hidden = finish.wants_hidden();
             assignment.finish = finish;
             let artefact = take_fastest(&model, &mut assignment);
             let facts = start_executors(&model, &assignment, &context)?;
             check_labels(&assignment.manifest.task, &facts)?;
             Ok((intake, facts, artefact))
-        });
+            })
+        };
         match made {
             Ok((intake, facts, artefact)) => {
                 tracing::info!(model = %model.name, version = %model.version, platform = facts.platform, artefact = artefact.file, "a model is ready");
@@ -86,6 +91,29 @@ pub(super) fn start(
         done(&model);
     })?;
     Ok(())
+}
+
+/// A language model has its own thread and its own order of service.
+fn load_language(
+    model: &Arc<Model>,
+    assignment: &Assignment,
+    settings: &GenerateSettings,
+    folder: &Path,
+    context: &LoadContext,
+) -> Result<(Intake, Facts, Artefact), String> {
+    let (served, settled, queue) = (Arc::downgrade(model), Arc::clone(&context.settled), Arc::clone(&assignment.queue));
+    let over = move |reason| {
+        if let Some(model) = served.upgrade() {
+            break_down(&model, &queue, reason);
+            settled();
+        }
+    };
+    let manifest = &assignment.manifest;
+    let language = Arc::new(language::load(model.name.as_str(), manifest, settings, folder, over)?);
+    model.metrics.language.show(model.name.as_str(), &model.version_text, &language);
+    let facts = Facts { platform: "torchmesh_decoder", differentiates: false, outputs: manifest.outputs.clone() };
+    let artefact = Artefact { file: manifest.artefact.clone(), why: "nothing else is there".to_owned() };
+    Ok((Intake::Language(language), facts, artefact))
 }
 
 /// Chooses what is loaded, and says which and why.

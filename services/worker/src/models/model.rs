@@ -19,6 +19,7 @@ use torchmesh_api::{
 use super::plan::Key;
 use crate::{
     admission::Queue,
+    language::LanguageModel,
     manifest::{Manifest, TensorSpec, TextSettings},
     metrics::ModelMetrics,
     stats::Stats,
@@ -93,6 +94,8 @@ pub enum Intake {
     Text(TextModel),
     /// Sound is sent; a live stream takes one of these for as long as it lasts.
     Voice(Arc<Semaphore>),
+    /// A language model: text is sent, and text is written.
+    Language(Arc<LanguageModel>),
 }
 
 /// What turns text into a model's input.
@@ -113,7 +116,15 @@ impl Serving {
     pub fn text(&self) -> Option<&TextModel> {
         match &self.intake {
             Intake::Text(text) => Some(text),
-            Intake::Tensors | Intake::Voice(_) => None,
+            Intake::Tensors | Intake::Voice(_) | Intake::Language(_) => None,
+        }
+    }
+
+    /// The language model; `None` for another.
+    pub fn language(&self) -> Option<&Arc<LanguageModel>> {
+        match &self.intake {
+            Intake::Language(language) => Some(language),
+            Intake::Tensors | Intake::Text(_) | Intake::Voice(_) => None,
         }
     }
 }

@@ -16,7 +16,7 @@ pub use generator::Generator;
 use inbox::{Closed, Inbox, Word};
 
 use crate::{
-    Decoder, DecoderError, Logits, Span,
+    Decoder, DecoderError, End, Logits, Span,
     schedule::{Limits, Scheduler, Settings},
 };
 
@@ -46,8 +46,8 @@ impl Runner {
     }
 
     /// Makes steps on this thread until the model is closed, has failed for good, or is idle and has no handle left. The decoder is dropped
-    /// here, after all authors have heard how their sequences end.
-    pub fn run(mut self) {
+    /// here, after all authors have heard how their sequences end. The error is what it failed with.
+    pub fn run(mut self) -> Result<(), DecoderError> {
         while let Word::Go(jobs) = self.inbox.word(self.scheduler.is_empty()) {
             for job in jobs {
                 self.scheduler.add(job);
@@ -59,6 +59,10 @@ impl Runner {
                 self.step();
                 self.tell();
             }
+        }
+        match self.inbox.end() {
+            End::Failed(error) => Err(error),
+            _ => Ok(()),
         }
     }
 

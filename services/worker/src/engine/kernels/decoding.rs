@@ -101,8 +101,7 @@ impl Simd {
     pub(crate) fn normalise_row_by_root(self, row: &mut [f32], weight: &[f32], epsilon: f32) {
         assert_eq!(row.len(), weight.len(), "a norm's shapes");
         let to = row.as_mut_ptr();
-        let norm =
-            RootNorm { from: to, from_stride: 0, to, to_stride: 0, count: 1, size: row.len(), weight: weight.as_ptr(), epsilon };
+        let norm = RootNorm { from: to, from_stride: 0, to, to_stride: 0, count: 1, size: row.len(), weight: weight.as_ptr(), epsilon };
         // SAFETY: as above; it may be in place.
         unsafe { (self.table.normalise_by_root)(&raw const norm) };
     }

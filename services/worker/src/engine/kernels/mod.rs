@@ -4,8 +4,10 @@
 //! network measures both once, when it is loaded ([`packing_pays`]).
 #![expect(unsafe_code, reason = "calls into packed.cpp; each call says why it is sound")]
 
+mod decoding;
 mod rows;
 mod simd;
+mod team;
 
 use std::{
     ffi::{CStr, c_char, c_void},
@@ -17,8 +19,10 @@ use tch::{Device, Kind, TchError, Tensor};
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::simd::fuzzing;
 pub(super) use self::{
-    rows::{Lines, Rows},
+    decoding::{Sequence, TOKENS_OF_BLOCK},
+    rows::{Lines, Rows, Shared},
     simd::{Nearness, Simd, Weight},
+    team::Team,
 };
 
 unsafe extern "C" {
@@ -42,6 +46,10 @@ pub(crate) enum Activation {
     Gelu,
     /// GELU by the hyperbolic tangent.
     GeluTanh,
+    /// x · sigmoid(x).
+    Silu,
+    /// Negative values become zero.
+    Relu,
 }
 
 impl Activation {
@@ -50,6 +58,8 @@ impl Activation {
             Self::None => (c"none", c"none"),
             Self::Gelu => (c"gelu", c"none"),
             Self::GeluTanh => (c"gelu", c"tanh"),
+            Self::Silu => (c"swish", c"none"),
+            Self::Relu => (c"relu", c"none"),
         }
     }
 
@@ -59,6 +69,8 @@ impl Activation {
             Self::None => 0,
             Self::Gelu => 1,
             Self::GeluTanh => 2,
+            Self::Silu => 3,
+            Self::Relu => 4,
         }
     }
 
@@ -68,6 +80,8 @@ impl Activation {
             Self::None => Ok(input),
             Self::Gelu => input.f_gelu("none"),
             Self::GeluTanh => input.f_gelu("tanh"),
+            Self::Silu => input.f_silu(),
+            Self::Relu => input.f_relu(),
         }
     }
 }

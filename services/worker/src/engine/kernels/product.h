@@ -22,7 +22,7 @@ struct Product {
   float* out;
   size_t out_stride;
   size_t rows, columns, depth;
-  // 0 nothing, 1 GELU by the error function, 2 GELU by the hyperbolic tangent.
+  // 0 nothing, 1 GELU by the error function, 2 GELU by the hyperbolic tangent, 3 SiLU, 4 ReLU.
   uint32_t activation;
   // Room for rows × depth values of two bytes, the rows of even length; only where the weight is in brief.
   uint16_t* scratch;
@@ -59,12 +59,19 @@ struct Brief {
 };
 #endif
 
-// `out` [R, kPanel] = `left` [R, steps] × `right` [steps, kPanel]. `ahead` is what will be read next: it is brought nearer meanwhile, a cache
-// line a step, and need not be readable.
-template <class Kind, size_t R>
+// `out` [R, kPanel] = `left` [R, steps] × `right` [steps, kPanel], and what `out` held before where it goes `kOnto`. `ahead` is what will be read
+// next: it is brought nearer meanwhile, a cache line a step, and need not be readable.
+template <class Kind, bool kOnto, size_t R>
 void tile(const typename Kind::Value* left, size_t left_stride, const float* right, size_t right_stride, size_t steps, const char* ahead,
           float* out, size_t out_stride) {
   Vector sums[R][kColumns] = {};
+  if constexpr (kOnto) {
+#pragma GCC unroll 14
+    for (size_t row = 0; row < R; ++row) {
+#pragma GCC unroll 2
+      for (size_t column = 0; column < kColumns; ++column) sums[row][column] = load(out + row * out_stride + column * kLanes);
+    }
+  }
   for (size_t step = 0; step < steps; ++step) {
     Vector columns[kColumns];
 #pragma GCC unroll 2
@@ -91,14 +98,14 @@ template <class Kind>
 using Tile = void (*)(const typename Kind::Value*, size_t, const float*, size_t, size_t, const char*, float*, size_t);
 
 // The tile of each height from 1 to kRows.
-template <class Kind>
+template <class Kind, bool kOnto = false>
 struct Tiles {
   Tile<Kind> of[kRows + 1] = {};
   constexpr Tiles() { fill<kRows>(); }
   template <size_t R>
   constexpr void fill() {
     if constexpr (R > 0) {
-      of[R] = tile<Kind, R>;
+      of[R] = tile<Kind, kOnto, R>;
       fill<R - 1>();
     }
   }
@@ -123,6 +130,8 @@ inline void finish(const float* sums, size_t rows, const Product& product, size_
   switch (product.activation) {
     case 1: return finish(sums, rows, product, row, column, gelu);
     case 2: return finish(sums, rows, product, row, column, gelu_tanh);
+    case 3: return finish(sums, rows, product, row, column, silu);
+    case 4: return finish(sums, rows, product, row, column, [](Vector value) { return larger(value, Vector{}); });
     default: return finish(sums, rows, product, row, column, [](Vector value) { return value; });
   }
 }

@@ -1,7 +1,11 @@
 //! The memory that the kernels work in.
-#![expect(unsafe_code, reason = "lines of values are seen as values")]
+#![expect(unsafe_code, reason = "lines of values are seen as values, and rows are lent to several threads")]
 
-use std::ops::Range;
+use std::{
+    alloc::{self, Layout},
+    marker::PhantomData,
+    ops::Range,
+};
 
 /// Rows of values, each with room behind its width that kernels may write and nobody reads.
 #[derive(Debug)]
@@ -27,6 +31,53 @@ pub(crate) struct PartMut<'a> {
     pub(super) stride: usize,
     pub(super) count: usize,
     pub(super) width: usize,
+}
+
+/// Rows that several threads write at once, each in places of its own: which ones is up to whoever hands them out, and every function that takes this
+/// says what its caller alone may touch meanwhile.
+#[derive(Debug)]
+pub(crate) struct Shared<'a> {
+    values: *mut f32,
+    length: usize,
+    pub(super) stride: usize,
+    pub(super) count: usize,
+    pub(super) width: usize,
+    lent: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it is a pointer with its bounds; nothing is read or written through it but by the kernels, whose callers keep to places of their own.
+unsafe impl Sync for Shared<'_> {}
+// SAFETY: as above.
+unsafe impl Send for Shared<'_> {}
+
+impl Shared<'_> {
+    /// Where the columns from `column` on begin in the first row.
+    pub(super) fn from(&self, column: usize) -> *mut f32 {
+        assert!(column < self.stride && column <= self.length, "a column of the row");
+        // SAFETY: it is inside of what was lent.
+        unsafe { self.values.add(column) }
+    }
+
+    /// One row from `column` on.
+    pub(super) fn at(&self, row: usize, column: usize) -> *mut f32 {
+        assert!(row < self.count && column < self.width, "a place in the rows");
+        // SAFETY: as above.
+        unsafe { self.values.add(row * self.stride + column) }
+    }
+}
+
+impl PartMut<'_> {
+    /// The same for several threads.
+    pub(crate) fn shared(&mut self) -> Shared<'_> {
+        Shared {
+            values: self.values.as_mut_ptr(),
+            length: self.values.len(),
+            stride: self.stride,
+            count: self.count,
+            width: self.width,
+            lent: PhantomData,
+        }
+    }
 }
 
 impl Rows {
@@ -69,14 +120,26 @@ impl Rows {
 #[derive(Debug, Default)]
 pub(crate) struct Lines(Vec<Line>);
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
 impl Lines {
-    /// `count` zeros, filled up to whole lines.
-    pub(super) fn zeros(count: usize) -> Self {
-        Self(vec![Line([0.0; 16]); count.div_ceil(16)])
+    /// `count` zeros, filled up to whole lines. Of a large number the system hands out what is written to, as it is written to.
+    pub(crate) fn zeros(count: usize) -> Self {
+        let lines = count.div_ceil(16);
+        let layout = Layout::array::<Line>(lines).expect("a size that memory can have");
+        if layout.size() == 0 {
+            return Self::default();
+        }
+        // SAFETY: the layout is not empty, and is that of a vector of so many lines; all zeros are lines of zeros.
+        unsafe {
+            let memory = alloc::alloc_zeroed(layout);
+            if memory.is_null() {
+                alloc::handle_alloc_error(layout);
+            }
+            Self(Vec::from_raw_parts(memory.cast(), lines, lines))
+        }
     }
 
     /// Makes room for `count` values; what was there is lost.
@@ -86,12 +149,12 @@ impl Lines {
         }
     }
 
-    pub(super) fn as_slice(&self) -> &[f32] {
+    pub(crate) fn as_slice(&self) -> &[f32] {
         // SAFETY: a line is 16 values without anything between or behind them.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    pub(super) fn as_mut_slice(&mut self) -> &mut [f32] {
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: as above.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }

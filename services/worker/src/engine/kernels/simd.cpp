@@ -1,8 +1,10 @@
-// The encoder's kernels for one instruction set: build.rs compiles this file once for each, under a name of its own (TORCHMESH_KERNELS).
+// The kernels of encoder and decoder for one instruction set: build.rs compiles this file once for each, under a name of its own (TORCHMESH_KERNELS).
 //
 // No kernel allocates, keeps anything, or checks its arguments: simd.rs does that before it calls.
 
 #include "attention.h"
+#include "cached.h"
+#include "gate.h"
 #include "norm.h"
 #include "product.h"
 
@@ -65,6 +67,12 @@ void attend_once(const Attention* attention) { attend(*attention); }
 
 void normalise_rows(const Norm* norm) { normalise(*norm); }
 
+void normalise_rows_by_root(const RootNorm* norm) { normalise_by_root(*norm); }
+
+void gate_rows(const Gate* gate) { pass_gate(*gate); }
+
+void attend_once_to_cache(const Cached* cached) { attend_to_cache(*cached); }
+
 }  // namespace
 
 struct TorchmeshKernels {
@@ -77,9 +85,14 @@ struct TorchmeshKernels {
   size_t (*attention_room)(size_t, size_t);
   void (*attend)(const Attention*);
   void (*normalise)(const Norm*);
+  void (*normalise_by_root)(const RootNorm*);
+  void (*gate)(const Gate*);
+  size_t (*cached_room)(size_t, size_t, size_t, size_t);
+  void (*attend_to_cache)(const Cached*);
 };
 
 extern "C" const TorchmeshKernels TORCHMESH_KERNELS;
 const TorchmeshKernels TORCHMESH_KERNELS = {
     kPanel, pack, pack_brief, multiply_single, multiply_brief, attention_room, attend_once, normalise_rows,
+    normalise_rows_by_root, gate_rows, cached_room, attend_once_to_cache,
 };

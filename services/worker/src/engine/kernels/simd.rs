@@ -1,10 +1,12 @@
-//! The encoder's own kernels (simd.cpp), for the widest instruction set of this processor.
+//! Our own kernels (simd.cpp), for the widest instruction set of this processor: what encoder and decoder share, and the encoder's.
 //!
 //! They run at what the processor's multipliers give at most, from one row to thousands, where a library's are made for many rows: the weight
 //! is packed once, and what follows a product (bias, activation, what is added) is done while its tile is near.
 //!
-//! One forward is one thread's work. Everything is checked here, so that no call can read or write outside its slices.
+//! Everything is checked here, so that no call can read or write outside its slices.
 #![expect(unsafe_code, reason = "calls into simd.cpp; each call says why it is sound")]
+
+use std::ops::Range;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -15,12 +17,13 @@ mod tests;
 
 use super::{
     Activation,
-    rows::{Lines, Part, PartMut, Rows},
+    decoding::{Cached, Gate, RootNorm},
+    rows::{Lines, Part, PartMut, Rows, Shared},
 };
 
 /// What simd.cpp offers for one instruction set.
 #[repr(C)]
-struct Table {
+pub(super) struct Table {
     panel: usize,
     pack: unsafe extern "C" fn(*const f32, usize, usize, *mut f32),
     pack_brief: unsafe extern "C" fn(*const f32, usize, usize, *mut f32),
@@ -29,6 +32,10 @@ struct Table {
     attention_room: unsafe extern "C" fn(usize, usize) -> usize,
     attend: unsafe extern "C" fn(*const Attention),
     normalise: unsafe extern "C" fn(*const Norm),
+    pub(super) normalise_by_root: unsafe extern "C" fn(*const RootNorm),
+    pub(super) gate: unsafe extern "C" fn(*const Gate),
+    pub(super) cached_room: unsafe extern "C" fn(usize, usize, usize, usize) -> usize,
+    pub(super) attend_to_cache: unsafe extern "C" fn(*const Cached),
 }
 
 #[repr(C)]
@@ -88,7 +95,7 @@ unsafe extern "C" {
 pub(crate) struct Simd {
     /// For the log.
     pub(crate) name: &'static str,
-    table: &'static Table,
+    pub(super) table: &'static Table,
 }
 
 impl std::fmt::Debug for Simd {
@@ -131,7 +138,13 @@ impl Simd {
         self.table.multiply_brief.is_some()
     }
 
-    fn panels(self, columns: usize) -> usize {
+    /// Columns of a packed weight that lie together.
+    pub(super) fn panel(self) -> usize {
+        self.table.panel
+    }
+
+    /// `columns`, filled up to whole panels.
+    pub(super) fn panels(self, columns: usize) -> usize {
         columns.div_ceil(self.table.panel) * self.table.panel
     }
 
@@ -233,27 +246,72 @@ impl Weight {
         scratch: &mut Lines,
         out: &mut PartMut<'_>,
     ) {
+        self.multiply_columns(0..self.columns, left, activation, add, scratch, &out.shared());
+    }
+
+    /// The same for some of the columns, whole panels but for the last; the threads that share an answer have columns of their own each.
+    pub(crate) fn multiply_columns(
+        &self,
+        columns: Range<usize>,
+        left: Part<'_>,
+        activation: Activation,
+        add: Option<Part<'_>>,
+        scratch: &mut Lines,
+        out: &Shared<'_>,
+    ) {
         assert!(left.width == self.depth && out.width == self.columns && left.count == out.count, "a product's shapes");
         assert!(add.is_none_or(|add| add.count == out.count && add.width == out.width && add.stride == out.stride), "what is added");
+        let (panel, first) = (self.simd.table.panel, columns.start);
+        let last = columns.end == self.columns || columns.end.is_multiple_of(panel);
+        assert!(columns.end <= self.columns && first.is_multiple_of(panel) && last, "whole panels");
+        if columns.is_empty() || left.count == 0 {
+            return;
+        }
         scratch.grow(if self.brief { left.count * self.depth.next_multiple_of(2) / 2 } else { 0 });
+        let steps = if self.brief { self.depth.div_ceil(2) } else { self.depth };
         let product = Product {
             left: left.values.as_ptr(),
             left_stride: left.stride,
-            right: self.values.as_slice().as_ptr(),
-            bias: self.bias.as_slice().as_ptr(),
-            add: add.map_or(std::ptr::null(), |add| add.values.as_ptr()),
+            right: self.values.as_slice()[first * steps..].as_ptr(),
+            bias: self.bias.as_slice()[first..].as_ptr(),
+            add: add.map_or(std::ptr::null(), |add| add.values[first..].as_ptr()),
             add_stride: out.stride,
-            out: out.values.as_mut_ptr(),
+            out: out.from(first),
             out_stride: out.stride,
             rows: left.count,
-            columns: self.columns,
+            columns: columns.len(),
             depth: self.depth,
             activation: activation.code(),
             scratch: scratch.as_mut_slice().as_mut_ptr().cast(),
         };
         let multiply = self.simd.table.multiply_brief.filter(|_| self.brief).unwrap_or(self.simd.table.multiply);
-        // SAFETY: the weight was packed by these kernels for `columns` and `depth`; left, add and out have `rows` whole rows of those widths and
-        // room for whole panels (`rows`); the scratch holds the left side in two bytes a value.
+        // SAFETY: the weight was packed by these kernels for its columns and `depth`, and what is pointed to begins with a panel; left, add and out have
+        // `rows` whole rows of those widths and room for whole panels (`rows`); the scratch holds the left side in two bytes a value. Who shares
+        // `out` writes other columns (`Shared`).
         unsafe { multiply(&raw const product) };
+    }
+
+    /// One column as it is held (a row of what was packed), `BF16` values widened, to `to` [depth].
+    pub(crate) fn column(&self, column: usize, to: &mut [f32]) {
+        assert!(column < self.columns && to.len() == self.depth, "a column's shape");
+        let panel = self.simd.table.panel;
+        let steps = if self.brief { self.depth.div_ceil(2) } else { self.depth };
+        let words = &self.values.as_slice()[column / panel * panel * steps + column % panel..];
+        for (step, value) in to.iter_mut().enumerate() {
+            *value = if self.brief {
+                let pair = words[step / 2 * panel].to_bits();
+                f32::from_bits(if step % 2 == 0 { pair << 16 } else { pair & 0xffff_0000 })
+            } else {
+                words[step * panel]
+            };
+        }
+    }
+
+    /// The columns that the `member`-th of `members` threads multiplies: whole panels.
+    pub(crate) fn share(&self, member: usize, members: usize) -> Range<usize> {
+        let panel = self.simd.table.panel;
+        let panels = self.columns.div_ceil(panel);
+        let edge = |member: usize| (panels * member / members * panel).min(self.columns);
+        edge(member)..edge(member + 1)
     }
 }

@@ -89,6 +89,12 @@ inline Vector gelu(Vector x) {
   return x * 0.5f * (1.0f + error);
 }
 
+// x · sigmoid(x).
+inline Vector silu(Vector x) { return x / (1.0f + exponential(-x)); }
+
+// The hyperbolic tangent: absolute error below 3e-7.
+inline Vector tangent(Vector x) { return 1.0f - 2.0f / (1.0f + exponential(x * 2.0f)); }
+
 // GELU by the hyperbolic tangent: x · sigmoid(2y), y = √(2/π) · (x + 0.044715 x³).
 inline Vector gelu_tanh(Vector x) {
   const Vector twice = x * (x * x * 0.0713548163f + 1.59576912f);

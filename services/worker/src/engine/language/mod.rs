@@ -21,7 +21,7 @@ use super::{Device, Dtype, EngineError, cuda};
 
 /// Why a language model could not be loaded. File names are in full: whoever shows this to a caller cuts them.
 #[derive(Debug, thiserror::Error)]
-pub enum LanguageError {
+pub(super) enum LanguageError {
     /// `config.json` describes a network that is not built here.
     #[error("config.json: {0}")]
     Config(String),

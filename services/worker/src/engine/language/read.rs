@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the weights are published in two bytes each.
     pub(super) fn is_published_in_half(&self) -> Result<bool, LanguageError> {
-        let embeddings = self.model.tensor(&format!("{}{}", self.prefix, self.plan.names.embeddings))?;
+        let embeddings = self.model.layout(&format!("{}{}", self.prefix, self.plan.names.embeddings))?;
         Ok(embeddings.is_some_and(|tensor| tensor.element != Element::F32))
     }
 

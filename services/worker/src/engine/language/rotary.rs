@@ -67,7 +67,10 @@ impl Parameters<'_> {
         let part = self.number("partial_rotary_factor").or(self.config.partial_rotary_factor).unwrap_or(1.0);
         let turning = (self.config.head() as f64 * part) as usize;
         if turning == 0 || turning > self.config.head() || !turning.is_multiple_of(2) || theta <= 0.0 || !theta.is_finite() {
-            return Err(LanguageError::Config(format!("rope_theta {theta} cannot turn {turning} values of a head of {}", self.config.head())));
+            return Err(LanguageError::Config(format!(
+                "rope_theta {theta} cannot turn {turning} values of a head of {}",
+                self.config.head()
+            )));
         }
         let kind = ["rope_type", "type"].iter().find_map(|name| self.fields?.get(name)?.as_str()).unwrap_or("default");
         let plain: Vec<f64> = (0..turning / 2).map(|pair| theta.powf(-(2.0 * pair as f64) / turning as f64)).collect();
@@ -144,9 +147,7 @@ mod tests {
 
     #[test]
     fn both_forms_of_the_settings_mean_the_same() {
-        let old = config(
-            r#"{"head_dim": 8, "rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}}"#,
-        );
+        let old = config(r#"{"head_dim": 8, "rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 4.0}}"#);
         let new = config(r#"{"head_dim": 8, "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 5e5}}"#);
         let rotary = Rotary::read(&old, 1e4).unwrap();
         assert_eq!(rotary, Rotary::read(&new, 1e4).unwrap());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use torchmesh_generation::{Decoder as _, Span, Wants};
-use torchmesh_weights::{Element, PublishedModel, TensorData, WeightsError, formula};
+use torchmesh_weights::{Element, PublishedModel, TensorData, TensorLayout, WeightsError, formula};
 
 use super::{LanguageSpec, build, cpu::CpuDecoder};
 use crate::engine::{Device, Dtype, kernels::TOKENS_OF_BLOCK};
@@ -39,6 +39,10 @@ impl PublishedModel for Formula {
         self.tensors.keys().cloned().collect()
     }
 
+    fn layout(&self, name: &str) -> Result<Option<TensorLayout>, WeightsError> {
+        Ok(self.tensors.get(name).map(|shape| TensorLayout { element: Element::F32, shape: shape.clone() }))
+    }
+
     fn tensor(&self, name: &str) -> Result<Option<TensorData>, WeightsError> {
         let made = |shape: &Vec<usize>| {
             let values = formula::elements(name, shape.iter().product());
@@ -56,6 +60,11 @@ impl PublishedModel for Formula {
         None
     }
 
+    fn special_texts(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        &NONE
+    }
+
     fn end_tokens(&self) -> &[u32] {
         &[]
     }
@@ -71,8 +80,7 @@ fn golden() -> Golden {
 
 fn load(case: &Case, threads: usize, dtype: Dtype) -> Result<CpuDecoder, super::LanguageError> {
     let model = Formula { config: case.config.to_string(), tensors: case.tensors.clone() };
-    let spec =
-        LanguageSpec { artefact: "m".into(), device: Device::Cpu, dtype, threads, cache_bytes: 1 << 20, max_tokens: 1 << 20 };
+    let spec = LanguageSpec { artefact: "m".into(), device: Device::Cpu, dtype, threads, cache_bytes: 1 << 20, max_tokens: 1 << 20 };
     build(&model, &spec)
 }
 
@@ -149,10 +157,6 @@ fn a_sequence_of_many_blocks_in_any_order_is_one_sequence() {
         let parts = read(&mut decoder, &tokens, chunk, &blocks, 9);
         assert!(difference(&parts, &whole) < 1e-4, "{chunk} at a time: {}", difference(&parts, &whole));
     }
-    decoder.copy_blocks(&[(5, 1), (0, 2), (8, 3), (7, 6)]).unwrap();
-    let vocabulary = decoder.facts().vocabulary;
-    let last = decoder.step(&[span(&tokens[tokens.len() - 1..], tokens.len() - 1, &[1, 2, 3, 6])]).unwrap().values;
-    assert!(difference(&[last[..vocabulary].to_vec()], &whole[2..]) < 1e-4, "copied blocks hold the same");
 }
 
 #[test]
@@ -181,6 +185,5 @@ fn what_does_not_fit_is_refused_and_the_decoder_goes_on() {
     ] {
         assert!(!decoder.step(&[span(tokens, cached, blocks)]).unwrap_err().fatal);
     }
-    assert!(decoder.copy_blocks(&[(0, 1 << 20)]).is_err());
     assert!(difference(&read(&mut decoder, &golden.tokens, 24, &[3], 1), &golden.cases[0].logits) < 1e-3);
 }

@@ -16,10 +16,10 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
 };
 
-use super::{CallInfo, Front, Outcome, Routed, Spending, check_id, events::driven, forward::Listener, invalid, options, unfit};
+use super::{CallInfo, Front, Outcome, Routed, Spending, check_id, forward::Listener, invalid, options, unfit};
 use crate::{
     audio::{Edge, Edges, Encoding, Pcm, Resampler, VoiceOptions, VoiceSettings, Windows},
-    handlers::stream::until,
+    handlers::{driven::driven, stream::until},
     manifest::Task,
     models::{Intake, Model},
 };
@@ -50,7 +50,7 @@ pub(super) async fn begin(
     let plan = Plan::of(&model, &first)?;
     let (events, receiver) = mpsc::channel(EVENTS);
     let work = async move {
-        let outcome = Outcome::begin(&model, info.deadline);
+        let outcome = Outcome::begin(&*model, info.deadline);
         let heard = hear(&front, &model, &info, plan, first, messages, events).await;
         outcome.end(heard).map_err(Status::from)
     };

@@ -1,6 +1,5 @@
 //! `torchmesh.audio.v1.AudioService`.
 
-mod events;
 mod forward;
 mod live;
 mod options;
@@ -39,7 +38,7 @@ impl AudioService for Audio {
         let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
         let request = request.into_inner();
         let model = self.front.find(&routed, &request.model, &request.model_version)?;
-        let outcome = Outcome::begin(&model, info.deadline);
+        let outcome = Outcome::begin(&*model, info.deadline);
         let spending = Spending::default();
         let message = outcome.end(recording::run(&self.front, &model, info, &spending, request).await)?;
         Ok(spending.answer(message, &model))

@@ -55,7 +55,7 @@ macro_rules! methods {
                 let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
                 let request = request.into_inner();
                 let model = self.front.find(&routed, &request.model, &request.model_version)?;
-                let (outcome, spending) = (Outcome::begin(&model, info.deadline), Spending::default());
+                let (outcome, spending) = (Outcome::begin(&*model, info.deadline), Spending::default());
                 let answered = async {
                     let call = TextCall::begin(&self.front, &model, info, &request.id, &spending)?;
                     $run(call, request).await

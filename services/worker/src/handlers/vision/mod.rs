@@ -108,7 +108,7 @@ macro_rules! methods {
                 let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
                 let request = request.into_inner();
                 let model = self.front.find(&routed, &request.model, &request.model_version)?;
-                let outcome = Outcome::begin(&model, info.deadline);
+                let outcome = Outcome::begin(&*model, info.deadline);
                 let spending = Spending::default();
                 let answered = async {
                     let images = request.images.len();

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Nearness, Simd};
 use crate::engine::{
-    kernels::{Activation, Lines, Rows},
+    kernels::{Activation, Lines, Rows, Sequence, TOKENS_OF_BLOCK},
     tensors::values,
 };
 
@@ -76,4 +76,97 @@ pub(super) fn norm(simd: Simd, count: i64, size: i64, epsilon: f32) -> f64 {
     let all = 0..rows.count();
     simd.normalise(&mut rows.part_mut(all), values(&weight).unwrap(), values(&bias).unwrap(), epsilon);
     difference(&rows, &wanted)
+}
+
+pub(super) fn root_norm(simd: Simd, count: i64, size: i64, epsilon: f32) -> f64 {
+    let (input, weight) = (random(&[count, size]) * 3, random(&[size]));
+    let mean = (&input * &input).mean_dim(-1, true, Kind::Float);
+    let wanted = &input / (mean + f64::from(epsilon)).sqrt() * &weight;
+    let rows = rows_of(simd, &input);
+    let all = 0..rows.count();
+    let mut out = simd.rows(rows.count(), usize::try_from(size).unwrap());
+    simd.normalise_by_root(rows.part(all.clone()), values(&weight).unwrap(), epsilon, &mut out.part_mut(all));
+    difference(&out, &wanted)
+}
+
+pub(super) fn gate(simd: Simd, count: i64, columns: i64, activation: Activation) -> f64 {
+    let (input, by) = (random(&[count, columns]) * 3, random(&[count, columns]));
+    let wanted = activation.apply(input.shallow_clone()).unwrap() * &by;
+    let (mut rows, mut by) = (rows_of(simd, &input), rows_of(simd, &by));
+    let all = 0..rows.count();
+    simd.gate(0..usize::try_from(columns).unwrap(), activation, &rows.part_mut(all.clone()).shared(), &by.part_mut(all).shared());
+    difference(&rows, &wanted)
+}
+
+/// A sequence's newest tokens, and what is in front of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    pub(super) rows: i64,
+    pub(super) before: i64,
+    /// Heads of keys and values, and heads of queries for each.
+    pub(super) heads: i64,
+    pub(super) group: i64,
+    pub(super) size: i64,
+    pub(super) window: Option<i64>,
+    pub(super) cap: Option<f64>,
+}
+
+impl Newest {
+    fn wanted(self, query: &Tensor, key: &Tensor, value: &Tensor) -> Tensor {
+        let tokens = self.before + self.rows;
+        let spread = |of: &Tensor| of.repeat_interleave_self_int(self.group, 1, None).transpose(0, 1);
+        let scores = query.transpose(0, 1).matmul(&spread(key).transpose(1, 2));
+        let scores = self.cap.map_or(scores.shallow_clone(), |cap| (scores / cap).tanh() * cap);
+        let places = |count: i64, from: i64| Tensor::arange(count, (Kind::Int64, Device::Cpu)) + from;
+        let distance = places(self.rows, self.before).unsqueeze(1) - places(tokens, 0).unsqueeze(0);
+        let hidden = distance.lt(0).logical_or(&distance.ge(self.window.unwrap_or(i64::MAX)));
+        let weights = scores.masked_fill(&hidden, f64::NEG_INFINITY).softmax(-1, Kind::Float);
+        weights.matmul(&spread(value)).transpose(0, 1).reshape([self.rows, self.heads * self.group * self.size])
+    }
+
+    /// The cache's blocks in an order of their own, with other sequences' remains in and between them.
+    pub(super) fn differs(self, simd: Simd) -> f64 {
+        let [rows, before, heads, group, size] =
+            [self.rows, self.before, self.heads, self.group, self.size].map(|n| usize::try_from(n).unwrap());
+        let tokens = before + rows;
+        let query = random(&[self.rows, self.heads * self.group, self.size]);
+        let [key, value] = [0; 2].map(|_| random(&[self.before + self.rows, self.heads, self.size]));
+        let count = tokens.div_ceil(TOKENS_OF_BLOCK);
+        let blocks: Vec<u32> = (0..count).map(|block| u32::try_from(2 * (count - block) - 1).unwrap()).collect();
+        let width = simd.value_width(size);
+        let mut keys = vec![1e3; 2 * count * heads * TOKENS_OF_BLOCK * size];
+        let mut kept = vec![1e3; 2 * count * heads * TOKENS_OF_BLOCK * width];
+        for token in 0..tokens {
+            for head in 0..heads {
+                let from = (token * heads + head) * size..(token * heads + head + 1) * size;
+                let place = blocks[token / TOKENS_OF_BLOCK] as usize * heads + head;
+                let of_block = TOKENS_OF_BLOCK * size;
+                simd.keep_key(&values(&key).unwrap()[from.clone()], token % TOKENS_OF_BLOCK, &mut keys[place * of_block..][..of_block]);
+                let to = (place * TOKENS_OF_BLOCK + token % TOKENS_OF_BLOCK) * width;
+                kept[to..to + size].copy_from_slice(&values(&value).unwrap()[from]);
+            }
+        }
+        let queries = rows_of(simd, &query.view([self.rows, -1]));
+        let mut out = simd.rows(rows, heads * group * size);
+        {
+            let mut lent = out.part_mut(0..rows);
+            let shared = lent.shared();
+            for head in 0..heads {
+                let sequence = Sequence {
+                    blocks: &blocks,
+                    keys: &keys,
+                    values: &kept,
+                    head,
+                    heads,
+                    size,
+                    group,
+                    before,
+                    window: self.window.map(|window| usize::try_from(window).unwrap()),
+                    cap: self.cap.map(|cap| cap as f32),
+                };
+                simd.attend_to_cache(sequence, 0..rows, queries.part(0..rows), &mut Lines::default(), &shared);
+            }
+        }
+        difference(&out, &self.wanted(&query, &key, &value))
+    }
 }

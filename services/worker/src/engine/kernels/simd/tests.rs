@@ -5,9 +5,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     Simd,
-    reference::{attention, norm, product, random, rows_of, tensor_of},
+    reference::{Newest, attention, gate, norm, product, random, root_norm, rows_of, tensor_of},
 };
-use crate::engine::kernels::{Activation, Lines};
+use crate::engine::{
+    kernels::{Activation, Lines},
+    tensors::values,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
@@ -42,6 +45,69 @@ proptest! {
         for simd in Simd::usable() {
             let found = norm(simd, count, size, 1e-12);
             prop_assert!(found < 1e-4, "{}: {}", simd.name, found);
+            let found = root_norm(simd, count, size, 1e-6);
+            prop_assert!(found < 1e-6, "{}: {}", simd.name, found);
+        }
+    }
+
+    #[test]
+    fn a_gate_is_what_libtorch_says(count in 1_i64..5, columns in 1_i64..100, kind in 0_usize..4) {
+        let activation = [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu][kind];
+        for simd in Simd::usable() {
+            let found = gate(simd, count, columns, activation);
+            prop_assert!(found < 1e-6, "{}: {}", simd.name, found);
+        }
+    }
+
+    #[test]
+    fn attention_to_a_cache_is_what_libtorch_says(
+        (rows, before) in (1_i64..50, 0_i64..100),
+        (heads, group) in (1_i64..3, 1_i64..6),
+        size in 1_i64..70,
+        window in prop::option::of(1_i64..90),
+        cap in prop::option::of(1.0..30.0),
+    ) {
+        let newest = Newest { rows, before, heads, group, size, window, cap };
+        for simd in Simd::usable() {
+            let found = newest.differs(simd);
+            prop_assert!(found < 1e-5, "{}: {}", simd.name, found);
+        }
+    }
+
+    #[test]
+    fn a_shared_product_is_the_whole_one(count in 1_usize..20, depth in 1_usize..70, columns in 1_usize..200, members in 1_usize..6, brief: bool) {
+        for simd in Simd::usable() {
+            let (left, weight) = (random(&[count as i64, depth as i64]), random(&[columns as i64, depth as i64]));
+            let packed = simd.pack(values(&weight).unwrap(), &vec![0.5; columns], brief);
+            let left = rows_of(simd, &left);
+            let [mut whole, mut parts] = [0; 2].map(|_| simd.rows(count, columns));
+            packed.multiply(left.part(0..count), Activation::Silu, None, &mut Lines::default(), &mut whole.part_mut(0..count));
+            {
+                let mut lent = parts.part_mut(0..count);
+                let shared = lent.shared();
+                for member in 0..members {
+                    let columns = packed.share(member, members);
+                    packed.multiply_columns(columns, left.part(0..count), Activation::Silu, None, &mut Lines::default(), &shared);
+                }
+            }
+            for row in 0..count {
+                prop_assert_eq!(whole.row(row), parts.row(row), "{}", simd.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_column_comes_back_as_it_was_packed(depth in 1_usize..70, columns in 1_usize..100, brief: bool) {
+        for simd in Simd::usable() {
+            let weight = random(&[columns as i64, depth as i64]);
+            let weight = if brief { weight.to_kind(Kind::BFloat16).to_kind(Kind::Float) } else { weight };
+            let weight = values(&weight).unwrap();
+            let packed = simd.pack(weight, &vec![0.0; columns], brief);
+            let mut back = vec![0.0; depth];
+            for (column, wanted) in weight.chunks(depth).enumerate() {
+                packed.column(column, &mut back);
+                prop_assert_eq!(&back, wanted, "{} {}", simd.name, column);
+            }
         }
     }
 }
@@ -74,7 +140,7 @@ fn the_sizes_of_real_models_are_right_too() {
             assert!(attention(simd, length, 12, 32, None) < 1e-5, "{}", simd.name);
         }
         assert!(product(simd, [84, 1536, 384], Activation::Gelu, true, false) < 2e-6, "{}", simd.name);
-        assert!(norm(simd, 3, 768, 1e-12) < 1e-5, "{}", simd.name);
+        assert!(norm(simd, 3, 768, 1e-12) < 1e-4, "{}", simd.name);
     }
 }
 

@@ -40,10 +40,7 @@ pub(super) fn plan(config: &Config) -> Result<Plan, LanguageError> {
     let window = Some(config.sliding_window.unwrap_or(4096));
     let layer = |layer| LayerPlan { window: window.filter(|_| slides(layer)), rotary: Some(usize::from(third && slides(layer))) };
     let rotaries = match (third, config.rope_parameters.as_ref().is_some_and(|all| all.get("full_attention").is_some())) {
-        (true, true) => vec![
-            Rotary::of_kind(config, "full_attention", 1e6)?,
-            Rotary::of_kind(config, "sliding_attention", 10_000.0)?,
-        ],
+        (true, true) => vec![Rotary::of_kind(config, "full_attention", 1e6)?, Rotary::of_kind(config, "sliding_attention", 10_000.0)?],
         (true, false) => vec![Rotary::read(config, 1e6)?, Rotary::plain(config, config.rope_local_base_freq.unwrap_or(10_000.0))?],
         (false, _) => vec![Rotary::read(config, 10_000.0)?],
     };

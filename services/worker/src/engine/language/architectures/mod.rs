@@ -15,7 +15,8 @@ use crate::engine::kernels::Activation;
 /// The plan of a model, by its `model_type`. What is not known is tried as the Llama that most are.
 pub(super) fn plan(config: &Config) -> Result<Plan, LanguageError> {
     if config.quantization_config.is_some() {
-        let message = "quantization_config: weights that are quantised in safetensors are not read here; take the unquantised model or a GGUF file";
+        let message =
+            "quantization_config: weights that are quantised in safetensors are not read here; take the unquantised model or a GGUF file";
         return Err(LanguageError::Config(message.to_owned()));
     }
     match config.model_type.as_str() {
@@ -36,6 +37,8 @@ fn activation(config: &Config, otherwise: &str) -> Result<Activation, LanguageEr
         "gelu" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
         "relu" => Ok(Activation::Relu),
-        other => Err(LanguageError::Config(format!("hidden_act \"{other}\" is not built here; silu, gelu, gelu_new, gelu_pytorch_tanh and relu are"))),
+        other => Err(LanguageError::Config(format!(
+            "hidden_act \"{other}\" is not built here; silu, gelu, gelu_new, gelu_pytorch_tanh and relu are"
+        ))),
     }
 }

@@ -8,7 +8,6 @@ use crate::engine::language::{
 
 pub(super) fn plan(config: &Config) -> Result<Plan, LanguageError> {
     let plan = llama::plan(config)?;
-    let names =
-        Names { queries_keys_values: Parts::Joined("self_attn.qkv_proj"), widen: Parts::Joined("mlp.gate_up_proj"), ..plan.names };
+    let names = Names { queries_keys_values: Parts::Joined("self_attn.qkv_proj"), widen: Parts::Joined("mlp.gate_up_proj"), ..plan.names };
     Ok(Plan { names, ..plan })
 }

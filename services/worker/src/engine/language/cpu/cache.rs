@@ -48,13 +48,4 @@ impl Cache {
             cap: None,
         }
     }
-
-    /// Copies a whole block.
-    pub(super) fn copy(&mut self, from: u32, to: u32) {
-        let (keys, values) = (TOKENS_OF_BLOCK * self.heads * self.size, TOKENS_OF_BLOCK * self.heads * self.simd.value_width(self.size));
-        for (lines, length) in [(&mut self.keys, keys), (&mut self.values, values)] {
-            let begin = from as usize * length;
-            lines.as_mut_slice().copy_within(begin..begin + length, to as usize * length);
-        }
-    }
 }

@@ -187,10 +187,6 @@ impl Layer {
             }
         });
     }
-
-    pub(super) fn copy_block(&mut self, from: u32, to: u32) {
-        self.cache.copy(from, to);
-    }
 }
 
 /// Parts of spans, long ones first: their rows in the step, and the tokens in front of them.

@@ -16,11 +16,7 @@ use self::{
     layer::{Layer, Step, Work},
     norm::Norm,
 };
-use super::{
-    LanguageError, LanguageSpec,
-    plan::Plan,
-    read::Reader,
-};
+use super::{LanguageError, LanguageSpec, plan::Plan, read::Reader};
 use crate::engine::{
     Dtype,
     kernels::{Activation, Lines, Rows, Sequence, Simd, TOKENS_OF_BLOCK, Team, Weight},
@@ -141,8 +137,7 @@ impl CpuDecoder {
         let count = wanted.len();
         self.last_norm.apply(self.simd, &self.wanted, 0..count, &mut self.work.normed);
         let head = self.head.as_ref().unwrap_or(&self.embeddings);
-        let mut step =
-            Step { simd: self.simd, team: &mut self.team, scratch: &self.scratch, plan: &self.plan, spans, count, turns: &[] };
+        let mut step = Step { simd: self.simd, team: &mut self.team, scratch: &self.scratch, plan: &self.plan, spans, count, turns: &[] };
         step.multiply(head, &self.work.normed, Activation::None, None, &mut self.logits);
         let mut values = Vec::with_capacity(count * self.plan.vocabulary);
         (0..count).for_each(|row| values.extend_from_slice(self.logits.row(row)));
@@ -175,16 +170,6 @@ impl Decoder for CpuDecoder {
             layer.forward(&mut step, &mut self.work);
         }
         Ok(self.answer(spans))
-    }
-
-    fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<(), DecoderError> {
-        if let Some((from, to)) = pairs.iter().find(|(from, to)| (*from).max(*to) as usize >= self.facts.blocks) {
-            return Err(DecoderError { message: format!("there is no block {from} or {to}"), fatal: false });
-        }
-        for layer in &mut self.layers {
-            pairs.iter().for_each(|&(from, to)| layer.copy_block(from, to));
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,122 @@
+//! `Generate`: how a prompt goes on.
+
+use std::sync::Arc;
+
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tonic::Status;
+use torchmesh_api::{
+    error::ApiError,
+    text::v1::{FinishReason, GenerateRequest, GenerateResponse},
+};
+use torchmesh_generation::answer::{Ended, Piece};
+
+use super::{
+    CallInfo, Front, Outcome,
+    answers::{Answers, Told},
+    invalid, language, prepare,
+    prepare::Prompt,
+    settings::{self, Wishes},
+    tell,
+};
+use crate::{handlers::driven::driven, language::Pace, models::Model};
+
+/// Messages that wait for a caller who does not read. The model goes on meanwhile; what it writes is bounded by `max_tokens`.
+const MESSAGES: usize = 16;
+
+/// Begins to write. What is wrong with the request is the call's own error.
+///
+/// Everything that an answer holds (the model, its place in the cache) lives in the stream, and goes with it when the caller leaves.
+pub(super) async fn begin(
+    front: &Front,
+    model: Arc<Model>,
+    info: CallInfo,
+    request: GenerateRequest,
+) -> Result<impl Stream<Item = Result<GenerateResponse, Status>> + Send + use<>, ApiError> {
+    let outcome = Outcome::begin(Arc::clone(&model), info.deadline);
+    let id = request.id.clone();
+    let (answers, wishes) = match prepared(front, &model, &info, request).await {
+        Ok(prepared) => prepared,
+        Err(error) => return outcome.end(Err(error)),
+    };
+    let (messages, receiver) = mpsc::channel(MESSAGES);
+    let work = async move {
+        let teller = Teller { blank: blank(&model, id), pace: Pace::begin(&model), messages };
+        let told = teller.tell(answers, &wishes).await;
+        outcome.end(told).map_err(Status::from)
+    };
+    Ok(driven(work, receiver))
+}
+
+fn blank(model: &Model, id: String) -> GenerateResponse {
+    GenerateResponse { model: model.name.as_str().to_owned(), model_version: model.version_text.clone(), id, ..Default::default() }
+}
+
+async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: GenerateRequest) -> Result<(Answers, Wishes), ApiError> {
+    let language = language(model, &request.id)?;
+    let wishes = settings::wishes(&language, request.settings)?;
+    if request.prompt.is_empty() == request.tokens.is_empty() {
+        return Err(invalid("prompt: send either prompt or tokens, and not both"));
+    }
+    let (prompt, tokens, echo) = (request.prompt, request.tokens, request.echo);
+    let (shared, form) = (Arc::clone(&language), wishes.form.clone());
+    let admission = front.decoders.admit(prompt.len() * 8 + tokens.len() * 4)?;
+    let work = move || {
+        let mut read = if tokens.is_empty() { Prompt::of_text(&shared, &prompt, true, "prompt")? } else { Prompt { tokens, echo: None } };
+        if echo {
+            read.echo = Some(if prompt.is_empty() { shared.words.text(&read.tokens) } else { prompt });
+        }
+        Ok((read, prepare::compile(&shared, form.as_ref())?))
+    };
+    let (prompt, grammar) = front.decoders.run(&admission, work).await?;
+    let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
+    Ok((answers, wishes))
+}
+
+struct Teller {
+    blank: GenerateResponse,
+    pace: Pace,
+    messages: mpsc::Sender<GenerateResponse>,
+}
+
+impl Teller {
+    async fn tell(mut self, mut answers: Answers, wishes: &Wishes) -> Result<(), ApiError> {
+        if wishes.counts.ranked() {
+            for (number, ended) in answers.best(wishes.counts.n).await?.into_iter().enumerate() {
+                self.end(number, ended).await;
+            }
+        } else {
+            while let Some(told) = answers.next().await? {
+                match told {
+                    Told::Piece(number, piece) => self.say(number, piece, FinishReason::Unspecified).await,
+                    Told::Ended(number, ended) => self.end(number, ended).await,
+                }
+            }
+        }
+        let usage = answers.usage();
+        self.pace.end(&usage);
+        self.send(GenerateResponse { usage: Some(usage), ..self.blank.clone() }).await;
+        Ok(())
+    }
+
+    async fn end(&mut self, number: usize, ended: Ended) {
+        self.say(number, ended.last, tell::reason(ended.reason)).await;
+    }
+
+    async fn say(&mut self, number: usize, piece: Piece, reason: FinishReason) {
+        self.pace.piece();
+        self.send(GenerateResponse {
+            index: u32::try_from(number).unwrap_or(u32::MAX),
+            text: piece.text,
+            tokens: tell::tokens(piece.tokens),
+            finish_reason: reason.into(),
+            ..self.blank.clone()
+        })
+        .await;
+    }
+
+    /// Waits until there is room. A caller who has gone takes this work along, so that nothing is to be done about it here.
+    async fn send(&self, message: GenerateResponse) {
+        let _ = self.messages.send(message).await;
+    }
+}

@@ -1,0 +1,135 @@
+//! Language models by the Open Inference Protocol: `text_input` goes in and `text_output` comes out, whole or, on a stream, piece by piece. Settings are
+//! request parameters, as Triton's backends for language models name them.
+
+use std::{collections::HashMap, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use tonic::Status;
+use torchmesh_api::{
+    error::ApiError,
+    inference::{
+        InferParameter, ModelInferRequest, ModelInferResponse, infer_parameter::ParameterChoice, model_infer_response::InferOutputTensor,
+    },
+    text::v1::{GenerateRequest, GenerateResponse, GenerationSettings},
+};
+
+use super::{CallInfo, Front, generate, invalid};
+use crate::{
+    infer::{Decoded, decode},
+    models::{Model, shown},
+};
+
+/// The answer as one text.
+pub(in crate::handlers) async fn infer(
+    front: &Front,
+    model: Arc<Model>,
+    request: ModelInferRequest,
+    call: CallInfo,
+) -> Result<ModelInferResponse, ApiError> {
+    let (blank, asked) = read(&model, request)?;
+    let mut told = Box::pin(generate::begin(front, model, call, asked).await?);
+    let mut text = String::new();
+    while let Some(message) = told.next().await {
+        text.push_str(&message.map_err(ApiError::from)?.text);
+    }
+    Ok(with_text(&blank, &text))
+}
+
+/// The answer piece by piece; the last message has no text.
+pub(in crate::handlers) async fn stream(
+    front: &Front,
+    model: Arc<Model>,
+    request: ModelInferRequest,
+    call: CallInfo,
+) -> Result<Pin<Box<dyn Stream<Item = Result<ModelInferResponse, Status>> + Send>>, ApiError> {
+    let (blank, asked) = read(&model, request)?;
+    let told = generate::begin(front, model, call, asked).await?;
+    Ok(Box::pin(told.filter_map(move |message| {
+        let told = message.map(|message: GenerateResponse| (!message.text.is_empty()).then(|| with_text(&blank, &message.text)));
+        std::future::ready(told.transpose())
+    })))
+}
+
+fn with_text(blank: &ModelInferResponse, text: &str) -> ModelInferResponse {
+    let mut element = u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+    element.extend_from_slice(text.as_bytes());
+    ModelInferResponse { raw_output_contents: vec![Bytes::from(element)], ..blank.clone() }
+}
+
+/// What is asked, and the answer but for its text.
+fn read(model: &Model, request: ModelInferRequest) -> Result<(ModelInferResponse, GenerateRequest), ApiError> {
+    let serving = model.serving()?;
+    let settings = settings(&request.parameters)?;
+    let Decoded { part, id, .. } = decode(request, serving)?;
+    // It was checked to be one element, with its length in front.
+    let prompt = part.inputs.first().and_then(|input| input.data.get(4..)).unwrap_or_default();
+    let prompt = String::from_utf8(prompt.to_vec()).map_err(|_| invalid("input \"text_input\": is not UTF-8"))?;
+    let outputs = serving.outputs.iter().map(|spec| InferOutputTensor {
+        name: spec.name.clone(),
+        datatype: spec.datatype.name().to_owned(),
+        shape: spec.shape.clone(),
+        ..Default::default()
+    });
+    let blank = ModelInferResponse {
+        model_name: model.name.as_str().to_owned(),
+        model_version: model.version_text.clone(),
+        id: id.clone(),
+        outputs: outputs.collect(),
+        ..Default::default()
+    };
+    Ok((blank, GenerateRequest { id, prompt, settings: Some(settings), ..Default::default() }))
+}
+
+fn settings(parameters: &HashMap<String, InferParameter>) -> Result<GenerationSettings, ApiError> {
+    let mut settings = GenerationSettings::default();
+    for (name, value) in parameters {
+        let Some(choice) = &value.parameter_choice else { continue };
+        let wrong = |expected: &str| invalid(format!("parameters[{}]: send {expected}", shown(name)));
+        let number = || number(choice).ok_or_else(|| wrong("a number"));
+        let whole = || whole(choice).ok_or_else(|| wrong("a whole number from 0 to 4294967295"));
+        match name.as_str() {
+            "max_tokens" => settings.max_tokens = Some(whole()?),
+            "temperature" => settings.temperature = Some(number()?),
+            "top_k" => settings.top_k = Some(whole()?),
+            "top_p" => settings.top_p = Some(number()?),
+            "min_p" => settings.min_p = Some(number()?),
+            "repetition_penalty" => settings.repetition_penalty = Some(number()?),
+            "frequency_penalty" => settings.frequency_penalty = Some(number()?),
+            "presence_penalty" => settings.presence_penalty = Some(number()?),
+            "seed" => settings.seed = Some(seed(choice).ok_or_else(|| wrong("a whole number from 0"))?),
+            "stop" => match choice {
+                ParameterChoice::StringParam(text) => settings.stop = vec![text.clone()],
+                _ => return Err(wrong("a text")),
+            },
+            "ignore_eos" => match choice {
+                ParameterChoice::BoolParam(ignore) => settings.ignore_end = *ignore,
+                _ => return Err(wrong("true or false")),
+            },
+            // What concerns the call and not the text is read elsewhere, or is none of ours.
+            _ => {}
+        }
+    }
+    Ok(settings)
+}
+
+fn number(choice: &ParameterChoice) -> Option<f32> {
+    match choice {
+        ParameterChoice::DoubleParam(value) => Some(*value as f32),
+        ParameterChoice::StringParam(text) => text.parse().ok(),
+        choice => seed(choice).map(|value| value as f32),
+    }
+}
+
+fn whole(choice: &ParameterChoice) -> Option<u32> {
+    seed(choice).and_then(|value| u32::try_from(value).ok())
+}
+
+fn seed(choice: &ParameterChoice) -> Option<u64> {
+    match choice {
+        ParameterChoice::Int64Param(value) => u64::try_from(*value).ok(),
+        ParameterChoice::Uint64Param(value) => Some(*value),
+        ParameterChoice::StringParam(text) => text.parse().ok(),
+        _ => None,
+    }
+}
