@@ -120,14 +120,14 @@ fn a_caller_that_hangs_up_ends_the_writing() {
             assert!(writer.asked()[at].left.is_none());
             drop(events);
             let left = async || writer.asked()[at].left;
-            eventually("the writer is let go of", Duration::from_secs(2), left).await;
+            eventually("the writer is let go of", Duration::from_secs(5), left).await;
         }
         // The same where the answer is not streamed, and has not begun.
         let gateway = mesh.gateway();
         let asking = tokio::spawn(async move { web::post(gateway, CHAT, &asks(&json!({}))).await });
         eventually("the writer is asked", Duration::from_secs(20), async || writer.asked().get(2).cloned()).await;
         asking.abort();
-        eventually("the writer is let go of", Duration::from_secs(2), async || writer.asked()[2].left).await;
+        eventually("the writer is let go of", Duration::from_secs(5), async || writer.asked()[2].left).await;
     });
 }
 
