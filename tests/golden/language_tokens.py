@@ -10,7 +10,8 @@ The tests read the committed file; this script is for whoever wants to make it a
 
 SmolLM2's tokens are those of transformers' own reading of the GGUF file, with one correction: it does not read `tokenizer.ggml.pre`, which says that every
 digit is cut off by itself, as the published tokenizer does. stories15M's are those of the encoding that llama2.c itself does, written down again below,
-with Llama 2's ids of bytes; only special tokens, which that program does not know, are left out of its texts.
+with Llama 2's ids of bytes. Texts with special tokens, which that program does not know, and with the sign that Llama 2 itself writes for a blank, which
+it reads as another character, are left out there.
 """
 
 import argparse
@@ -35,9 +36,11 @@ HAND_MADE = [
     "https://example.com/a?b=c#d", "user@example.com", '{"a": [1, 2, null], "b": "\\n"}', "<html><body class='x'>&amp;</body></html>", "SELECT * FROM t WHERE x >= 10;",
     "def f(x):\n    return x**2  # comment\n", "fn main() {\n\tprintln!(\"{}\", 1 << 3);\n}", "if (a&&b||!c) { d[i++] -= 0x1F; }", "$x^2 + \\frac{1}{2}$",
     "CamelCase snake_case kebab-case SCREAMING", "supercalifragilisticexpialidocious", "Zażółć gęślą jaźń", "İstanbul ıssız", "ﬁ ﬂ", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢", "￥１２３",
-    "▁", "▁▁ a", "Ġ", "<0x0A>", "\u2028\u2029", "¡¿Qué?!", "...", "“quoted” ‘text’ — dash – en", "a_b__c", "\\", "'", "\"",
+    "Ġ", "<0x0A>", "\u2028\u2029", "¡¿Qué?!", "...", "“quoted” ‘text’ — dash – en", "a_b__c", "\\", "'", "\"",
 ]  # fmt: skip
-SPECIAL = ["<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "<|endoftext|>", "x<|im_end|>y", "<|im_end|> <|im_end|>", "<|im_start|", "<repo_name>a<file_sep>b"]
+FOR_SMOLLM2 = [
+    "▁", "▁▁ a", "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "<|endoftext|>", "x<|im_end|>y", "<|im_end|> <|im_end|>", "<|im_start|", "<repo_name>a<file_sep>b",
+]  # fmt: skip
 WORDS = "the a Once upon time was 1 42 007 x = y ( ) ; : , . ! ? é ß 東 мир 🙂 'll 's don't\n \t   \n\n -- == != => // # @ & % $ € ~ ` ^ | _ foo_bar FooBar HTTP".split(" ")
 
 
@@ -88,7 +91,7 @@ def main():
     smollm2.backend_tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(steps)
     stories = Llama2c(arguments.models / "stories15M" / "tokenizer.bin")
     cases = [{"text": text, "smollm2": smollm2(text)["input_ids"], "stories": stories.encode(text)} for text in texts()]
-    cases += [{"text": text, "smollm2": smollm2(text)["input_ids"]} for text in SPECIAL]
+    cases += [{"text": text, "smollm2": smollm2(text)["input_ids"]} for text in FOR_SMOLLM2]
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
     head = json.dumps({"made_with": {"transformers": transformers.__version__, "tokenizers": tokenizers.__version__}})
     arguments.out.write_text(f'{head[:-1]}, "cases": [\n{lines}\n]}}\n', encoding="utf-8")
