@@ -88,7 +88,7 @@ lint: tools clients ## Check form, lints, protos, licences and known vulnerabili
 .PHONY: setup
 setup: tools ## Fetch libtorch and the demo models, build the services, export the models, train spam
 	@$(PYTHON) setup/fetch.py libtorch --home .torchmesh
-	@$(PYTHON) setup/fetch.py minilm silero-vad efficientnet-lite0 pictures
+	@$(PYTHON) setup/fetch.py minilm silero-vad efficientnet-lite0 pictures smollm2 stories
 	@$(MAKE) build
 	@$(MAKE) $(MINILM)/1/model.pt $(MINILM)/1/tokenizer.json $(MINILM)/model.toml
 	@if $(PYTHON) setup/fetch.py spam-assassin; then $(MAKE) $(SPAM)/1/head.safetensors $(SPAM)/model.toml; else echo "the model spam is left out"; fi
