@@ -72,8 +72,10 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: ChatRe
     let language = language(model, &request.id)?;
     let wishes = settings::wishes(&language, request.settings.clone())?;
     if language.template.is_none() {
-        let message =
-            format!("model \"{}\" has no chat template; call it with Generate, or name a file as chat_template in model.toml", model.name);
+        let message = format!(
+            "messages: model \"{}\" has no chat template; call it with Generate, or name a file as chat_template in model.toml",
+            model.name
+        );
         return Err(ApiError::new(ErrorKind::Unimplemented, message));
     }
     let conversation = conversation(request);
@@ -83,15 +85,24 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: ChatRe
     let admission = front.decoders.admit(bytes * 8)?;
     let (shared, asked) = (Arc::clone(&language), wishes.form.clone());
     let work = move || {
+        // What the caller did not ask for is what the tools do.
+        let ours = asked.is_none();
         // It was there above.
         let template = shared.template.as_ref().ok_or_else(|| invalid("messages: the model has no chat template"))?;
         let prompt = rendered(&shared, template, &conversation)?;
         let form = form(&shared, &conversation, asked)?;
-        Ok((prompt, prepare::compile(&shared, form.as_ref())?))
+        let grammar = prepare::compile(&shared, form.as_ref());
+        Ok((prompt, if ours { grammar.map_err(|error| of_tools(&error))? } else { grammar? }))
     };
     let (prompt, grammar) = front.decoders.run(&admission, work).await?;
     let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
     Ok(Begun { answers, wishes, readers })
+}
+
+/// The caller knows nothing of a form: its tools are the reason.
+fn of_tools(error: &ApiError) -> ApiError {
+    let why = error.message.split_once(": ").map_or(error.message.as_str(), |(_, why)| why);
+    ApiError::new(error.kind, format!("tools: their parameters cannot be held to: {why}"))
 }
 
 /// The text has the special tokens in it, so the tokenizer adds none.

@@ -62,7 +62,11 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: Genera
     let (shared, form) = (Arc::clone(&language), wishes.form.clone());
     let admission = front.decoders.admit(prompt.len() * 8 + tokens.len() * 4)?;
     let work = move || {
-        let mut read = if tokens.is_empty() { Prompt::of_text(&shared, &prompt, true, "prompt")? } else { Prompt { tokens, echo: None } };
+        let mut read = if tokens.is_empty() {
+            Prompt::of_text(&shared, &prompt, true, "prompt")?
+        } else {
+            Prompt { tokens, field: "tokens", echo: None }
+        };
         if echo {
             read.echo = Some(if prompt.is_empty() { shared.words.text(&read.tokens) } else { prompt });
         }

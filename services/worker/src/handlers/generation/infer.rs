@@ -1,7 +1,7 @@
 //! Language models by the Open Inference Protocol: `text_input` goes in and `text_output` comes out, whole or, on a stream, piece by piece. Settings are
 //! request parameters, as Triton's backends for language models name them.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -16,7 +16,7 @@ use torchmesh_api::{
 
 use super::{CallInfo, Front, generate, invalid};
 use crate::{
-    infer::{Decoded, decode},
+    infer::{self, Decoded, decode},
     models::{Model, shown},
 };
 
@@ -27,6 +27,7 @@ pub(in crate::handlers) async fn infer(
     request: ModelInferRequest,
     call: CallInfo,
 ) -> Result<ModelInferResponse, ApiError> {
+    let call = wished(call, &request)?;
     let (blank, asked) = read(&model, request)?;
     let mut told = Box::pin(generate::begin(front, model, call, asked).await?);
     let mut text = String::new();
@@ -43,12 +44,24 @@ pub(in crate::handlers) async fn stream(
     request: ModelInferRequest,
     call: CallInfo,
 ) -> Result<Pin<Box<dyn Stream<Item = Result<ModelInferResponse, Status>> + Send>>, ApiError> {
+    let call = wished(call, &request)?;
     let (blank, asked) = read(&model, request)?;
     let told = generate::begin(front, model, call, asked).await?;
     Ok(Box::pin(told.filter_map(move |message| {
         let told = message.map(|message: GenerateResponse| (!message.text.is_empty()).then(|| with_text(&blank, &message.text)));
         std::future::ready(told.transpose())
     })))
+}
+
+/// The call with what the request's parameters say of its urgency.
+fn wished(mut call: CallInfo, request: &ModelInferRequest) -> Result<CallInfo, ApiError> {
+    let wishes = infer::wishes(request)?;
+    call.caller.priority = wishes.priority.or(call.caller.priority);
+    if let Some(timeout) = wishes.timeout {
+        let deadline = Instant::now() + timeout;
+        call.deadline = Some(call.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
+    }
+    Ok(call)
 }
 
 fn with_text(blank: &ModelInferResponse, text: &str) -> ModelInferResponse {
@@ -65,6 +78,9 @@ fn read(model: &Model, request: ModelInferRequest) -> Result<(ModelInferResponse
     // It was checked to be one element, with its length in front.
     let prompt = part.inputs.first().and_then(|input| input.data.get(4..)).unwrap_or_default();
     let prompt = String::from_utf8(prompt.to_vec()).map_err(|_| invalid("input \"text_input\": is not UTF-8"))?;
+    if prompt.is_empty() {
+        return Err(invalid("input \"text_input\": is empty; send a text"));
+    }
     let outputs = serving.outputs.iter().map(|spec| InferOutputTensor {
         name: spec.name.clone(),
         datatype: spec.datatype.name().to_owned(),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_generation::{
-    Job, Priority, SubmitError,
+    Job, Priority, Refusal, SubmitError,
     answer::{Plan, answer, max_new},
     sample::seed_of,
     structure::{Form, Grammar},
@@ -24,15 +24,17 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Prompt {
     pub(super) tokens: Vec<u32>,
+    /// The field of the request that it comes from.
+    pub(super) field: &'static str,
     /// Its text, where it is told in front of the answer.
     pub(super) echo: Option<String>,
 }
 
 impl Prompt {
     /// A text as a prompt; `whole`: the tokenizer's own special tokens are put around it.
-    pub(super) fn of_text(language: &LanguageModel, text: &str, whole: bool, field: &str) -> Result<Self, ApiError> {
+    pub(super) fn of_text(language: &LanguageModel, text: &str, whole: bool, field: &'static str) -> Result<Self, ApiError> {
         let tokens = language.encode(text, whole).map_err(|error| invalid(format!("{field}: cannot be tokenised: {error}")))?;
-        Ok(Self { tokens, echo: None })
+        Ok(Self { tokens, field, echo: None })
     }
 }
 
@@ -53,7 +55,9 @@ pub(super) fn submit(
     grammar: Option<&Grammar>,
 ) -> Result<Answers, ApiError> {
     let preset = language.settings.max_new_tokens;
-    let max_new = max_new(wishes.max_tokens, preset, prompt.tokens.len(), language.context()).map_err(refused)?;
+    let field = prompt.field;
+    let named = |refusal: Refusal| if refusal.field == "prompt" { Refusal::new(field, refusal.why) } else { refusal };
+    let max_new = max_new(wishes.max_tokens, preset, prompt.tokens.len(), language.context()).map_err(|refusal| refused(named(refusal)))?;
     let shared: Arc<[u32]> = prompt.tokens.into();
     let tenant: Arc<str> = info.caller.tenant.key().into();
     let scope = if language.settings.share_prefixes { Arc::from("") } else { Arc::clone(&tenant) };
@@ -82,7 +86,7 @@ pub(super) fn submit(
             tenant: Arc::clone(&tenant),
         };
         // The receivers of those before go with the error, and end their sequences.
-        language.submit(job).map_err(|error| unsubmitted(model, &error))?;
+        language.submit(job).map_err(|error| unsubmitted(model, field, &error))?;
         receivers.push(receiver);
     }
     Ok(Answers::new(receivers, shared.len()))
@@ -96,9 +100,9 @@ fn priority(info: &CallInfo, serving: &Serving) -> Priority {
     }
 }
 
-fn unsubmitted(model: &Model, error: &SubmitError) -> ApiError {
+fn unsubmitted(model: &Model, field: &str, error: &SubmitError) -> ApiError {
     match error {
-        SubmitError::EmptyPrompt | SubmitError::TooLong { .. } | SubmitError::UnknownToken { .. } => invalid(error.to_string()),
+        SubmitError::EmptyPrompt | SubmitError::TooLong { .. } | SubmitError::UnknownToken { .. } => invalid(format!("{field}: {error}")),
         SubmitError::Full { .. } => ApiError::new(ErrorKind::ResourceExhausted, error.to_string()).retry_after(RETRY_AFTER),
         SubmitError::Closed | SubmitError::Failed(_) => {
             ApiError::new(ErrorKind::Unavailable, format!("model \"{}\" version {} is not available any more", model.name, model.version))
