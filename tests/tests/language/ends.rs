@@ -13,6 +13,7 @@ use torchmesh_tests::{
     eventually,
     language::{ask, generate, greedy, worker},
     models::Model,
+    raw::{self, Call},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -96,26 +97,19 @@ fn a_deadline_that_passes_ends_the_answer_and_frees_its_place() {
     bounded(async {
         let mesh = MeshSandbox::with([Model::endless().with("max_running = 1")]).await;
         let (worker, client) = (&mesh.workers[0], client::generation(mesh.gateway()));
-        let mut request = tonic::Request::new(endless(LONG));
-        // Not set as a timeout of the client's own, so that the mesh is who keeps it.
-        request.metadata_mut().insert("grpc-timeout", "700m".parse().unwrap());
-        let mut stream = client.clone().generate(request).await.unwrap().into_inner();
-        let (began, mut pieces) = (Instant::now(), 0);
-        let ended = loop {
-            match stream.message().await {
-                Ok(Some(_)) => pieces += 1,
-                Ok(None) => panic!("{LONG} tokens in {:?}", began.elapsed()),
-                Err(status) => break status,
-            }
-        };
-        assert_eq!(ended.code(), Code::DeadlineExceeded, "{ended}");
-        assert!(pieces > 0, "what came before is what was delivered");
+        // A plain client, which leaves it to the mesh to keep the deadline.
+        let call =
+            |message: &GenerateRequest, left| Call::new("/torchmesh.text.v1.GenerationService/Generate", message).with_key().within(left);
+        let began = Instant::now();
+        let ended = raw::call(mesh.gateway(), &call(&endless(LONG), Duration::from_millis(700))).await;
+        assert_eq!(ended.status().code(), Code::DeadlineExceeded, "{ended:?}");
+        assert!(!ended.body.is_empty(), "what came before is what was delivered");
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
         gauge(worker, "torchmesh_worker_running_sequences", 0.0).await;
         // One that waits in vain is told the same.
         let running = begun(&client, endless(LONG)).await;
-        let late = generate(&client, client::within(Duration::from_millis(300), endless(1))).await.unwrap_err();
-        assert_eq!(late.code(), Code::DeadlineExceeded, "{late}");
+        let late = raw::call(mesh.gateway(), &call(&endless(1), Duration::from_millis(300))).await;
+        assert_eq!(late.status().code(), Code::DeadlineExceeded, "{late:?}");
         gauge(worker, "torchmesh_worker_waiting_sequences", 0.0).await;
         drop(running);
     });

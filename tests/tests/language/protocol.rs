@@ -32,7 +32,10 @@ fn request(model: &str, prompt: &str, parameters: impl IntoIterator<Item = (&'st
 }
 
 fn text(answer: &ModelInferResponse) -> String {
-    assert_eq!((answer.outputs[0].name.as_str(), answer.outputs[0].datatype.as_str(), &answer.outputs[0].shape[..]), ("text_output", "BYTES", &[1][..]));
+    assert_eq!(
+        (answer.outputs[0].name.as_str(), answer.outputs[0].datatype.as_str(), &answer.outputs[0].shape[..]),
+        ("text_output", "BYTES", &[1][..])
+    );
     let element = &answer.raw_output_contents[0];
     assert_eq!(u32::from_le_bytes(element[..4].try_into().unwrap()) as usize, element.len() - 4);
     String::from_utf8(element[4..].to_vec()).unwrap()
@@ -60,7 +63,10 @@ fn the_open_inference_protocol_gives_the_same_text_whole_and_in_pieces() {
         let wanted = generate(&own, ask("stories", PROMPT, greedy(40))).await.unwrap().one().text;
         let plain = [("temperature", DoubleParam(0.0)), ("max_tokens", Int64Param(40))];
         let whole = client.model_infer(request("stories", PROMPT, plain.clone())).await.unwrap().into_inner();
-        assert_eq!((text(&whole), whole.id.as_str(), whole.model_name.as_str(), whole.model_version.as_str()), (wanted.clone(), "own-7", "stories", "1"));
+        assert_eq!(
+            (text(&whole), whole.id.as_str(), whole.model_name.as_str(), whole.model_version.as_str()),
+            (wanted.clone(), "own-7", "stories", "1")
+        );
 
         // Two requests on one stream: the first does not ask for an empty last response.
         let last = [("triton_enable_empty_final_response", BoolParam(true))];
@@ -68,7 +74,8 @@ fn the_open_inference_protocol_gives_the_same_text_whole_and_in_pieces() {
         let mut answers = streamed(&client, both).await;
         let end = answers.pop().unwrap().infer_response.unwrap();
         assert!(is_last(&end) && end.raw_output_contents.is_empty() && end.id == "own-7", "{end:?}");
-        let pieces: Vec<_> = answers.into_iter().map(|answer| answer.infer_response.unwrap_or_else(|| panic!("{}", answer.error_message))).collect();
+        let pieces: Vec<_> =
+            answers.into_iter().map(|answer| answer.infer_response.unwrap_or_else(|| panic!("{}", answer.error_message))).collect();
         assert!(pieces.len() > 20 && pieces.iter().all(|piece| !is_last(piece) && piece.id == "own-7"));
         assert_eq!(pieces.iter().map(text).collect::<String>(), format!("{wanted}{wanted}"));
 
@@ -130,7 +137,8 @@ fn tritons_generate_paths_give_the_same_text() {
         let answer = answer.json();
         assert_eq!((&answer["text_output"], &answer["model_name"]), (&json!(wanted), &json!("stories")));
         for version in [Version::HTTP_11, Version::HTTP_2] {
-            let (pieces, done) = sse::post(mesh.gateway(), version, "/v2/models/stories/versions/1/generate_stream", &body).await.rest().await;
+            let (pieces, done) =
+                sse::post(mesh.gateway(), version, "/v2/models/stories/versions/1/generate_stream", &body).await.rest().await;
             assert!(pieces.len() > 10 && !done, "Triton says no [DONE]");
             assert_eq!(pieces.iter().filter_map(|piece: &Value| piece["text_output"].as_str()).collect::<String>(), wanted);
         }

@@ -76,7 +76,12 @@ fn every_mistake_is_the_callers_and_is_named() {
         let mesh = MeshSandbox::with([Model::stories(), Model::smollm2()]).await;
         let client = client::generation(mesh.gateway());
         for (begin, settings) in settings() {
-            refused(&format!("{settings:?}"), generate(&client, ask("stories", "Tom", settings.clone())).await, Code::InvalidArgument, &[begin]);
+            refused(
+                &format!("{settings:?}"),
+                generate(&client, ask("stories", "Tom", settings.clone())).await,
+                Code::InvalidArgument,
+                &[begin],
+            );
         }
         for (parts, request) in prompts() {
             refused(&format!("{request:?}"), generate(&client, request.clone()).await, Code::InvalidArgument, parts);

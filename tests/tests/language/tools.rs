@@ -38,7 +38,8 @@ fn a_tool_that_must_be_called_is_called_as_its_schema_says() {
         let mesh = worker([Model::smollm2().with("chat_template = \"tools.jinja\"")]).await;
         let client = client::generation(mesh.workers[0].addr);
         for (choice, seed) in [(Choice::Required(true), 1), (Choice::Required(true), 2), (Choice::Name("population".to_owned()), 3)] {
-            let wanted = if let Choice::Name(name) = &choice { vec![name.clone()] } else { tools().into_iter().map(|tool| tool.name).collect() };
+            let wanted =
+                if let Choice::Name(name) = &choice { vec![name.clone()] } else { tools().into_iter().map(|tool| tool.name).collect() };
             let request = ChatRequest { parallel_tool_calls: Some(false), ..asking(choice, seeded(seed, 160)) };
             let told = chat(&client, request).await.unwrap();
             assert!(told.pieces > 2, "a call comes in pieces");
