@@ -123,15 +123,12 @@ impl Layer {
         self.attend(step, work);
         half(step, &self.attended, &work.attended, self.attended_norm.as_ref(), &mut work.hidden, &mut work.next);
         self.feed_norm.apply(step.simd, &work.hidden, all, &mut work.normed);
-        match (&self.gate, &mut work.gate) {
-            (Some(gate), Some(gated)) => {
-                widen(step, gate, &self.widen, &work.normed, gated, &mut work.wide);
-                half(step, &self.narrow, gated, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
-            }
-            _ => {
-                step.multiply(&self.widen, &work.normed, step.plan.activation, None, &mut work.wide);
-                half(step, &self.narrow, &work.wide, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
-            }
+        if let (Some(gate), Some(gated)) = (&self.gate, &mut work.gate) {
+            widen(step, gate, &self.widen, &work.normed, gated, &mut work.wide);
+            half(step, &self.narrow, gated, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
+        } else {
+            step.multiply(&self.widen, &work.normed, step.plan.activation, None, &mut work.wide);
+            half(step, &self.narrow, &work.wide, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
         }
     }
 
@@ -154,7 +151,9 @@ impl Layer {
                         turn(values, &cosines[row * pairs..][..pairs], &sines[row * pairs..][..pairs]);
                     }
                     if head < plan.heads {
-                        values.iter_mut().for_each(|value| *value *= scale);
+                        for value in values {
+                            *value *= scale;
+                        }
                     }
                 }
                 let (block, slot) = (span.blocks[position / TOKENS_OF_BLOCK], position % TOKENS_OF_BLOCK);

@@ -90,7 +90,9 @@ impl CpuDecoder {
             for (&token, position) in span.tokens.iter().zip(span.cached..) {
                 let values = self.work.hidden.row_mut(row);
                 self.embeddings.column(token as usize, values);
-                values.iter_mut().for_each(|value| *value *= scale);
+                for value in values.iter_mut() {
+                    *value *= scale;
+                }
                 if let Some(positions) = &self.positions {
                     let learned = &positions[position * self.plan.hidden..][..self.plan.hidden];
                     values.iter_mut().zip(learned).for_each(|(value, learned)| *value += learned);
@@ -142,7 +144,9 @@ impl CpuDecoder {
         let mut values = Vec::with_capacity(count * self.plan.vocabulary);
         (0..count).for_each(|row| values.extend_from_slice(self.logits.row(row)));
         if let Some(cap) = self.plan.logits_cap.map(|cap| cap as f32) {
-            values.iter_mut().for_each(|value| *value = (*value / cap).tanh() * cap);
+            for value in &mut values {
+                *value = (*value / cap).tanh() * cap;
+            }
         }
         Logits { values }
     }
