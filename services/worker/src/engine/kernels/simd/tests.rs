@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     Simd,
-    reference::{Newest, attention, gate, norm, product, random, root_norm, rows_of, tensor_of},
+    reference::{Newest, attention, gate, norm, product, product_of_bytes, random, root_norm, rows_of, tensor_of},
 };
 use crate::engine::{
     kernels::{Activation, Lines},
@@ -94,6 +94,14 @@ proptest! {
             for row in 0..count {
                 prop_assert_eq!(whole.row(row), parts.row(row), "{}", simd.name);
             }
+        }
+    }
+
+    #[test]
+    fn a_product_of_bytes_is_that_of_the_rounded_values(count in 1_i64..40, depth in 1_i64..100, columns in 1_i64..100) {
+        for simd in Simd::usable() {
+            let found = product_of_bytes(simd, [count, depth, columns]);
+            prop_assert!(found < 2e-6, "{}: {}", simd.name, found);
         }
     }
 

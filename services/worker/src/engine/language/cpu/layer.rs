@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use torchmesh_generation::Span;
 
-use super::{cache::Cache, norm::Norm};
+use super::{Packing, cache::Cache, norm::Norm};
 use crate::engine::{
     kernels::{Activation, Lines, Rows, Shared, Simd, TOKENS_OF_BLOCK, Team, Weight},
     language::{
@@ -94,8 +94,8 @@ impl Step<'_> {
 }
 
 impl Layer {
-    pub(super) fn new(simd: Simd, plan: &Plan, number: usize, layer: &read::Layer, brief: bool, blocks: usize) -> Self {
-        let pack = |linear: &read::Linear| simd.pack(&linear.weight, &linear.bias, brief);
+    pub(super) fn new(simd: Simd, plan: &Plan, number: usize, layer: &read::Layer, packing: Packing, blocks: usize) -> Self {
+        let pack = |linear: &read::Linear| packing.pack(simd, &linear.weight, &linear.bias);
         let norm = |of: &read::Norm| Norm::new(of, plan.norm);
         Self {
             plan: plan.layers[number],
