@@ -3,7 +3,7 @@
 
 #include "vector.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -56,11 +56,17 @@ struct Single {
 struct Byte : Single {
   static constexpr size_t kWords = kPanel / 4;
   static Vector right(const float* step, size_t column) {
-    typedef int8_t Few __attribute__((vector_size(kLanes)));
-    typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
-    Few few;
-    __builtin_memcpy(&few, (const int8_t*)step + column * kLanes, sizeof few);
-    return __builtin_convertvector(__builtin_convertvector(few, Ints), Vector);
+    const int8_t* from = (const int8_t*)step + column * kLanes;
+    // Compilers take the portable form apart, value by value.
+#if defined(__AVX512F__)
+    return (Vector)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)from)));
+#elif defined(__AVX2__)
+    return (Vector)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)from)));
+#else
+    Vector values;
+    for (size_t lane = 0; lane < kLanes; ++lane) values[lane] = (float)from[lane];
+    return values;
+#endif
   }
 };
 
