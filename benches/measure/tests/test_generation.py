@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 import threading
 import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import List, Optional, Tuple
+from pathlib import Path
+from typing import List, Optional
+from unittest import mock
 
 from measure import batches, generation, report_generation, streams, waves, writer_peers, writers
 from measure.generation import Results, Sample
 from measure.load import LoadError
+from measure.process import StartError
 from measure.report_generation import Aim
 from measure.rounds import Plan
-from measure.system import Absent, System
+from measure.system import Absent, Stage, System
 from measure.waves import Answer, Stall, Written
 from measure.writers import Floor, Writer
 
@@ -154,8 +159,8 @@ class Streams(unittest.TestCase):
             server.door.wave([[7]], 2)
 
     def test_an_answer_that_ends_too_early_is_no_measurement(self) -> None:
-        with Server(200, [body(event("a", "stop"), usage(1), DONE)]) as server, self.assertRaisesRegex(LoadError, "1 tokens, not 2"):
-            server.door.wave([[7]], 2)
+        with Server(200, [body(event("a"), event("b", "stop"), usage(2), DONE)]) as server, self.assertRaisesRegex(LoadError, "2 tokens, not 3"):
+            server.door.wave([[7]], 3)
 
     def test_nobody_there_is_an_error_and_not_a_stack_trace(self) -> None:
         with self.assertRaisesRegex(LoadError, "Refused"):
@@ -186,6 +191,48 @@ class Floors(unittest.TestCase):
     def test_bf16_is_measured_where_the_cpu_multiplies_it(self) -> None:
         self.assertTrue(writers.multiplies_bf16("processor: 0\nflags\t\t: fpu avx512_bf16 sse\n"))
         self.assertFalse(writers.multiplies_bf16("flags\t\t: fpu avx512f\n"))
+
+
+class Peers(unittest.TestCase):
+    def start(self, folder: str, **environment: str) -> List[object]:
+        """The rows of the peers on a machine that has none, with this in its environment."""
+        nothing = {"PATH": folder, "TORCHMESH_CACHE": folder, writer_peers.TRANSFORMERS_PYTHON: "", **environment}
+        with mock.patch.dict(os.environ, nothing):
+            return list(writer_peers.start(Stage(Path(folder))))
+
+    def test_each_that_is_not_here_says_how_it_is_had(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = self.start(folder)
+        self.assertTrue(all(isinstance(row, Absent) for row in rows))
+        reasons = {row.name: row.reason for row in rows}
+        self.assertIn(writer_peers.TRANSFORMERS_PYTHON, reasons[PEER])
+        for name, had in ((PEER, "get.py transformers"), (writer_peers.LLAMA_NODE, "get.py llama.cpp"), (writer_peers.LLAMA_SERVER, "`llama-server`")):
+            self.assertIn(had, reasons[name])
+
+    def test_weights_that_cannot_be_exported_leave_the_row_empty_and_say_why(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            worker = Path(folder) / "release" / "torchmesh-worker"
+            worker.parent.mkdir()
+            worker.write_text("#!/bin/sh\necho no such file >&2\nexit 65\n")
+            worker.chmod(0o755)
+            told = {row.name: row.reason for row in self.start(folder, CARGO_TARGET_DIR=folder, **{writer_peers.TRANSFORMERS_PYTHON: "/python"})}
+        self.assertEqual(told[PEER], "torchmesh-worker export-language ended with 65: no such file")
+
+    def test_the_server_of_llama_cpp_gets_the_published_file_and_is_asked_where_it_was_told_to_listen(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "llama-server"
+            program.write_text('#!/bin/sh\necho "$@"\n')
+            program.chmod(0o755)
+            stage = Stage(Path(folder))
+            with mock.patch.dict(os.environ, {"PATH": folder, "TORCHMESH_CACHE": folder}):
+                row = writer_peers.llama_server(stage)
+                published = writers.published()
+            (process,) = stage.started
+            with self.assertRaises(StartError):
+                process.wait_for(lambda: False, 10, "end")
+            said = process.log.read_text().split()
+        at = {flag: said[number + 1] for number, flag in enumerate(said) if flag.startswith("--")}
+        self.assertEqual((at["--model"], at["--host"] + ":" + at["--port"]), (str(published), row.door.address))
 
 
 class Concluded(unittest.TestCase):
