@@ -15,7 +15,7 @@ use torchmesh_api::{
         ModelInferRequest, ModelInferResponse, grpc_inference_service_client::GrpcInferenceServiceClient,
         model_infer_request::InferInputTensor,
     },
-    text::v1::{EmbedRequest, text_service_client::TextServiceClient},
+    text::v1::{EmbedRequest, generation_service_client::GenerationServiceClient, text_service_client::TextServiceClient},
     vision::v1::vision_service_client::VisionServiceClient,
 };
 
@@ -40,6 +40,8 @@ impl Interceptor for WithKey {
 pub type Inference = GrpcInferenceServiceClient<InterceptedService<Channel, WithKey>>;
 /// A client of the text API.
 pub type Text = TextServiceClient<InterceptedService<Channel, WithKey>>;
+/// A client of language models.
+pub type Generation = GenerationServiceClient<InterceptedService<Channel, WithKey>>;
 /// A client of the vision API.
 pub type Vision = VisionServiceClient<InterceptedService<Channel, WithKey>>;
 /// A client of the audio API.
@@ -63,6 +65,11 @@ pub fn text(address: SocketAddr) -> Text {
     TextServiceClient::with_interceptor(channel(address), WithKey)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE)
+}
+
+/// A client of language models at a service of the mesh.
+pub fn generation(address: SocketAddr) -> Generation {
+    GenerationServiceClient::with_interceptor(channel(address), WithKey).max_encoding_message_size(MAX_MESSAGE)
 }
 
 /// A client of the vision API at a service of the mesh.

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use crate::places;
+use crate::{places, tiny::Tiny};
 
 /// What a tensor model's manifest says of one tensor: name, datatype, shape.
 type TensorLine = (&'static str, &'static str, &'static str);
@@ -28,6 +28,9 @@ enum Source {
     MiniLm,
     Vad,
     Lite,
+    Stories,
+    SmolLm2,
+    Endless,
 }
 
 impl Model {
@@ -84,6 +87,22 @@ impl Model {
     /// `efficientnet-lite0`: the demo model that sees, with the manifest that `make setup` gives it.
     pub fn lite() -> Self {
         Self::demo("efficientnet-lite0", Source::Lite)
+    }
+
+    /// `stories`: goes on with a story for children; 15 million parameters, 256 tokens of context.
+    pub fn stories() -> Self {
+        Self::demo("stories", Source::Stories)
+    }
+
+    /// `smollm2`: a chat model of 135 million parameters. A template that shows tools as Hermes does lies beside it as `tools.jinja`, for
+    /// `chat_template = "tools.jinja"`.
+    pub fn smollm2() -> Self {
+        Self::demo("smollm2", Source::SmolLm2)
+    }
+
+    /// `endless`: writes bytes without a meaning, and has room for 32768 of them.
+    pub fn endless() -> Self {
+        Self { name: "endless".to_owned(), source: Source::Endless, manifest: "task = \"generate\"\n".to_owned() }
     }
 
     fn demo(name: &str, source: Source) -> Self {
@@ -148,6 +167,9 @@ impl Source {
             Self::MiniLm => "minilm",
             Self::Vad => "vad",
             Self::Lite => "efficientnet-lite0",
+            Self::Stories => "stories",
+            Self::SmolLm2 => "smollm2",
+            Self::Endless => "endless",
         };
         let all = places::programs().join("test-models");
         let folder = all.join(name);
@@ -174,6 +196,12 @@ impl Source {
                 fs::copy(fetched("silero-vad").join(weights), folder.join(weights)).expect("the weights");
                 return;
             }
+            Self::Stories => return link(&fetched("stories15M"), folder, &["model.bin", "tokenizer.bin"]),
+            Self::SmolLm2 => {
+                fs::write(folder.join("tools.jinja"), include_str!("tools.jinja")).expect("a chat template");
+                return link(&fetched("SmolLM2-135M-Instruct"), folder, &["SmolLM2-135M-Instruct.Q4_1.gguf"]);
+            }
+            Self::Endless => return Tiny::endless().write(folder),
             Self::Lite => {
                 let (fetched, weights) = (fetched("efficientnet-lite0"), folder.join("weights.safetensors"));
                 fs::copy(fetched.join("labels.json"), folder.join("labels.json")).expect("the names of the classes");
@@ -189,6 +217,15 @@ impl Source {
         let made = command.arg("--out").arg(&draft).output().expect("the worker can be run");
         assert!(made.status.success(), "the worker cannot make the model: {}", String::from_utf8_lossy(&made.stderr));
         fs::rename(draft, folder.join("model.pt")).expect("the model in its place");
+    }
+}
+
+/// As `make language-models` does it.
+fn link(fetched: &Path, folder: &Path, names: &[&str]) {
+    for name in names {
+        // One of an earlier build.
+        let _ = fs::remove_file(folder.join(name));
+        symlink(fetched.join(name), folder.join(name)).expect("a link to what was fetched");
     }
 }
 
