@@ -36,6 +36,8 @@ class Writer:
         torch.set_num_threads(threads)
         kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[dtype]
         self._model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=kind).eval()
+        # No token ends an answer: all are as long as was asked for. (With a least length instead, `generate` would choose other tokens than the likeliest.)
+        self._model.generation_config.eos_token_id = None
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
 
     @torch.inference_mode()
@@ -45,9 +47,9 @@ class Writer:
         longest = max(map(len, prompts))
         ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-        length = {"max_new_tokens": new, "min_new_tokens": new}
-        written = self._model.generate(ids, attention_mask=mask, do_sample=False, pad_token_id=0, stopping_criteria=[steps], **length)
-        return {"texts": self._tokenizer.batch_decode(written[:, longest:]), "steps": steps.over}
+        plain = {"do_sample": False, "pad_token_id": 0, "max_new_tokens": new}
+        written = self._model.generate(ids, attention_mask=mask, stopping_criteria=[steps], **plain)
+        return {"texts": self._tokenizer.batch_decode(written[:, longest:], skip_special_tokens=True), "steps": steps.over}
 
 
 def main() -> None:
