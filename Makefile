@@ -93,11 +93,6 @@ setup: tools ## Fetch libtorch and the demo models, build the services, export t
 	@$(MAKE) $(MINILM)/1/model.pt $(MINILM)/1/tokenizer.json $(MINILM)/model.toml
 	@if $(PYTHON) setup/fetch.py spam-assassin; then $(MAKE) $(SPAM)/1/head.safetensors $(SPAM)/model.toml; else echo "the model spam is left out"; fi
 	@$(MAKE) $(VAD)/1/silero_vad.jit $(VAD)/model.toml $(LITE)/1/model.pt $(LITE)/1/labels.json $(LITE)/model.toml
-
-# The language models, alone.
-.PHONY: language-models
-language-models:
-	@$(PYTHON) setup/fetch.py smollm2 stories
 	@$(MAKE) $(SMOLLM2)/1/model.gguf $(SMOLLM2)/model.toml $(STORIES)/1/model.bin $(STORIES)/model.toml
 
 .PHONY: build

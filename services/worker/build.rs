@@ -58,6 +58,8 @@ fn compile(name: &str, flags: &[&str]) {
     for flag in ["-ffp-contract=fast", "-fno-math-errno"].iter().chain(flags) {
         build.flag(flag);
     }
+    // GCC 12 takes its own intrinsics for uninitialised.
+    build.flag_if_supported("-Wno-maybe-uninitialized");
     let table = format!("torchmesh_kernels_{name}");
     sanitized(&mut build)
         .cpp(true)

@@ -26,6 +26,7 @@ enum Command {
     /// Serves the model repository (what happens without a subcommand, too)
     Serve(ConfigArgs),
     Export(export::ExportArgs),
+    ExportLanguage(export::ExportLanguageArgs),
     ExportNetwork(export::ExportNetworkArgs),
     ExportNoop(export::ExportNoopArgs),
     ExportFixture(export::ExportFixtureArgs),
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             process::run("worker", &args, WorkerConfig::read, |config, context| torchmesh_worker::build(&config, context))
         }
         Command::Export(args) => finish(args.run()),
+        Command::ExportLanguage(args) => finish(args.run()),
         Command::ExportNetwork(args) => finish(args.run()),
         Command::ExportNoop(args) => finish(args.run()),
         Command::ExportFixture(args) => finish(args.run()),

@@ -52,8 +52,9 @@ pub struct TensorData {
     pub bytes: Vec<u8>,
 }
 
-/// A model's files, opened. Tensors are read when they are asked for, by positioned reads: nothing is kept, and calls do not disturb each other.
-pub trait PublishedModel: Send {
+/// A model's files, opened. Tensors are read when they are asked for, by positioned reads: nothing is kept, and threads that read
+/// at once do not disturb each other.
+pub trait PublishedModel: Send + Sync {
     /// `config.json`, or what it would say: `model_type`, `hidden_size`, `rope_theta` and so on, in Hugging Face's words.
     fn config(&self) -> &str;
 

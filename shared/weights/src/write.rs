@@ -11,15 +11,18 @@ use serde_json::{Map, Value, json};
 use crate::{Element, PublishedModel, TensorLayout, WeightsError};
 
 /// Writes `config.json`, `model.safetensors`, `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` into `folder`, which is made where it
-/// is not there. Files of these names are overwritten. One tensor is in memory at a time; elements stay what they are, quantised ones become F32.
+/// is not there. Files of these names are replaced; the tensors come last and whole, so that a model may be written over itself. One tensor is in memory at
+/// a time; elements stay what they are, quantised ones become F32.
 pub fn write_directory(model: &dyn PublishedModel, folder: &Path) -> Result<(), WeightsError> {
     fs::create_dir_all(folder).map_err(|source| WeightsError::file(folder, source))?;
+    let tokenizer = model.tokenizer()?;
     write_text(folder, "config.json", model.config())?;
-    write_text(folder, "tokenizer.json", &model.tokenizer()?)?;
+    write_text(folder, "tokenizer.json", &tokenizer)?;
     write_text(folder, "tokenizer_config.json", &tokenizer_config(model).to_string())?;
     write_text(folder, "generation_config.json", &generation_config(model).to_string())?;
-    let path = folder.join("model.safetensors");
-    write_tensors(model, &path)
+    let (draft, path) = (folder.join("model.safetensors.draft"), folder.join("model.safetensors"));
+    write_tensors(model, &draft)?;
+    fs::rename(&draft, &path).map_err(|source| WeightsError::file(&path, source))
 }
 
 fn write_text(folder: &Path, name: &str, text: &str) -> Result<(), WeightsError> {

@@ -33,10 +33,12 @@ pub(super) async fn show(home: &Home, screen: &Screen, stop: &str) -> Result<()>
         "services": run.services,
         "models": models,
         "curl": curl,
+        "chat": chat(&models),
     });
     screen.show(&value, || {
         let text = text(&run, &gateway, &models, home, screen);
-        format!("{text}\n\nTry it:\n\n  {curl}\n\nStop it: {stop}")
+        let chat = chat(&models).map(|line| format!("\n  {line}")).unwrap_or_default();
+        format!("{text}\n\nTry it:\n\n  {curl}{chat}\n\nStop it: {stop}")
     })
 }
 
@@ -81,6 +83,15 @@ fn curl(gateway: &str, key_file: &Path, model: &str) -> String {
     let body = json!({ "model": model, "input": "A man is eating food." });
     let key = shell_word(&key_file.display().to_string());
     format!("curl {gateway}/v1/embeddings -H \"Authorization: Bearer $(cat {key})\" -H 'Content-Type: application/json' -d '{body}'")
+}
+
+/// A line for the shell that has a conversation, where there is a model for that.
+fn chat(models: &[Model]) -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    // As short as it was called, where that is known.
+    let shown = std::env::current_dir().ok().and_then(|here| program.strip_prefix(here).ok().map(Path::to_owned)).unwrap_or(program);
+    let there = models.iter().any(|model| model.name == "smollm2");
+    there.then(|| format!("{} chat smollm2 \"What is the capital of France?\"", shell_word(&shown.display().to_string())))
 }
 
 /// A path as the shell takes it inside `"$(…)"`.

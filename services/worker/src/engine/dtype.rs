@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// What a model's weights are held in and multiplied as, written `auto`, `fp32`, `bf16` or `fp16`.
+/// What a model's weights are held in and multiplied as, written `auto`, `fp32`, `bf16`, `fp16` or `int8`.
 ///
 /// It is a model's inside: what callers send and get keeps the datatypes of the manifest.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -17,11 +17,15 @@ pub enum Dtype {
     Bf16,
     /// Half precision: 11 bits of digits, nothing above 65504.
     Fp16,
+    /// Whole numbers from -127 to 127, with a scale for each output of a layer; what they are multiplied by stays in single precision. Language models on
+    /// a CPU alone.
+    Int8,
 }
 
 impl Dtype {
     /// Every format, by its word.
-    pub const ALL: [(&'static str, Self); 4] = [("auto", Self::Auto), ("fp32", Self::Fp32), ("bf16", Self::Bf16), ("fp16", Self::Fp16)];
+    pub const ALL: [(&'static str, Self); 5] =
+        [("auto", Self::Auto), ("fp32", Self::Fp32), ("bf16", Self::Bf16), ("fp16", Self::Fp16), ("int8", Self::Int8)];
 
     /// The format's word in a manifest.
     pub fn name(self) -> &'static str {
@@ -37,7 +41,7 @@ impl fmt::Display for Dtype {
 
 /// The text names no format.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("\"{0}\" is not a dtype; use \"auto\", \"fp32\", \"bf16\" or \"fp16\"")]
+#[error("\"{0}\" is not a dtype; use \"auto\", \"fp32\", \"bf16\", \"fp16\" or \"int8\"")]
 pub struct UnknownDtype(pub String);
 
 impl FromStr for Dtype {

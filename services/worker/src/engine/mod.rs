@@ -99,6 +99,9 @@ impl EngineSpec {
 
 /// Loads a model: seconds, so never on the async runtime.
 pub fn load(spec: &EngineSpec) -> Result<Box<dyn Engine>, EngineError> {
+    if spec.dtype == Dtype::Int8 {
+        return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });
+    }
     if spec.artefact.extension().is_some_and(|extension| extension == "safetensors") {
         return Ok(Box::new(Encoder::load(spec)?));
     }

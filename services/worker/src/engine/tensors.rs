@@ -77,7 +77,8 @@ pub(super) fn kind_of(datatype: Datatype) -> Option<Kind> {
 /// What libtorch calls a number format; `None`: as it is.
 pub(super) fn kind_of_weights(dtype: Dtype) -> Option<Kind> {
     match dtype {
-        Dtype::Auto => None,
+        // The last one no runtime of libtorch's takes (`engine::load`).
+        Dtype::Auto | Dtype::Int8 => None,
         Dtype::Fp32 => Some(Kind::Float),
         Dtype::Bf16 => Some(Kind::BFloat16),
         Dtype::Fp16 => Some(Kind::Half),

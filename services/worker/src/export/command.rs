@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use torchmesh_weights::WeightsError;
+
 use super::{ExportError, Fixture, efficientnet, encoder, fixture};
 
 /// Turns a Hugging Face directory of a BERT encoder into `TorchScript`.
@@ -10,6 +12,16 @@ pub struct ExportArgs {
     /// The directory with config.json and model.safetensors.
     pub model: PathBuf,
     /// The file to write, for example model.pt.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Turns a language model (a GGUF file, or a checkpoint of llama2.c) into a Hugging Face directory.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExportLanguageArgs {
+    /// The file, or the folder that it is in.
+    pub model: PathBuf,
+    /// The folder to write, which is made where it is not there.
     #[arg(long)]
     pub out: PathBuf,
 }
@@ -56,6 +68,13 @@ impl ExportArgs {
     /// Does it.
     pub fn run(&self) -> Result<(), ExportError> {
         encoder(&self.model, &self.out)
+    }
+}
+
+impl ExportLanguageArgs {
+    /// Does it.
+    pub fn run(&self) -> Result<(), WeightsError> {
+        torchmesh_weights::write_directory(torchmesh_weights::open(&self.model)?.as_ref(), &self.out)
     }
 }
 

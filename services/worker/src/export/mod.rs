@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 #[cfg(test)]
 pub(crate) use archive::{save_source, save_with_weight};
-pub use command::{ExportArgs, ExportFixtureArgs, ExportNetworkArgs, ExportNoopArgs};
+pub use command::{ExportArgs, ExportFixtureArgs, ExportLanguageArgs, ExportNetworkArgs, ExportNoopArgs};
 pub use fixtures::Fixture;
 
 use self::bert::Bert;

@@ -119,7 +119,10 @@ const GAUGES: [Shown; 4] = [
     }),
 ];
 
-const COUNTERS: [(&str, &str, fn(&Figures) -> u64); 7] = [
+/// A counter, likewise.
+type Counted = (&'static str, &'static str, fn(&Figures) -> u64);
+
+const COUNTERS: [Counted; 7] = [
     ("torchmesh_worker_steps", "Steps of the model", |f| f.steps),
     ("torchmesh_worker_read_prompt_tokens", "Prompt tokens that were read", |f| f.prompt_tokens),
     ("torchmesh_worker_cached_prompt_tokens", "Prompt tokens that were in the cache", |f| f.prompt_tokens_cached),

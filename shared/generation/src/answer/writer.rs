@@ -159,7 +159,7 @@ impl Answer {
             if let Err(broken) = matcher.take(token) {
                 return self.fail(broken.into());
             }
-            if matcher.is_done() {
+            if matcher.is_done() || matcher.is_closed_by(&self.plan.words.written(token)) {
                 return self.finish(Reason::Form);
             }
         }

@@ -16,7 +16,7 @@ fn start(decoder: FakeDecoder, settings: Settings) -> (Generator, Receiver<()>) 
     let (ends, ended) = channel();
     let generator = runner.generator();
     thread::spawn(move || {
-        runner.run();
+        runner.run().unwrap();
         ends.send(()).unwrap();
     });
     (generator, ended)
@@ -152,7 +152,7 @@ fn a_fatal_failure_ends_all_and_is_told_to_who_comes_later() {
     let generator = runner.generator();
     let readers: Vec<_> =
         (0..3).map(|seed| job(&prompt(seed, 9), 70)).map(|(job, reader)| generator.submit(job).map(|()| reader).unwrap()).collect();
-    runner.run();
+    assert_eq!(runner.run(), Err(error.clone()));
     assert!(readers.iter().all(|reader| reader.told().end == Some(End::Failed(error.clone()))));
     assert_eq!(generator.submit(job(&[1], 1).0), Err(SubmitError::Failed(error)));
 }
@@ -173,7 +173,7 @@ fn a_decoder_that_panics_over_one_sequence_goes_on_with_the_others() {
     generator.submit(good).unwrap();
     generator.submit(bad).unwrap();
     drop(generator);
-    runner.run();
+    runner.run().unwrap();
     assert_eq!(reader.told().tokens, answer(&prompt(seed, 9), 7, false));
     assert!(matches!(failed.told().end, Some(End::Failed(error)) if error.message.contains("a decoder's fault") && !error.fatal));
 }

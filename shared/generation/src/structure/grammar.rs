@@ -50,6 +50,8 @@ pub struct Grammars {
 #[derive(Clone)]
 pub struct Grammar {
     parser: Arc<Mutex<TokenParser>>,
+    /// Whether it is JSON.
+    json: bool,
 }
 
 impl Grammars {
@@ -89,7 +91,7 @@ impl Grammars {
         });
         let mut parser = compiled?;
         parser.start_without_prompt();
-        Ok(Grammar { parser: Arc::new(Mutex::new(parser)) })
+        Ok(Grammar { parser: Arc::new(Mutex::new(parser)), json: matches!(form, Form::JsonObject | Form::JsonSchema(_)) })
     }
 }
 
@@ -97,7 +99,7 @@ impl Grammar {
     /// A matcher at the beginning of an answer.
     pub fn matcher(&self) -> Matcher {
         // The caches of the original would be shared, and locked, between sequences.
-        Matcher::new(self.parser.lock().unwrap_or_else(PoisonError::into_inner).deep_clone())
+        Matcher::new(self.parser.lock().unwrap_or_else(PoisonError::into_inner).deep_clone(), self.json)
     }
 }
 

@@ -33,11 +33,12 @@ impl Mask {
 /// Follows one answer through its form.
 pub struct Matcher {
     inner: llguidance::Matcher,
+    json: bool,
 }
 
 impl Matcher {
-    pub(super) fn new(parser: TokenParser) -> Self {
-        Self { inner: llguidance::Matcher::new(Ok(parser)) }
+    pub(super) fn new(parser: TokenParser, json: bool) -> Self {
+        Self { inner: llguidance::Matcher::new(Ok(parser)), json }
     }
 
     /// Which tokens may come next; at the end of the form its end tokens only.
@@ -53,6 +54,13 @@ impl Matcher {
     /// Whether the form is complete and nothing can follow but an end.
     pub fn is_done(&self) -> bool {
         self.inner.is_stopped()
+    }
+
+    /// Whether nothing but blanks can follow `last`, the bytes of the token that was taken last: JSON is complete with the bracket or quote that closes it,
+    /// and models that may go on with blanks do.
+    pub fn is_closed_by(&mut self, last: &[u8]) -> bool {
+        let closes = last.trim_ascii_end().last().is_some_and(|byte| matches!(byte, b'}' | b']' | b'"'));
+        self.json && closes && self.is_complete()
     }
 
     /// Whether the answer would have its form if it ended here.

@@ -60,8 +60,9 @@ pub(super) fn config(metadata: &Metadata, architecture: &'static Architecture, s
     fields.insert("torch_dtype".to_owned(), "float32".into());
     fields.insert("vocab_size".to_owned(), seen.vocabulary.into());
     fields.insert("tie_word_embeddings".to_owned(), seen.tied.into());
-    for name in ["bos", "eos"] {
-        fields.insert(format!("{name}_token_id"), metadata.token(&format!("tokenizer.ggml.{name}_token_id")).into());
+    // Said as null where there is none: implementations have defaults of their own.
+    for (name, key) in [("bos", "bos"), ("eos", "eos"), ("pad", "padding")] {
+        fields.insert(format!("{name}_token_id"), metadata.token(&format!("tokenizer.ggml.{key}_token_id")).into());
     }
     Ok(Value::Object(fields).to_string())
 }

@@ -9,7 +9,7 @@ pub(crate) fn cutting(name: &str) -> Option<Cutting> {
     Some(match name {
         "gpt-2" | "gpt2" | "phi-2" => Cutting::Gpt2,
         "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" => Cutting::Digits,
-        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "smaug-bpe" => Cutting::Llama3,
+        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" => Cutting::Llama3,
         "qwen2" | "deepseek-r1-qwen" => Cutting::Qwen2,
         "default" => Cutting::Plain,
         _ => return None,

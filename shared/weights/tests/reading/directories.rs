@@ -167,6 +167,15 @@ fn what_is_written_is_read_back_the_same() {
 }
 
 #[test]
+fn a_model_written_over_itself_is_whole() {
+    let folder = folder().with("model.safetensors", pairs(&["x", "y"])).with("tokenizer.json", "{}");
+    let model = folder.open().unwrap();
+    write_directory(model.as_ref(), &folder.path("")).unwrap();
+    let again = folder.open().unwrap();
+    assert_eq!((values(again.as_ref(), "x"), values(again.as_ref(), "y")), (vec![0.0, 1.0], vec![2.0, 3.0]));
+}
+
+#[test]
 fn a_folder_without_a_model_says_what_could_be_in_it() {
     assert!(Folder::new().problem().contains("holds no language model"));
     let two = Folder::new().with("a.gguf", "").with("b.gguf", "");

@@ -13,7 +13,7 @@ fn fetched(folder: &str) -> Box<dyn PublishedModel> {
     let var = |name: &str| env::var_os(name).map(PathBuf::from);
     let user = || var("XDG_CACHE_HOME").unwrap_or_else(|| var("HOME").unwrap().join(".cache")).join("torchmesh");
     let path = var("TORCHMESH_CACHE").unwrap_or_else(user).join("models").join(folder);
-    torchmesh_weights::open(&path).unwrap_or_else(|error| panic!("{error}; `make language-models` fetches it"))
+    torchmesh_weights::open(&path).unwrap_or_else(|error| panic!("{error}; `make setup` fetches it"))
 }
 
 fn assert_tokens(model: &dyn PublishedModel, name: &str, least: usize) {

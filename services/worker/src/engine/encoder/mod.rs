@@ -107,7 +107,7 @@ impl Encoder {
         let holds = match spec.dtype {
             Dtype::Auto | Dtype::Fp32 => true,
             Dtype::Bf16 => has_own_kernels(spec, device),
-            Dtype::Fp16 => false,
+            Dtype::Fp16 | Dtype::Int8 => false,
         };
         if !holds {
             return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });

@@ -3,7 +3,7 @@
 
 #include "vector.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -11,7 +11,7 @@ struct Product {
   // [rows, depth]
   const float* left;
   size_t left_stride;
-  // As `pack` wrote it.
+  // As `pack` and its like wrote it.
   const float* right;
   // [columns], the last panel filled up.
   const float* bias;
@@ -26,6 +26,8 @@ struct Product {
   uint32_t activation;
   // Room for rows × depth values of two bytes, the rows of even length; only where the weight is in brief.
   uint16_t* scratch;
+  // [columns], what the sums are multiplied by first, the last panel filled up; or null.
+  const float* scale;
 };
 
 namespace {
@@ -44,13 +46,36 @@ constexpr size_t kPanel = kColumns * kLanes;
 struct Single {
   typedef float Value;
   static constexpr size_t kStep = 1;
+  // Words of four bytes that a panel of the weight has for a step.
+  static constexpr size_t kWords = kPanel;
+  static Vector right(const float* step, size_t column) { return load(step + column * kLanes); }
   static Vector multiply_add(Vector sum, const Value* left, Vector right) { return sum + all(*left) * right; }
+};
+
+// Whole numbers of one byte.
+struct Byte : Single {
+  static constexpr size_t kWords = kPanel / 4;
+  static Vector right(const float* step, size_t column) {
+    const int8_t* from = (const int8_t*)step + column * kLanes;
+    // Compilers take the portable form apart, value by value.
+#if defined(__AVX512F__)
+    return (Vector)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)from)));
+#elif defined(__AVX2__)
+    return (Vector)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)from)));
+#else
+    Vector values;
+    for (size_t lane = 0; lane < kLanes; ++lane) values[lane] = (float)from[lane];
+    return values;
+#endif
+  }
 };
 
 #if defined(__AVX512BF16__)
 struct Brief {
   typedef uint16_t Value;
   static constexpr size_t kStep = 2;
+  static constexpr size_t kWords = kPanel;
+  static Vector right(const float* step, size_t column) { return load(step + column * kLanes); }
   static Vector multiply_add(Vector sum, const Value* left, Vector right) {
     int32_t pair;
     __builtin_memcpy(&pair, left, sizeof pair);
@@ -75,7 +100,7 @@ void tile(const typename Kind::Value* left, size_t left_stride, const float* rig
   for (size_t step = 0; step < steps; ++step) {
     Vector columns[kColumns];
 #pragma GCC unroll 2
-    for (size_t column = 0; column < kColumns; ++column) columns[column] = load(right + column * kLanes);
+    for (size_t column = 0; column < kColumns; ++column) columns[column] = Kind::right(right, column);
     __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 14
     for (size_t row = 0; row < R; ++row) {
@@ -119,7 +144,9 @@ inline void finish(const float* sums, size_t rows, const Product& product, size_
     float* out = product.out + row * product.out_stride + column;
 #pragma GCC unroll 2
     for (size_t at = 0; at < kPanel; at += kLanes) {
-      Vector value = apply(load(sums + at) + load(bias + at));
+      Vector sum = load(sums + at);
+      if (product.scale) sum *= load(product.scale + column + at);
+      Vector value = apply(sum + load(bias + at));
       if (add) value += load(add + at);
       store(out + at, value);
     }
@@ -144,13 +171,13 @@ void multiply(const Product& product, const typename Kind::Value* left, size_t l
   const size_t count = (product.rows + kRows - 1) / kRows;
   const float* panel = product.right;
   alignas(64) float sums[kRows * kPanel];
-  for (size_t column = 0; column < product.columns; column += kPanel, panel += steps * kPanel) {
+  for (size_t column = 0; column < product.columns; column += kPanel, panel += steps * Kind::kWords) {
     for (size_t at = 0; at < count; ++at) {
       // Tiles of equal height: a low one reads as much for less work.
       const size_t row = product.rows * at / count, rows = product.rows * (at + 1) / count - row;
       // The first two tiles bring the next panel: it has two lines a step at most.
-      const char* ahead = (const char*)(panel + steps * kPanel) + (at < 2 ? at * steps * 64 : 0);
-      tiles.of[rows](left + row * left_stride, left_stride, panel, kPanel, steps, ahead, sums, kPanel);
+      const char* ahead = (const char*)(panel + steps * Kind::kWords) + (at < 2 ? at * steps * 64 : 0);
+      tiles.of[rows](left + row * left_stride, left_stride, panel, Kind::kWords, steps, ahead, sums, kPanel);
       finish(sums, rows, product, row, column);
     }
   }

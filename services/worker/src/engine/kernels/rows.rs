@@ -132,13 +132,13 @@ impl Lines {
         if layout.size() == 0 {
             return Self::default();
         }
-        // SAFETY: the layout is not empty, and is that of a vector of so many lines; all zeros are lines of zeros.
+        // SAFETY: the layout is not empty, and is that of a slice of so many lines; all zeros are lines of zeros.
         unsafe {
             let memory = alloc::alloc_zeroed(layout);
             if memory.is_null() {
                 alloc::handle_alloc_error(layout);
             }
-            Self(Vec::from_raw_parts(memory.cast(), lines, lines))
+            Self(Box::from_raw(std::ptr::slice_from_raw_parts_mut(memory.cast(), lines)).into_vec())
         }
     }
 

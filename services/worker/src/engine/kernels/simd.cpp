@@ -41,6 +41,29 @@ void pack_brief(const float* weight, size_t columns, size_t depth, float* packed
   }
 }
 
+// The same in whole numbers of one byte, and the scale of each column.
+void pack_bytes(const float* weight, size_t columns, size_t depth, float* packed, float* scales) {
+  int8_t* bytes = (int8_t*)packed;
+  for (size_t column = 0; column < columns; ++column) {
+    float most = 0.0f;
+    for (size_t step = 0; step < depth; ++step) {
+      const float size = __builtin_fabsf(weight[column * depth + step]);
+      if (size > most) most = size;
+    }
+    scales[column] = most / 127.0f;
+  }
+  for (size_t first = 0; first < columns; first += kPanel) {
+    for (size_t step = 0; step < depth; ++step) {
+      for (size_t at = first; at < first + kPanel; ++at) {
+        const bool inside = at < columns && scales[at] > 0.0f;
+        *bytes++ = inside ? (int8_t)__builtin_rintf(weight[at * depth + step] / scales[at]) : (int8_t)0;
+      }
+    }
+  }
+}
+
+void multiply_bytes(const Product* product) { multiply<Byte>(*product, product->left, product->left_stride); }
+
 void multiply_single(const Product* product) { multiply<Single>(*product, product->left, product->left_stride); }
 
 #if defined(__AVX512BF16__)
@@ -89,10 +112,12 @@ struct TorchmeshKernels {
   void (*gate)(const Gate*);
   size_t (*cached_room)(size_t, size_t, size_t, size_t);
   void (*attend_to_cache)(const Cached*);
+  void (*pack_bytes)(const float*, size_t, size_t, float*, float*);
+  void (*multiply_bytes)(const Product*);
 };
 
 extern "C" const TorchmeshKernels TORCHMESH_KERNELS;
 const TorchmeshKernels TORCHMESH_KERNELS = {
     kPanel, pack, pack_brief, multiply_single, multiply_brief, attention_room, attend_once, normalise_rows,
-    normalise_rows_by_root, gate_rows, cached_room, attend_once_to_cache,
+    normalise_rows_by_root, gate_rows, cached_room, attend_once_to_cache, pack_bytes, multiply_bytes,
 };

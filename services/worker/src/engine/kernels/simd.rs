@@ -36,6 +36,8 @@ pub(super) struct Table {
     pub(super) gate: unsafe extern "C" fn(*const Gate),
     pub(super) cached_room: unsafe extern "C" fn(usize, usize, usize, usize) -> usize,
     pub(super) attend_to_cache: unsafe extern "C" fn(*const Cached),
+    pack_bytes: unsafe extern "C" fn(*const f32, usize, usize, *mut f32, *mut f32),
+    multiply_bytes: unsafe extern "C" fn(*const Product),
 }
 
 #[repr(C)]
@@ -53,6 +55,7 @@ struct Product {
     depth: usize,
     activation: u32,
     scratch: *mut u16,
+    scale: *const f32,
 }
 
 #[repr(C)]
@@ -167,7 +170,21 @@ impl Simd {
         let pack = if brief { self.table.pack_brief } else { self.table.pack };
         // SAFETY: it reads columns × depth values, checked above, and writes ⌈columns / panel⌉ panels of `steps` words.
         unsafe { pack(weight.as_ptr(), columns, depth, values.as_mut_slice().as_mut_ptr()) };
-        Weight { simd: self, values, bias: padded, columns, depth, brief }
+        let held = if brief { Held::Brief } else { Held::Single };
+        Weight { simd: self, values, scales: Lines::default(), bias: padded, columns, depth, held }
+    }
+
+    /// The same as whole numbers of one byte, with a scale for each column.
+    pub(crate) fn pack_bytes(self, weight: &[f32], bias: &[f32]) -> Weight {
+        let (columns, depth) = (bias.len(), weight.len() / bias.len().max(1));
+        assert_eq!(weight.len(), columns * depth, "a weight of {columns} columns");
+        let mut values = Lines::zeros((self.panels(columns) * depth).div_ceil(4));
+        let [mut padded, mut scales] = [0; 2].map(|_| Lines::zeros(self.panels(columns)));
+        padded.as_mut_slice()[..columns].copy_from_slice(bias);
+        let (to, to_scales) = (values.as_mut_slice().as_mut_ptr(), scales.as_mut_slice().as_mut_ptr());
+        // SAFETY: it reads columns × depth values, checked above, and writes ⌈columns / panel⌉ panels of `depth` rows of bytes, and `columns` scales.
+        unsafe { (self.table.pack_bytes)(weight.as_ptr(), columns, depth, to, to_scales) };
+        Weight { simd: self, values, scales, bias: padded, columns, depth, held: Held::Byte }
     }
 
     /// Self-attention of one text to itself: `mixed` [length, 3 × heads × size], the queries scaled already, to `out` [length, heads × size].
@@ -230,10 +247,23 @@ pub(crate) struct Nearness<'a> {
 pub(crate) struct Weight {
     simd: Simd,
     values: Lines,
+    /// Of the columns; empty where the values are held as they are.
+    scales: Lines,
     bias: Lines,
     columns: usize,
     depth: usize,
-    brief: bool,
+    held: Held,
+}
+
+/// What a packed weight's values are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Held {
+    /// Single precision.
+    Single,
+    /// The upper half of it, two steps in a word.
+    Brief,
+    /// Whole numbers of one byte.
+    Byte,
 }
 
 impl Weight {
@@ -267,12 +297,12 @@ impl Weight {
         if columns.is_empty() || left.count == 0 {
             return;
         }
-        scratch.grow(if self.brief { left.count * self.depth.next_multiple_of(2) / 2 } else { 0 });
-        let steps = if self.brief { self.depth.div_ceil(2) } else { self.depth };
+        let brief = self.held == Held::Brief;
+        scratch.grow(if brief { left.count * self.depth.next_multiple_of(2) / 2 } else { 0 });
         let product = Product {
             left: left.values.as_ptr(),
             left_stride: left.stride,
-            right: self.values.as_slice()[first * steps..].as_ptr(),
+            right: self.values.as_slice()[first / panel * self.words()..].as_ptr(),
             bias: self.bias.as_slice()[first..].as_ptr(),
             add: add.map_or(std::ptr::null(), |add| add.values[first..].as_ptr()),
             add_stride: out.stride,
@@ -283,26 +313,46 @@ impl Weight {
             depth: self.depth,
             activation: activation.code(),
             scratch: scratch.as_mut_slice().as_mut_ptr().cast(),
+            scale: self.scales.as_slice().get(first..).filter(|scales| !scales.is_empty()).map_or(std::ptr::null(), <[f32]>::as_ptr),
         };
-        let multiply = self.simd.table.multiply_brief.filter(|_| self.brief).unwrap_or(self.simd.table.multiply);
+        let table = self.simd.table;
+        let multiply = match self.held {
+            Held::Single => table.multiply,
+            Held::Brief => table.multiply_brief.unwrap_or(table.multiply),
+            Held::Byte => table.multiply_bytes,
+        };
         // SAFETY: the weight was packed by these kernels for its columns and `depth`, and what is pointed to begins with a panel; left, add and out have
         // `rows` whole rows of those widths and room for whole panels (`rows`); the scratch holds the left side in two bytes a value. Who shares
         // `out` writes other columns (`Shared`).
         unsafe { multiply(&raw const product) };
     }
 
-    /// One column as it is held (a row of what was packed), `BF16` values widened, to `to` [depth].
+    /// Words of four bytes in one panel.
+    fn words(&self) -> usize {
+        let panel = self.simd.table.panel;
+        match self.held {
+            Held::Single => panel * self.depth,
+            Held::Brief => panel * self.depth.div_ceil(2),
+            Held::Byte => panel / 4 * self.depth,
+        }
+    }
+
+    /// One column (a row of what was packed) to `to` [depth], as nearly as it is held.
     pub(crate) fn column(&self, column: usize, to: &mut [f32]) {
         assert!(column < self.columns && to.len() == self.depth, "a column's shape");
         let panel = self.simd.table.panel;
-        let steps = if self.brief { self.depth.div_ceil(2) } else { self.depth };
-        let words = &self.values.as_slice()[column / panel * panel * steps + column % panel..];
+        let (words, at) = (&self.values.as_slice()[column / panel * self.words()..], column % panel);
         for (step, value) in to.iter_mut().enumerate() {
-            *value = if self.brief {
-                let pair = words[step / 2 * panel].to_bits();
-                f32::from_bits(if step % 2 == 0 { pair << 16 } else { pair & 0xffff_0000 })
-            } else {
-                words[step * panel]
+            *value = match self.held {
+                Held::Single => words[step * panel + at],
+                Held::Brief => {
+                    let pair = words[step / 2 * panel + at].to_bits();
+                    f32::from_bits(if step % 2 == 0 { pair << 16 } else { pair & 0xffff_0000 })
+                }
+                Held::Byte => {
+                    let byte = step * panel + at;
+                    f32::from(words[byte / 4].to_bits().to_le_bytes()[byte % 4].cast_signed()) * self.scales.as_slice()[column]
+                }
             };
         }
     }

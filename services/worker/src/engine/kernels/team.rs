@@ -43,11 +43,14 @@ struct Shared {
 }
 
 /// Work that outlives the round it is lent for: see [`Team::run`].
-#[derive(Clone, Copy, Debug)]
-struct Lent(*const Work<'static>);
+#[derive(Clone, Copy)]
+struct Lent(&'static Work<'static>);
 
-// SAFETY: what it points to can be shared by threads, and lives as long as it is lent.
-unsafe impl Send for Lent {}
+impl std::fmt::Debug for Lent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lent")
+    }
+}
 
 impl Team {
     /// `members` threads, the caller's own among them; 0 is taken as 1.
@@ -84,7 +87,7 @@ impl Team {
         let shared = &*self.shared;
         // SAFETY: the companions let go of it before they say that they are done, and this function does not return, not even by a panic, before all
         // have said so. `&mut self`: there is one piece of work at a time.
-        let lent = unsafe { std::mem::transmute::<*const Work<'_>, *const Work<'static>>(std::ptr::from_ref(work)) };
+        let lent: &'static Work<'static> = unsafe { std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) };
         *shared.work.lock() = Some(Lent(lent));
         shared.busy.store(self.companions.len(), Ordering::Relaxed);
         shared.round.fetch_add(1, Ordering::SeqCst);
@@ -115,12 +118,11 @@ impl Shared {
                 return;
             }
             let lent = *self.work.lock();
-            if let Some(Lent(work)) = lent {
-                // SAFETY: it is lent until this member has said that it is done.
-                let work = unsafe { &*work };
-                if catch_unwind(AssertUnwindSafe(|| work(member))).is_err() {
-                    self.broken.store(true, Ordering::Release);
-                }
+            // It is lent until this member has said that it is done.
+            if let Some(Lent(work)) = lent
+                && catch_unwind(AssertUnwindSafe(|| work(member))).is_err()
+            {
+                self.broken.store(true, Ordering::Release);
             }
             self.busy.fetch_sub(1, Ordering::Release);
         }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::LanguageError;
 
 /// The fields that some architecture reads.
+#[expect(clippy::struct_field_names, reason = "the names are the file's")]
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Config {

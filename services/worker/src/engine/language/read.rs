@@ -165,7 +165,9 @@ impl<'a> Reader<'a> {
             NormKind::Layer { .. } => self.needed(&format!("{name}.bias"), &[size])?,
             NormKind::Root { from_zero, .. } => {
                 if from_zero {
-                    weight.iter_mut().for_each(|value| *value += 1.0);
+                    for value in &mut weight {
+                        *value += 1.0;
+                    }
                 }
                 Vec::new()
             }

@@ -1,6 +1,6 @@
 //! `Generate`: how a prompt goes on.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
@@ -9,17 +9,25 @@ use torchmesh_api::{
     error::ApiError,
     text::v1::{FinishReason, GenerateRequest, GenerateResponse},
 };
-use torchmesh_generation::answer::{Ended, Piece};
+use torchmesh_generation::{
+    answer::{Ended, Piece},
+    chat::{Conversation, Message},
+};
 
 use super::{
     CallInfo, Front, Outcome,
     answers::{Answers, Told},
     invalid, language, prepare,
     prepare::Prompt,
+    refused,
     settings::{self, Wishes},
     tell,
 };
-use crate::{handlers::driven::driven, language::Pace, models::Model};
+use crate::{
+    handlers::driven::driven,
+    language::{LanguageModel, Pace},
+    models::Model,
+};
 
 /// Messages that wait for a caller who does not read. The model goes on meanwhile; what it writes is bounded by `max_tokens`.
 const MESSAGES: usize = 16;
@@ -62,11 +70,7 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: Genera
     let (shared, form) = (Arc::clone(&language), wishes.form.clone());
     let admission = front.decoders.admit(prompt.len() * 8 + tokens.len() * 4)?;
     let work = move || {
-        let mut read = if tokens.is_empty() {
-            Prompt::of_text(&shared, &prompt, true, "prompt")?
-        } else {
-            Prompt { tokens, field: "tokens", echo: None }
-        };
+        let mut read = if tokens.is_empty() { text_prompt(&shared, &prompt)? } else { Prompt { tokens, field: "tokens", echo: None } };
         if echo {
             read.echo = Some(if prompt.is_empty() { shared.words.text(&read.tokens) } else { prompt });
         }
@@ -75,6 +79,17 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: Genera
     let (prompt, grammar) = front.decoders.run(&admission, work).await?;
     let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
     Ok((answers, wishes))
+}
+
+/// A text as it is; or, where the manifest says what is to be done with texts, as a conversation that says so.
+fn text_prompt(language: &LanguageModel, text: &str) -> Result<Prompt, ApiError> {
+    let Some(instruction) = &language.settings.instruction else { return Prompt::of_text(language, text, true, "prompt") };
+    let said = instruction.replacen("{text}", text, 1);
+    let Some(template) = &language.template else { return Prompt::of_text(language, &said, true, "prompt") };
+    let message = Message { role: "user".to_owned(), content: said, ..Message::default() };
+    let conversation = Conversation { messages: vec![message], ..Conversation::default() };
+    let rendered = template.render(&conversation, SystemTime::now()).map_err(refused)?;
+    Prompt::of_text(language, &rendered, false, "prompt")
 }
 
 struct Teller {

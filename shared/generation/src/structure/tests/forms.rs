@@ -87,6 +87,23 @@ fn json_cannot_be_blanks_without_end() {
 }
 
 #[test]
+fn json_ends_with_what_closes_it_and_nothing_else_does() {
+    let object = Form::JsonSchema(r#"{"type": "object", "properties": {"a": {"type": ["object", "string", "integer"]}}}"#.to_owned());
+    for (form, text, ends) in [
+        (object.clone(), "{\"a\": {}}", true),
+        (object.clone(), "{\"a\": {}", false),
+        (object, "{\"a\": \"}\"", false),
+        (Form::JsonSchema(r#"{"type": "string"}"#.to_owned()), "\"a\"", true),
+        (Form::JsonSchema(r#"{"type": "integer"}"#.to_owned()), "12", false),
+        (Form::Regex("a}*".to_owned()), "a}", false),
+    ] {
+        let mut matcher = matcher(&form);
+        text.bytes().for_each(|byte| matcher.take(byte.into()).unwrap());
+        assert_eq!(matcher.is_closed_by(&text.as_bytes()[text.len() - 1..]), ends, "{form:?} {text}");
+    }
+}
+
+#[test]
 fn matchers_of_one_grammar_know_nothing_of_each_other() {
     let grammar = grammars().compile(&Form::Regex("[ab]c".to_owned())).unwrap();
     let (mut one, mut other) = (grammar.matcher(), grammar.matcher());

@@ -49,6 +49,24 @@ pub(super) fn product(simd: Simd, shape: [i64; 3], activation: Activation, added
     difference(&out, &if added { plain + add } else { plain })
 }
 
+/// Beside libtorch's product with the very numbers that the bytes stand for, which are no further from the weight than half a step.
+pub(super) fn product_of_bytes(simd: Simd, shape: [i64; 3]) -> f64 {
+    let [count, depth, columns] = shape;
+    let (left, weight, bias) = (random(&[count, depth]), random(&[columns, depth]), random(&[columns]));
+    let packed = simd.pack_bytes(values(&weight).unwrap(), values(&bias).unwrap());
+    let depth = usize::try_from(depth).unwrap();
+    let mut rounded = vec![0.0; depth * usize::try_from(columns).unwrap()];
+    rounded.chunks_mut(depth).enumerate().for_each(|(column, to)| packed.column(column, to));
+    let rounded = Tensor::from_slice(&rounded).view([columns, -1]);
+    let steps = weight.abs().amax([1], true) / 127.0;
+    assert!(((&rounded - &weight).abs() / &steps).max().double_value(&[]) < 0.501, "half a step");
+    let left_rows = rows_of(simd, &left);
+    let all = 0..left_rows.count();
+    let mut out = simd.rows(left_rows.count(), usize::try_from(columns).unwrap());
+    packed.multiply(left_rows.part(all.clone()), Activation::Silu, None, &mut Lines::default(), &mut out.part_mut(all));
+    difference(&out, &left.linear(&rounded, Some(&bias)).silu())
+}
+
 pub(super) fn attention(simd: Simd, length: i64, heads: i64, size: i64, reach: Option<i64>) -> f64 {
     let mixed = random(&[length, 3 * heads * size]);
     let split = mixed.view([length, 3, heads, size]).permute([1, 2, 0, 3]);

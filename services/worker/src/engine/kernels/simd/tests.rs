@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     Simd,
-    reference::{Newest, attention, gate, norm, product, random, root_norm, rows_of, tensor_of},
+    reference::{Newest, attention, gate, norm, product, product_of_bytes, random, root_norm, rows_of, tensor_of},
 };
 use crate::engine::{
     kernels::{Activation, Lines},
@@ -75,9 +75,10 @@ proptest! {
     }
 
     #[test]
-    fn a_shared_product_is_the_whole_one(count in 1_usize..20, depth in 1_usize..70, columns in 1_usize..200, members in 1_usize..6, brief: bool) {
+    fn a_shared_product_is_the_whole_one(count in 1_u32..20, depth in 1_u32..70, columns in 1_u32..200, members in 1_usize..6, brief: bool) {
         for simd in Simd::usable() {
-            let (left, weight) = (random(&[count as i64, depth as i64]), random(&[columns as i64, depth as i64]));
+            let (left, weight) = (random(&[count.into(), depth.into()]), random(&[columns.into(), depth.into()]));
+            let (count, columns) = (count as usize, columns as usize);
             let packed = simd.pack(values(&weight).unwrap(), &vec![0.5; columns], brief);
             let left = rows_of(simd, &left);
             let [mut whole, mut parts] = [0; 2].map(|_| simd.rows(count, columns));
@@ -97,9 +98,18 @@ proptest! {
     }
 
     #[test]
-    fn a_column_comes_back_as_it_was_packed(depth in 1_usize..70, columns in 1_usize..100, brief: bool) {
+    fn a_product_of_bytes_is_that_of_the_rounded_values(count in 1_i64..40, depth in 1_i64..100, columns in 1_i64..100) {
         for simd in Simd::usable() {
-            let weight = random(&[columns as i64, depth as i64]);
+            let found = product_of_bytes(simd, [count, depth, columns]);
+            prop_assert!(found < 2e-6, "{}: {}", simd.name, found);
+        }
+    }
+
+    #[test]
+    fn a_column_comes_back_as_it_was_packed(depth in 1_u32..70, columns in 1_u32..100, brief: bool) {
+        for simd in Simd::usable() {
+            let weight = random(&[columns.into(), depth.into()]);
+            let (depth, columns) = (depth as usize, columns as usize);
             let weight = if brief { weight.to_kind(Kind::BFloat16).to_kind(Kind::Float) } else { weight };
             let weight = values(&weight).unwrap();
             let packed = simd.pack(weight, &vec![0.0; columns], brief);

@@ -8,7 +8,7 @@ use std::{
 use parking_lot::Mutex;
 use torchmesh_generation::Span;
 
-use super::{cache::Cache, norm::Norm};
+use super::{Packing, cache::Cache, norm::Norm};
 use crate::engine::{
     kernels::{Activation, Lines, Rows, Shared, Simd, TOKENS_OF_BLOCK, Team, Weight},
     language::{
@@ -94,8 +94,8 @@ impl Step<'_> {
 }
 
 impl Layer {
-    pub(super) fn new(simd: Simd, plan: &Plan, number: usize, layer: &read::Layer, brief: bool, blocks: usize) -> Self {
-        let pack = |linear: &read::Linear| simd.pack(&linear.weight, &linear.bias, brief);
+    pub(super) fn new(simd: Simd, plan: &Plan, number: usize, layer: &read::Layer, packing: Packing, blocks: usize) -> Self {
+        let pack = |linear: &read::Linear| packing.pack(simd, &linear.weight, &linear.bias);
         let norm = |of: &read::Norm| Norm::new(of, plan.norm);
         Self {
             plan: plan.layers[number],
@@ -123,15 +123,12 @@ impl Layer {
         self.attend(step, work);
         half(step, &self.attended, &work.attended, self.attended_norm.as_ref(), &mut work.hidden, &mut work.next);
         self.feed_norm.apply(step.simd, &work.hidden, all, &mut work.normed);
-        match (&self.gate, &mut work.gate) {
-            (Some(gate), Some(gated)) => {
-                widen(step, gate, &self.widen, &work.normed, gated, &mut work.wide);
-                half(step, &self.narrow, gated, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
-            }
-            _ => {
-                step.multiply(&self.widen, &work.normed, step.plan.activation, None, &mut work.wide);
-                half(step, &self.narrow, &work.wide, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
-            }
+        if let (Some(gate), Some(gated)) = (&self.gate, &mut work.gate) {
+            widen(step, gate, &self.widen, &work.normed, gated, &mut work.wide);
+            half(step, &self.narrow, gated, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
+        } else {
+            step.multiply(&self.widen, &work.normed, step.plan.activation, None, &mut work.wide);
+            half(step, &self.narrow, &work.wide, self.narrow_norm.as_ref(), &mut work.hidden, &mut work.next);
         }
     }
 
@@ -154,7 +151,9 @@ impl Layer {
                         turn(values, &cosines[row * pairs..][..pairs], &sines[row * pairs..][..pairs]);
                     }
                     if head < plan.heads {
-                        values.iter_mut().for_each(|value| *value *= scale);
+                        for value in values {
+                            *value *= scale;
+                        }
                     }
                 }
                 let (block, slot) = (span.blocks[position / TOKENS_OF_BLOCK], position % TOKENS_OF_BLOCK);

@@ -22,6 +22,25 @@ use crate::engine::{
     kernels::{Activation, Lines, Rows, Sequence, Simd, TOKENS_OF_BLOCK, Team, Weight},
 };
 
+/// What weights are held in.
+#[derive(Clone, Copy, Debug)]
+enum Packing {
+    Single,
+    /// `BF16`, where this processor multiplies that, and single precision where not.
+    Brief,
+    Bytes,
+}
+
+impl Packing {
+    fn pack(self, simd: Simd, weight: &[f32], bias: &[f32]) -> Weight {
+        match self {
+            Self::Bytes => simd.pack_bytes(weight, bias),
+            Self::Brief => simd.pack(weight, bias, true),
+            Self::Single => simd.pack(weight, bias, false),
+        }
+    }
+}
+
 /// A loaded language model.
 pub(super) struct CpuDecoder {
     simd: Simd,
@@ -45,24 +64,24 @@ impl CpuDecoder {
     pub(super) fn new(model: &dyn PublishedModel, plan: Plan, spec: &LanguageSpec) -> Result<Self, LanguageError> {
         let simd = Simd::best();
         let reader = Reader::new(model, &plan)?;
-        let brief = simd.multiplies_bf16()
-            && match spec.dtype {
-                Dtype::Bf16 => true,
-                Dtype::Auto => reader.is_published_in_half()?,
-                Dtype::Fp32 | Dtype::Fp16 => false,
-            };
+        let packing = match spec.dtype {
+            Dtype::Int8 => Packing::Bytes,
+            Dtype::Bf16 => Packing::Brief,
+            Dtype::Auto if reader.is_published_in_half()? => Packing::Brief,
+            Dtype::Auto | Dtype::Fp32 | Dtype::Fp16 => Packing::Single,
+        };
         let facts = facts(simd, &plan, spec);
         let zeros = vec![0.0; plan.vocabulary];
-        let embeddings = simd.pack(&reader.embeddings()?, &zeros, brief);
+        let embeddings = packing.pack(simd, &reader.embeddings()?, &zeros);
         let positions = reader.positions()?;
-        let head = reader.head()?.map(|head| simd.pack(&head.weight, &head.bias, brief));
+        let head = reader.head()?.map(|head| packing.pack(simd, &head.weight, &head.bias));
         let last_norm = Norm::new(&reader.last_norm()?, plan.norm);
-        let layer = |number| Ok(Layer::new(simd, &plan, number, &reader.layer(number)?, brief, facts.blocks));
+        let layer = |number| Ok(Layer::new(simd, &plan, number, &reader.layer(number)?, packing, facts.blocks));
         let layers = (0..plan.layers.len()).map(layer).collect::<Result<_, LanguageError>>()?;
         let team = Team::new(spec.threads);
         let scratch = (0..team.members()).map(|_| Mutex::default()).collect();
         let (work, wanted, logits) = (Work::new(simd, 1, &plan), simd.rows(1, plan.hidden), simd.rows(1, plan.vocabulary));
-        tracing::info!(kernels = simd.name, bf16 = brief, threads = team.members(), blocks = facts.blocks, "a language model is packed");
+        tracing::info!(kernels = simd.name, ?packing, threads = team.members(), blocks = facts.blocks, "a language model is packed");
         Ok(Self { simd, plan, facts, embeddings, positions, layers, last_norm, head, team, scratch, work, wanted, logits })
     }
 
@@ -90,7 +109,9 @@ impl CpuDecoder {
             for (&token, position) in span.tokens.iter().zip(span.cached..) {
                 let values = self.work.hidden.row_mut(row);
                 self.embeddings.column(token as usize, values);
-                values.iter_mut().for_each(|value| *value *= scale);
+                for value in values.iter_mut() {
+                    *value *= scale;
+                }
                 if let Some(positions) = &self.positions {
                     let learned = &positions[position * self.plan.hidden..][..self.plan.hidden];
                     values.iter_mut().zip(learned).for_each(|(value, learned)| *value += learned);
@@ -142,7 +163,9 @@ impl CpuDecoder {
         let mut values = Vec::with_capacity(count * self.plan.vocabulary);
         (0..count).for_each(|row| values.extend_from_slice(self.logits.row(row)));
         if let Some(cap) = self.plan.logits_cap.map(|cap| cap as f32) {
-            values.iter_mut().for_each(|value| *value = (*value / cap).tanh() * cap);
+            for value in &mut values {
+                *value = (*value / cap).tanh() * cap;
+            }
         }
         Logits { values }
     }
