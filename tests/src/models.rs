@@ -130,6 +130,13 @@ impl Model {
         self
     }
 
+    /// Adds lines to the beginning of the manifest, in front of its tables.
+    #[must_use]
+    pub fn headed(mut self, lines: &str) -> Self {
+        self.manifest = format!("{lines}\n{}", self.manifest);
+        self
+    }
+
     /// The same model with another manifest.
     #[must_use]
     pub fn described_as(mut self, manifest: &str) -> Self {

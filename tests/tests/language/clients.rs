@@ -19,7 +19,7 @@ async fn content(script: &str, mesh: &MeshSandbox) {
 #[test]
 fn the_openai_package_talks_with_the_models() {
     bounded(async {
-        let models = [Model::smollm2().with("chat_template = \"tools.jinja\""), Model::stories()];
+        let models = [Model::smollm2().headed("chat_template = \"tools.jinja\""), Model::stories()];
         content("openai_language.py", &MeshSandbox::with(models).await).await;
     });
 }

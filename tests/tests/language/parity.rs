@@ -79,7 +79,7 @@ fn stories_are_those_of_the_reference_alone_and_in_company() {
 fn chats_are_those_of_the_reference_alone_and_in_company() {
     bounded(async {
         // What comes out of the file is 4 bits a weight; the reference computes in 32.
-        let mesh = worker([Model::smollm2().with("dtype = \"fp32\"")]).await;
+        let mesh = worker([Model::smollm2().headed("dtype = \"fp32\"")]).await;
         let client = client::generation(mesh.workers[0].addr);
         let cases = golden("smollm2");
         assert_eq!(cases.len(), 20);

@@ -35,7 +35,7 @@ fn asking(choice: Choice, settings: GenerationSettings) -> ChatRequest {
 #[test]
 fn a_tool_that_must_be_called_is_called_as_its_schema_says() {
     bounded(async {
-        let mesh = worker([Model::smollm2().with("chat_template = \"tools.jinja\"")]).await;
+        let mesh = worker([Model::smollm2().headed("chat_template = \"tools.jinja\"")]).await;
         let client = client::generation(mesh.workers[0].addr);
         for (choice, seed) in [(Choice::Required(true), 1), (Choice::Required(true), 2), (Choice::Name("population".to_owned()), 3)] {
             let wanted =
