@@ -8,7 +8,7 @@ use torchmesh_api::text::v1::{
     ChatMessage, ChatRequest, FinishReason, GenerateRequest, GenerationSettings, ToolCall, ToolCallPiece, Usage, WrittenToken,
 };
 
-use crate::{MeshSandbox, client::Generation, models::Model, places};
+use crate::{MeshSandbox, client::Generation, models::Model, places, sandbox::Builder};
 
 /// One answer, whole.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -139,7 +139,7 @@ pub fn of_tenant<T>(tenant: &'static str, message: T) -> Request<T> {
 
 /// A worker that serves these models, and nothing in front of it.
 pub async fn worker(models: impl IntoIterator<Item = Model>) -> MeshSandbox {
-    models.into_iter().fold(MeshSandbox::builder().gateways(0).routers(0), |mesh, model| mesh.model(model)).start().await
+    models.into_iter().fold(MeshSandbox::builder().gateways(0).routers(0), Builder::model).start().await
 }
 
 /// What decided one token: the highest logits with their tokens, and the logarithm of the sum of all exponentials.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 use torchmesh_api::text::v1::{
@@ -54,7 +55,7 @@ fn go_on(asked: &GenerateRequest) -> Vec<Step> {
 }
 
 fn token(said: &str) -> WrittenToken {
-    let bytes = said.as_bytes().to_vec();
+    let bytes = Bytes::copy_from_slice(said.as_bytes());
     let likeliest = vec![LikelyToken { id: 1, bytes: bytes.clone(), logprob: -0.5 }];
     WrittenToken { id: 1, bytes, logprob: Some(-0.5), likeliest }
 }

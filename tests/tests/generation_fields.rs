@@ -1,5 +1,6 @@
 //! What goes to a language model and how it comes back, field by field, against a worker that says what the test has scripted.
 
+use bytes::Bytes;
 use http::{Version, header};
 use serde_json::{Value, json};
 use torchmesh_api::text::v1::{
@@ -113,8 +114,8 @@ fn every_setting_reaches_the_worker() {
 }
 
 fn token(bytes: &[u8], logprob: Option<f32>) -> WrittenToken {
-    let likely = LikelyToken { id: 1, bytes: bytes.to_vec(), logprob: logprob.unwrap_or(f32::NEG_INFINITY) };
-    WrittenToken { id: 1, bytes: bytes.to_vec(), logprob, likeliest: vec![likely] }
+    let likely = LikelyToken { id: 1, bytes: Bytes::copy_from_slice(bytes), logprob: logprob.unwrap_or(f32::NEG_INFINITY) };
+    WrittenToken { id: 1, bytes: Bytes::copy_from_slice(bytes), logprob, likeliest: vec![likely] }
 }
 
 async fn is_refused(connection: &mut web::Connection, path: &str, body: &Value, param: &str) {

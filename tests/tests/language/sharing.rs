@@ -9,7 +9,7 @@ use torchmesh_tests::{
 
 /// 1000 bytes, each a token.
 fn story() -> String {
-    (0..100).map(|number| format!("line {number:>4} ")).collect()
+    (0..100).map(|number| ["line ", &format!("{number:>4}"), " "].concat()).collect()
 }
 
 fn question(end: &str) -> GenerateRequest {
