@@ -64,6 +64,10 @@ consul: ## Fetch the Consul that the tests start, where none is installed
 bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers where they are installed (ARGS: see benches/run.py --help)
 	$(PYTHON) benches/run.py $(ARGS)
 
+.PHONY: gauge
+gauge: ## Measure the parts of the scheduler, the sampler and the grammars by themselves
+	cargo test --release -p torchmesh-generation --lib -- --ignored --nocapture --test-threads 1 $(ARGS)
+
 # Fuzzing and sanitizers need nothing more to be installed: what they take of the compiler is in rustup's stable one, behind a switch.
 .PHONY: fuzz
 fuzz: tools ## Feed every reader of strangers' data with inputs made to break it (SECONDS=60 for each; ARGS: see fuzz/run.py --help)

@@ -7,7 +7,7 @@ The tests read the committed file; this script is for whoever wants to make it a
     ~/.cache/torchmesh/golden-venv/bin/pip install torch==2.11.0 transformers==5.24.0 jinja2
     python3 setup/fetch.py smollm2 stories
     for model in smollm2 stories; do
-      cargo run --release -p torchmesh-weights --example export -- ~/.cache/torchmesh/models/$model ~/.cache/torchmesh/golden/$model
+      target/release/torchmesh-worker export-language ~/.cache/torchmesh/models/$model --out ~/.cache/torchmesh/golden/$model
     done
     ~/.cache/torchmesh/golden-venv/bin/python tests/golden/generation.py
 

@@ -12,6 +12,8 @@ use torchmesh_tests::{
 };
 
 const CHAT: &str = "/v1/chat/completions";
+/// Looks, two milliseconds apart, after which what has not changed has come to rest.
+const LOOKS: usize = 300;
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
 fn usage() -> Value {
@@ -146,11 +148,12 @@ fn callers_that_do_not_read_cost_little_and_stop_nobody_else() {
             slow.push(sse::post(mesh.gateway(), BOTH[at % 2], CHAT, &body).await);
         }
         let sent = || writer.asked().iter().map(|asked| asked.sent).sum::<usize>();
-        let mut last = 0;
+        // (what was sent, for how many looks it has been no more)
+        let mut last = (0, 0);
         eventually("the writer has to wait", Duration::from_secs(60), async || {
-            tokio::time::sleep(Duration::from_millis(300)).await;
             let now = sent();
-            (std::mem::replace(&mut last, now) == now).then_some(())
+            last = if now == last.0 { (now, last.1 + 1) } else { (now, 0) };
+            (last.1 == LOOKS).then_some(())
         })
         .await;
         let grown = memory::resident(mesh.gateways[0].pid()).saturating_sub(before);

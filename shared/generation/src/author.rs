@@ -43,8 +43,6 @@ pub enum End {
     Length,
     /// Its deadline has passed.
     Deadline,
-    /// It can never have its place: it needs more blocks than the cache has.
-    TooLong,
     /// The model failed.
     Failed(DecoderError),
     /// The model is not served any more.

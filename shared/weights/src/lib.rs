@@ -20,4 +20,5 @@ mod write;
 pub use error::WeightsError;
 pub use model::{Element, PublishedModel, TensorData, TensorLayout};
 pub use open::open;
+pub use special::{PublishedSampling, Special};
 pub use write::write_directory;

@@ -1,8 +1,6 @@
 //! A published model.
 
-use std::collections::BTreeMap;
-
-use crate::WeightsError;
+use crate::{Special, WeightsError};
 
 /// What an element of a tensor is, as it comes out of a file. What is quantised comes out as `F32`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,15 +68,6 @@ pub trait PublishedModel: Send + Sync {
     /// `tokenizer.json`, or what it would say.
     fn tokenizer(&self) -> Result<String, WeightsError>;
 
-    /// The chat template (Jinja), where the model has one.
-    fn chat_template(&self) -> Option<&str>;
-
-    /// What a chat template may call by name: `bos_token`, `eos_token`, `unk_token`, `pad_token` and others, with the text of each.
-    fn special_texts(&self) -> &BTreeMap<String, String>;
-
-    /// The tokens that end an answer.
-    fn end_tokens(&self) -> &[u32];
-
-    /// The token that every prompt begins with, where the tokenizer's own post-processor does not add one.
-    fn begin_token(&self) -> Option<u32>;
+    /// What its files say beside the network.
+    fn special(&self) -> &Special;
 }

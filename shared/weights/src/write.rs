@@ -31,18 +31,18 @@ fn write_text(folder: &Path, name: &str, text: &str) -> Result<(), WeightsError>
 }
 
 fn tokenizer_config(model: &dyn PublishedModel) -> Value {
-    let mut fields: Map<String, Value> = model.special_texts().iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
+    let mut fields: Map<String, Value> = model.special().texts.iter().map(|(name, text)| (name.clone(), text.as_str().into())).collect();
     fields.insert("tokenizer_class".to_owned(), "PreTrainedTokenizerFast".into());
     fields.insert("clean_up_tokenization_spaces".to_owned(), false.into());
-    fields.insert("add_bos_token".to_owned(), model.begin_token().is_some().into());
-    if let Some(template) = model.chat_template() {
-        fields.insert("chat_template".to_owned(), template.into());
+    fields.insert("add_bos_token".to_owned(), model.special().begin.is_some().into());
+    if let Some(template) = &model.special().chat_template {
+        fields.insert("chat_template".to_owned(), template.as_str().into());
     }
     Value::Object(fields)
 }
 
 fn generation_config(model: &dyn PublishedModel) -> Value {
-    json!({"eos_token_id": model.end_tokens()})
+    json!({"eos_token_id": model.special().end})
 }
 
 fn write_tensors(model: &dyn PublishedModel, path: &Path) -> Result<(), WeightsError> {

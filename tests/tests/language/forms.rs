@@ -46,7 +46,7 @@ fn a_hundred_schemas_by_chance_hold_every_answer_that_is_complete() {
                 reason => assert_eq!((reason, answer.tokens.len()), (FinishReason::Length, 200), "{schema}: {:?}", answer.text),
             }
         }
-        assert!(whole >= 15, "only {whole} answers were complete within 200 tokens");
+        assert!(whole >= 60, "only {whole} answers were complete within 200 tokens");
     });
 }
 

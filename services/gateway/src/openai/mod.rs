@@ -8,6 +8,7 @@ mod error;
 mod models;
 mod rerank;
 mod stamp;
+mod stream;
 mod usage;
 
 use axum::{

@@ -13,12 +13,12 @@ use torchmesh_generation::{
     sample::Sampling,
     write::Words,
 };
-use torchmesh_weights::PublishedModel;
+use torchmesh_weights::{PublishedModel, PublishedSampling, Special};
 
 use super::LanguageModel;
 use crate::{
     engine::{self, LanguageSpec},
-    manifest::{GenerateSettings, Manifest},
+    manifest::{GenerateSettings, Manifest, SamplingDefaults},
 };
 
 /// Loads the model in `folder` and starts its thread, which calls `over` when the model has failed for good. Seconds to minutes; the error is for
@@ -41,8 +41,10 @@ pub(crate) fn load(
         cache_bytes: settings.cache_bytes,
         max_tokens: settings.max_tokens,
     };
-    let generator = start(name, spec, schedule(manifest, settings), over)?;
-    assemble(published.as_ref(), settings, folder, generator).map_err(short)
+    // What is wrong with the texts is known in no time; the weights may take minutes.
+    let model = texts(published.special(), tokenizer(published.as_ref()).map_err(short)?, settings, folder)?;
+    drop(published);
+    Ok(model(start(name, spec, schedule(manifest, settings), over)?))
 }
 
 fn schedule(manifest: &Manifest, settings: &GenerateSettings) -> Settings {
@@ -97,56 +99,96 @@ fn warm_up(decoder: &mut dyn Decoder) -> Result<(), String> {
     }
 }
 
-fn assemble(
-    published: &dyn PublishedModel,
-    settings: &GenerateSettings,
-    folder: &Path,
-    generator: Generator,
-) -> Result<LanguageModel, String> {
+fn tokenizer(published: &dyn PublishedModel) -> Result<Tokenizer, String> {
     let text = published.tokenizer().map_err(|error| error.to_string())?;
     let mut tokenizer: Tokenizer = text.parse().map_err(|error| format!("tokenizer.json: {error}"))?;
     // Files that ask for them would cut or fill up prompts silently.
     tokenizer.with_padding(None);
     tokenizer.with_truncation(None).map_err(|error| format!("tokenizer.json: {error}"))?;
+    Ok(tokenizer)
+}
+
+/// All that stands around the network: gives what makes the model of it and its thread.
+fn texts<'a>(
+    published: &Special,
+    tokenizer: Tokenizer,
+    settings: &'a GenerateSettings,
+    folder: &Path,
+) -> Result<impl FnOnce(Generator) -> LanguageModel + use<'a>, String> {
     let words = Words::of(&tokenizer).map_err(|error| format!("tokenizer.json: {error}"))?;
-    let template = match &settings.chat_template {
-        Some(file) => Some(std::fs::read_to_string(folder.join(file)).map_err(|error| format!("{file}: {error}"))?),
-        None => published.chat_template().map(str::to_owned),
-    };
-    let special = |name: &str| published.special_texts().get(name).cloned().unwrap_or_default();
-    let (begin, end) = (special("bos_token"), special("eos_token"));
+    let template = template(published, settings, folder)?;
     let calls = match settings.tools.as_str() {
-        "auto" => template.as_deref().and_then(CallFormat::of_template),
+        "auto" => template.as_ref().and_then(Template::format),
         "hermes" => Some(CallFormat::Hermes),
         "llama3" => Some(CallFormat::Llama),
         "mistral" => Some(CallFormat::Mistral),
         _ => None,
     };
     let words = calls.iter().fold(words, |words, calls| words.showing(calls.marks()));
-    let template =
-        template.map(|text| Template::new(&text, &begin, &end)).transpose().map_err(|error| format!("the chat template: {error}"))?;
-    Ok(LanguageModel {
+    let (end_tokens, begin_token) = (Arc::from(&published.end[..]), published.begin);
+    let sampling = sampling(&settings.sampling, &published.sampling);
+    Ok(move |generator| LanguageModel {
         settings: settings.clone(),
-        sampling: sampling(settings),
+        sampling,
         words: Arc::new(words),
         template,
         calls,
-        end_tokens: published.end_tokens().into(),
-        begin_token: published.begin_token(),
+        end_tokens,
+        begin_token,
         grammars: OnceLock::new(),
         tokenizer,
         generator,
     })
 }
 
-fn sampling(settings: &GenerateSettings) -> Sampling {
-    let (said, plain) = (settings.sampling, Sampling::default());
+/// The template that the manifest names, or the model's own.
+fn template(published: &Special, settings: &GenerateSettings, folder: &Path) -> Result<Option<Template>, String> {
+    let (plain, tools) = match &settings.chat_template {
+        Some(file) => (Some(std::fs::read_to_string(folder.join(file)).map_err(|error| format!("{file}: {error}"))?), None),
+        None => (published.chat_template.clone(), published.tool_template.as_deref()),
+    };
+    let Some(plain) = plain else { return Ok(None) };
+    let special = |name: &str| published.texts.get(name).map_or("", String::as_str);
+    let template = Template::new(&plain, special("bos_token"), special("eos_token"));
+    let template = template.and_then(|template| tools.into_iter().try_fold(template, Template::with_tools));
+    template.map(Some).map_err(|error| format!("the chat template: {error}"))
+}
+
+/// What the manifest says, or else the model's own files, or else nothing. The files may say what cannot be; the manifest was checked.
+fn sampling(said: &SamplingDefaults, published: &PublishedSampling) -> Sampling {
+    let plain = Sampling::default();
+    let number = |said: Option<f64>, published: Option<f64>, plain: f32, most: f64| {
+        let published = published.filter(|value| (0.0..=most).contains(value));
+        said.or(published).map_or(plain, |value| value as f32)
+    };
+    let positive = |value: Option<f64>| value.filter(|&value| value > 0.0);
+    let top_k = said.top_k.map(|count| count as u64).or(published.top_k);
     Sampling {
-        temperature: said.temperature.map_or(plain.temperature, |value| value as f32),
-        top_k: said.top_k.map_or(plain.top_k, |count| u32::try_from(count).unwrap_or(u32::MAX)),
-        top_p: said.top_p.map_or(plain.top_p, |value| value as f32),
-        min_p: said.min_p.map_or(plain.min_p, |value| value as f32),
-        repetition_penalty: said.repetition_penalty.map_or(plain.repetition_penalty, |value| value as f32),
+        temperature: number(said.temperature, published.temperature, plain.temperature, 2.0),
+        top_k: top_k.map_or(plain.top_k, |count| u32::try_from(count).unwrap_or(u32::MAX)),
+        top_p: number(said.top_p, positive(published.top_p), plain.top_p, 1.0),
+        min_p: number(said.min_p, published.min_p, plain.min_p, 1.0),
+        repetition_penalty: number(said.repetition_penalty, positive(published.repetition_penalty), plain.repetition_penalty, 2.0),
         ..plain
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_is_heard_before_the_models_own_files_and_what_cannot_be_is_not() {
+        let said = SamplingDefaults { temperature: Some(0.5), ..SamplingDefaults::default() };
+        let published = PublishedSampling {
+            temperature: Some(0.7),
+            top_k: Some(20),
+            top_p: Some(0.0),
+            min_p: Some(-1.0),
+            repetition_penalty: Some(1.1),
+        };
+        let found = sampling(&said, &published);
+        let wanted = Sampling { temperature: 0.5, top_k: 20, repetition_penalty: 1.1, ..Sampling::default() };
+        assert_eq!(found, wanted);
     }
 }

@@ -91,9 +91,6 @@ pub enum Failure {
     /// The deadline has passed.
     #[error("the deadline has passed")]
     Deadline,
-    /// It needs more of the cache than there is.
-    #[error("the prompt and the answer need more memory than the model has; send a shorter prompt or a smaller max_tokens")]
-    TooLong,
     /// The model failed; the message is for its operator.
     #[error("the model failed")]
     Model(#[source] DecoderError),

@@ -125,7 +125,6 @@ impl Author for Answer {
         match end {
             End::Length => drop(self.finish(Reason::Length)),
             End::Deadline => drop(self.fail(Failure::Deadline)),
-            End::TooLong => drop(self.fail(Failure::TooLong)),
             End::Failed(error) => drop(self.fail(Failure::Model(error))),
             End::Closed => drop(self.fail(Failure::Closed)),
         }

@@ -51,24 +51,16 @@ impl Template {
         Ok(Self { plain: One::new(source)?, tools: None, bos: bos.to_owned(), eos: eos.to_owned() })
     }
 
-    /// The template that `tokenizer_config.json` has, if any: `chat_template` is a text, or a list of them, of which `default` and `tool_use` are taken.
-    pub fn of_config(config: &serde_json::Value) -> Result<Option<Self>, TemplateError> {
-        let token = |key: &str| config[key].as_str().or_else(|| config[key]["content"].as_str()).unwrap_or_default();
-        let named = |name: &str| {
-            let template = config["chat_template"].as_array()?.iter().find(|template| template["name"] == name)?;
-            template["template"].as_str()
-        };
-        let Some(plain) = config["chat_template"].as_str().or_else(|| named("default")) else { return Ok(None) };
-        let mut template = Self::new(plain, token("bos_token"), token("eos_token"))?;
-        template.tools = named("tool_use").map(One::new).transpose()?;
-        Ok(Some(template))
+    /// The same with another text for conversations that have tools.
+    pub fn with_tools(self, source: &str) -> Result<Self, TemplateError> {
+        Ok(Self { tools: Some(One::new(source)?), ..self })
     }
 
     /// The prompt's text. It has the special tokens in it, so the tokenizer adds none. `now` is what `strftime_now` tells, in UTC.
     pub fn render(&self, conversation: &Conversation, now: SystemTime) -> Result<String, Refusal> {
         conversation.check()?;
         let tools = conversation.shown_tools()?;
-        let one = if tools.is_some() { self.with_tools() } else { &self.plain };
+        let one = if tools.is_some() { self.for_tools() } else { &self.plain };
         if tools.is_some() && !one.shows_tools {
             return Err(Refusal::new("tools", "the model's chat template cannot show tools"));
         }
@@ -85,15 +77,15 @@ impl Template {
 
     /// How the model writes calls, as far as the template shows; `None` where it cannot be told.
     pub fn format(&self) -> Option<CallFormat> {
-        self.with_tools().format
+        self.for_tools().format
     }
 
     /// Whether conversations with tools can be shown.
     pub fn shows_tools(&self) -> bool {
-        self.with_tools().shows_tools
+        self.for_tools().shows_tools
     }
 
-    fn with_tools(&self) -> &One {
+    fn for_tools(&self) -> &One {
         self.tools.as_ref().unwrap_or(&self.plain)
     }
 }

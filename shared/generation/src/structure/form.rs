@@ -98,9 +98,10 @@ fn plain(mut schema: Value) -> Result<Value, String> {
     Ok(schema)
 }
 
-/// Bounds the blanks between two words of the JSON: models fall into writing nothing else, up to their last token.
+/// Between two words of the JSON there is a blank, or a new line with its indentation: models that may fall into writing nothing else, up to their
+/// last token.
 pub(crate) fn bound_blanks(schema: &mut Value) {
-    schema["x-guidance"] = json!({"whitespace_pattern": "[ \\n\\r\\t]{1,64}"});
+    schema["x-guidance"] = json!({"whitespace_pattern": " |\\r?\\n(?: {0,40}|\\t{0,10})"});
 }
 
 /// How many properties the widest object of a schema has, and how many all have.

@@ -73,7 +73,7 @@ impl Checkpoint {
             texts: tokenizer::special_texts(),
             // A story ends where the next one would begin.
             end: vec![tokenizer::BEGIN, tokenizer::END],
-            begin: None,
+            ..Special::default()
         };
         Ok(Self { config: sizes.config(), source, tokenizer, places, special })
     }
@@ -103,20 +103,8 @@ impl PublishedModel for Checkpoint {
         Ok(self.tokenizer.clone())
     }
 
-    fn chat_template(&self) -> Option<&str> {
-        self.special.chat_template.as_deref()
-    }
-
-    fn special_texts(&self) -> &BTreeMap<String, String> {
-        &self.special.texts
-    }
-
-    fn end_tokens(&self) -> &[u32] {
-        &self.special.end
-    }
-
-    fn begin_token(&self) -> Option<u32> {
-        self.special.begin
+    fn special(&self) -> &Special {
+        &self.special
     }
 }
 

@@ -5,7 +5,11 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{WeightsError, file::read_text_if_there, special::Special};
+use crate::{
+    WeightsError,
+    file::read_text_if_there,
+    special::{PublishedSampling, Special},
+};
 
 /// What is read of `tokenizer.json` here.
 #[derive(Debug, Default, Deserialize)]
@@ -28,7 +32,9 @@ pub(super) fn read(folder: &Path, config: &Value) -> Result<Special, WeightsErro
     let settings = json(folder, "tokenizer_config.json")?;
     let generation = json(folder, "generation_config.json")?;
     let tokenizer: Tokenizer = parse(folder, "tokenizer.json")?;
-    let mut special = Special { chat_template: template(folder, &settings)?, ..Special::default() };
+    let tool_template = named_template(&settings, "tool_use");
+    let mut special =
+        Special { chat_template: template(folder, &settings)?, tool_template, sampling: sampling(&generation), ..Special::default() };
     for source in [&json(folder, "special_tokens_map.json")?, &settings] {
         special.texts.extend(texts(source));
     }
@@ -54,13 +60,29 @@ fn template(folder: &Path, settings: &Value) -> Result<Option<String>, WeightsEr
     if let Some(text) = read_text_if_there(&folder.join("chat_template.jinja"))? {
         return Ok(Some(text));
     }
-    let named = match &settings["chat_template"] {
+    let only = match &settings["chat_template"] {
         Value::String(text) => return Ok(Some(text.clone())),
-        Value::Array(named) => named.as_slice(),
-        _ => &[],
+        Value::Array(named) if named.len() == 1 => named[0]["template"].as_str(),
+        _ => None,
     };
-    let default = named.iter().find(|one| one["name"] == "default").or(if named.len() == 1 { named.first() } else { None });
-    Ok(default.and_then(|one| one["template"].as_str()).map(str::to_owned))
+    Ok(named_template(settings, "default").or(only.map(str::to_owned)))
+}
+
+/// Of the named templates of the tokenizer's settings, the one of this name.
+fn named_template(settings: &Value, name: &str) -> Option<String> {
+    let named = settings["chat_template"].as_array()?.iter().find(|one| one["name"] == name)?;
+    named["template"].as_str().map(str::to_owned)
+}
+
+fn sampling(generation: &Value) -> PublishedSampling {
+    let number = |name: &str| generation[name].as_f64();
+    PublishedSampling {
+        temperature: number("temperature"),
+        top_k: generation["top_k"].as_u64(),
+        top_p: number("top_p"),
+        min_p: number("min_p"),
+        repetition_penalty: number("repetition_penalty"),
+    }
 }
 
 /// The named tokens of a file: each is a text, or an object with the text as its `content`.

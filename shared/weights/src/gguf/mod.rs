@@ -99,20 +99,8 @@ impl PublishedModel for Gguf {
         self.tokenizer.clone().map_err(|problem| self.source.wrong(problem))
     }
 
-    fn chat_template(&self) -> Option<&str> {
-        self.special.chat_template.as_deref()
-    }
-
-    fn special_texts(&self) -> &BTreeMap<String, String> {
-        &self.special.texts
-    }
-
-    fn end_tokens(&self) -> &[u32] {
-        &self.special.end
-    }
-
-    fn begin_token(&self) -> Option<u32> {
-        self.special.begin
+    fn special(&self) -> &Special {
+        &self.special
     }
 }
 

@@ -152,10 +152,11 @@ fn a_text_is_cut_as_the_file_says_before_bytes_are_merged() {
 fn special_tokens_end_an_answer_and_are_named_for_templates() {
     let file = over_bytes("smollm").text("tokenizer.chat_template", "{{ messages }}").count("tokenizer.ggml.eot_token_id", 4);
     let model = file.folder().open().unwrap();
-    assert_eq!((model.end_tokens(), model.begin_token(), model.chat_template()), (&[0, 4][..], None, Some("{{ messages }}")));
-    assert_eq!(model.special_texts()["eos_token"], "<|end|>");
+    let special = model.special();
+    assert_eq!((&special.end[..], special.begin, special.chat_template.as_deref()), (&[0, 4][..], None, Some("{{ messages }}")));
+    assert_eq!(special.texts["eos_token"], "<|end|>");
     let other_end = over_bytes("smollm").count("tokenizer.ggml.eos_token_id", 3).folder().open().unwrap();
-    assert_eq!(other_end.end_tokens(), [3, 0]);
+    assert_eq!(other_end.special().end, [3, 0]);
 }
 
 #[test]
@@ -163,5 +164,5 @@ fn a_file_without_a_tokenizer_still_gives_its_network() {
     let model = sizes("llama").counting("token_embd.weight", &[8, 2]).folder().open().unwrap();
     assert_eq!(values(model.as_ref(), "model.embed_tokens.weight").len(), 16);
     assert!(model.tokenizer().unwrap_err().to_string().contains("tokenizer.ggml.tokens is missing"));
-    assert_eq!((model.end_tokens(), model.special_texts().len()), (&[][..], 0));
+    assert_eq!((&model.special().end[..], model.special().texts.len()), (&[][..], 0));
 }

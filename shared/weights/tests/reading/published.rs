@@ -47,9 +47,9 @@ fn smollm2_is_a_llama_that_ends_with_its_turn() {
     let model = fetched("SmolLM2-135M-Instruct");
     let config: Value = serde_json::from_str(model.config()).unwrap();
     assert_eq!((config["num_key_value_heads"].as_u64(), config["rope_theta"].as_f64()), (Some(3), Some(100_000.0)));
-    assert_eq!((model.names().len(), model.end_tokens(), model.begin_token()), (272, &[2][..], None));
-    assert_eq!(model.special_texts()["bos_token"], "<|im_start|>");
-    assert!(model.chat_template().unwrap().contains("add_generation_prompt"));
+    assert_eq!((model.names().len(), &model.special().end[..], model.special().begin), (272, &[2][..], None));
+    assert_eq!(model.special().texts["bos_token"], "<|im_start|>");
+    assert!(model.special().chat_template.as_deref().unwrap().contains("add_generation_prompt"));
     let tensor = model.tensor("model.layers.29.mlp.down_proj.weight").unwrap().unwrap();
     assert_eq!((tensor.shape, tensor.bytes.len()), (vec![576, 1536], 576 * 1536 * 4));
 }

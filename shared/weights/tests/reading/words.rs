@@ -22,15 +22,15 @@ fn added(tokens: &[(u32, &str)], post_processor: &Value) -> Value {
 fn what_ends_an_answer_is_a_number_or_a_list_and_the_tokenizers_own_end() {
     let generation = |end: Value| ("generation_config.json", json!({"eos_token_id": end}));
     let config = ("config.json", json!({"eos_token_id": 9}));
-    assert_eq!(model(&[generation(json!(3)), config.clone()]).end_tokens(), [3]);
-    assert_eq!(model(&[generation(json!([3, 4, 3])), config.clone()]).end_tokens(), [3, 4]);
-    assert_eq!(model(&[generation(Value::Null), config.clone()]).end_tokens(), [9]);
-    assert_eq!(model(&[("config.json", json!({"text_config": {"eos_token_id": [1, 106]}}))]).end_tokens(), [1, 106]);
+    assert_eq!(model(&[generation(json!(3)), config.clone()]).special().end, [3]);
+    assert_eq!(model(&[generation(json!([3, 4, 3])), config.clone()]).special().end, [3, 4]);
+    assert_eq!(model(&[generation(Value::Null), config.clone()]).special().end, [9]);
+    assert_eq!(model(&[("config.json", json!({"text_config": {"eos_token_id": [1, 106]}}))]).special().end, [1, 106]);
     let own =
         [("tokenizer_config.json", json!({"eos_token": {"content": "<end>"}})), ("tokenizer.json", added(&[(7, "<end>")], &Value::Null))];
-    assert_eq!(model(&own).end_tokens(), [7]);
-    assert_eq!(model(&[own[0].clone(), own[1].clone(), generation(json!([3]))]).end_tokens(), [3, 7]);
-    assert_eq!(model(&[generation(json!("x"))]).end_tokens(), [0; 0]);
+    assert_eq!(model(&own).special().end, [7]);
+    assert_eq!(model(&[own[0].clone(), own[1].clone(), generation(json!([3]))]).special().end, [3, 7]);
+    assert_eq!(model(&[generation(json!("x"))]).special().end, [0; 0]);
 }
 
 #[test]
@@ -39,24 +39,24 @@ fn a_token_begins_a_prompt_only_where_the_tokenizer_does_not_add_it_by_itself() 
     let template = json!({"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
         "special_tokens": {"<s>": {"ids": [1]}}});
     let tokenizer = |processor: &Value| ("tokenizer.json", added(&[(1, "<s>")], processor));
-    assert_eq!(model(&[settings(true), tokenizer(&Value::Null)]).begin_token(), Some(1));
-    assert_eq!(model(&[settings(false), tokenizer(&Value::Null)]).begin_token(), None);
-    assert_eq!(model(&[settings(true), tokenizer(&template)]).begin_token(), None);
+    assert_eq!(model(&[settings(true), tokenizer(&Value::Null)]).special().begin, Some(1));
+    assert_eq!(model(&[settings(false), tokenizer(&Value::Null)]).special().begin, None);
+    assert_eq!(model(&[settings(true), tokenizer(&template)]).special().begin, None);
     let several = json!({"type": "Sequence", "processors": [{"type": "ByteLevel"}, template]});
-    assert_eq!(model(&[settings(true), tokenizer(&several)]).begin_token(), None);
+    assert_eq!(model(&[settings(true), tokenizer(&several)]).special().begin, None);
 }
 
 #[test]
 fn the_chat_template_is_a_text_or_the_default_of_several_or_a_file_of_its_own() {
     let settings = |template: Value| ("tokenizer_config.json", json!({"chat_template": template}));
-    assert_eq!(model(&[settings(json!("one"))]).chat_template(), Some("one"));
+    assert_eq!(model(&[settings(json!("one"))]).special().chat_template.as_deref(), Some("one"));
     let several = json!([{"name": "tools", "template": "t"}, {"name": "default", "template": "d"}]);
-    assert_eq!(model(&[settings(several)]).chat_template(), Some("d"));
-    assert_eq!(model(&[settings(json!([{"name": "rag", "template": "r"}]))]).chat_template(), Some("r"));
-    assert_eq!(model(&[settings(Value::Null)]).chat_template(), None);
+    assert_eq!(model(&[settings(several)]).special().chat_template.as_deref(), Some("d"));
+    assert_eq!(model(&[settings(json!([{"name": "rag", "template": "r"}]))]).special().chat_template.as_deref(), Some("r"));
+    assert_eq!(model(&[settings(Value::Null)]).special().chat_template.as_deref(), None);
     let folder = Folder::new().with("config.json", "{}").with("model.safetensors", pairs(&["x"]));
     let both = folder.with("tokenizer_config.json", r#"{"chat_template": "old"}"#).with("chat_template.jinja", "{{ new }}\n");
-    assert_eq!(both.open().unwrap().chat_template(), Some("{{ new }}\n"));
+    assert_eq!(both.open().unwrap().special().chat_template.as_deref(), Some("{{ new }}\n"));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn special_tokens_have_the_names_that_templates_call_them_by() {
     let map = ("special_tokens_map.json", json!({"bos_token": "<old>", "unk_token": {"content": "<unk>"}}));
     let settings = ("tokenizer_config.json", json!({"bos_token": "<s>", "pad_token": null, "add_bos_token": true, "additional": ["x"]}));
     let model = model(&[map, settings]);
-    let found: Vec<(&str, &str)> = model.special_texts().iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let found: Vec<(&str, &str)> = model.special().texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     assert_eq!(found, [("bos_token", "<s>"), ("unk_token", "<unk>")]);
 }
 

@@ -10,37 +10,22 @@ use torchmesh_api::{
 
 use super::{Manner, logprobs::Logprobs};
 use crate::{
-    generation::{
-        Refused,
-        events::{Form, Written},
-    },
+    generation::events::{Form, Written},
     openai::{
-        error,
         stamp::Stamp,
-        usage::{InChunk, Usage, finish_reason},
+        stream::{self, Stream},
+        usage::finish_reason,
     },
 };
 
 /// Writes the chunks of one answer.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    stamp: Stamp,
-    model: String,
-    manner: Manner,
+    stream: Stream,
+    /// Whether the logarithms of tokens are told.
+    logprobs: bool,
     /// The choices that have said who speaks.
     begun: BTreeSet<u32>,
-    usage: Usage,
-}
-
-#[derive(Serialize)]
-struct Chunk<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: u64,
-    model: &'a str,
-    choices: &'a [Choice<'a>],
-    #[serde(skip_serializing_if = "InChunk::is_unwanted")]
-    usage: InChunk,
 }
 
 #[derive(Serialize)]
@@ -93,22 +78,8 @@ impl<'a> Call<'a> {
 impl Chunks {
     /// `model` is what is told as the answer's.
     pub(super) fn new(stamp: Stamp, model: String, manner: Manner) -> Self {
-        Self { stamp, model, manner, begun: BTreeSet::new(), usage: Usage::default() }
-    }
-
-    fn later(&self) -> InChunk {
-        if self.manner.usage { InChunk::Later } else { InChunk::Unwanted }
-    }
-
-    fn write(&self, choices: &[Choice<'_>], usage: InChunk, written: &mut Written) {
-        written.event(&Chunk {
-            id: &self.stamp.id,
-            object: "chat.completion.chunk",
-            created: self.stamp.created,
-            model: &self.model,
-            choices,
-            usage,
-        });
+        let stream = Stream::new(stamp, "chat.completion.chunk", model, manner.usage);
+        Self { stream, logprobs: manner.logprobs, begun: BTreeSet::new() }
     }
 }
 
@@ -116,17 +87,15 @@ impl Form<ChatResponse> for Chunks {
     fn piece(&mut self, piece: ChatResponse, written: &mut Written) {
         let finish_reason = finish_reason(piece.finish_reason());
         let ChatResponse { index, content, tool_calls, tokens, usage, .. } = piece;
-        if let Some(usage) = usage {
-            self.usage.add(usage);
-        }
-        let logprobs = self.manner.logprobs && !tokens.is_empty();
+        self.stream.count(usage);
+        let logprobs = self.logprobs && !tokens.is_empty();
         if content.is_empty() && tool_calls.is_empty() && !logprobs && finish_reason.is_none() {
             return;
         }
         if self.begun.insert(index) {
             let content = if content.is_empty() && !tool_calls.is_empty() { None } else { Some("") };
             let delta = Delta { role: Some("assistant"), content: Some(Content(content)), tool_calls: Vec::new() };
-            self.write(&[Choice { index, delta, logprobs: None, finish_reason: None }], self.later(), written);
+            self.stream.choice(Choice { index, delta, logprobs: None, finish_reason: None }, written);
         }
         let delta = Delta {
             role: None,
@@ -134,18 +103,14 @@ impl Form<ChatResponse> for Chunks {
             tool_calls: tool_calls.iter().map(Call::of).collect(),
         };
         let logprobs = logprobs.then(|| Logprobs::of(&tokens));
-        self.write(&[Choice { index, delta, logprobs, finish_reason }], self.later(), written);
+        self.stream.choice(Choice { index, delta, logprobs, finish_reason }, written);
     }
 
     fn end(&mut self, written: &mut Written) {
-        if self.manner.usage {
-            self.write(&[], InChunk::Whole(self.usage), written);
-        }
-        written.words("[DONE]");
+        self.stream.end(written);
     }
 
     fn error(&mut self, error: ApiError, written: &mut Written) {
-        let Refused { error, param } = error.into();
-        written.event(&error::object(&error, param.as_deref()));
+        stream::failed(error, written);
     }
 }

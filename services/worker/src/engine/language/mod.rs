@@ -17,7 +17,7 @@ use torchmesh_generation::Decoder;
 use torchmesh_weights::{PublishedModel, WeightsError};
 
 use self::{config::Config, cpu::CpuDecoder};
-use super::{Device, Dtype, EngineError, cuda};
+use super::{Device, Dtype, EngineError};
 
 /// Why a language model could not be loaded. File names are in full: whoever shows this to a caller cuts them.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +52,8 @@ pub struct LanguageSpec {
 
 /// Loads a language model: seconds, so never on the async runtime.
 pub fn load_language(spec: &LanguageSpec) -> Result<Box<dyn Decoder>, EngineError> {
-    let device = cuda::resolve(spec.device)?;
-    if device != tch::Device::Cpu {
+    // `auto` is the CPU, GPU or not.
+    if let Device::Cuda(_) = spec.device {
         return Err(EngineError::load("config.json", "language models run on the CPU only so far; set device = \"cpu\"".to_owned()));
     }
     if spec.dtype == Dtype::Fp16 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use torchmesh_generation::{Decoder as _, Span, Wants};
-use torchmesh_weights::{Element, PublishedModel, TensorData, TensorLayout, WeightsError, formula};
+use torchmesh_weights::{Element, PublishedModel, Special, TensorData, TensorLayout, WeightsError, formula};
 
 use super::{LanguageSpec, build, cpu::CpuDecoder};
 use crate::engine::{Device, Dtype, kernels::TOKENS_OF_BLOCK};
@@ -28,6 +28,7 @@ struct Case {
 struct Formula {
     config: String,
     tensors: BTreeMap<String, Vec<usize>>,
+    special: Special,
 }
 
 impl PublishedModel for Formula {
@@ -56,21 +57,8 @@ impl PublishedModel for Formula {
         Ok(String::new())
     }
 
-    fn chat_template(&self) -> Option<&str> {
-        None
-    }
-
-    fn special_texts(&self) -> &BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
-        &NONE
-    }
-
-    fn end_tokens(&self) -> &[u32] {
-        &[]
-    }
-
-    fn begin_token(&self) -> Option<u32> {
-        None
+    fn special(&self) -> &Special {
+        &self.special
     }
 }
 
@@ -79,7 +67,7 @@ fn golden() -> Golden {
 }
 
 fn load(case: &Case, threads: usize, dtype: Dtype) -> Result<CpuDecoder, super::LanguageError> {
-    let model = Formula { config: case.config.to_string(), tensors: case.tensors.clone() };
+    let model = Formula { config: case.config.to_string(), tensors: case.tensors.clone(), special: Special::default() };
     let spec = LanguageSpec { artefact: "m".into(), device: Device::Cpu, dtype, threads, cache_bytes: 1 << 20, max_tokens: 1 << 20 };
     build(&model, &spec)
 }

@@ -7,7 +7,7 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     text::v1::Usage,
 };
-use torchmesh_generation::answer::{Ended, Event, Failure, Piece, likeliest};
+use torchmesh_generation::answer::{Counts, Ended, Event, Failure, Piece, likeliest};
 
 use crate::admission::deadline_exceeded;
 
@@ -19,7 +19,11 @@ pub(super) struct Answers {
     turn: usize,
     prompt: usize,
     cached: Option<usize>,
-    written: usize,
+    completion: usize,
+    /// How many are told of, where only the likeliest are.
+    best: Option<usize>,
+    /// Those, the likeliest last, once all are complete.
+    ranked: Vec<(usize, Ended)>,
 }
 
 /// What is told next.
@@ -32,12 +36,26 @@ pub(super) enum Told {
 }
 
 impl Answers {
-    pub(super) fn new(receivers: Vec<Receiver<Event>>, prompt: usize) -> Self {
-        Self { open: receivers.into_iter().enumerate().collect(), turn: 0, prompt, cached: None, written: 0 }
+    /// Of more answers than are asked for, the likeliest are told: each whole, in that order, numbered anew, when all are complete.
+    pub(super) fn new(receivers: Vec<Receiver<Event>>, prompt: usize, counts: Counts) -> Self {
+        let best = counts.ranked().then_some(counts.n);
+        let open = receivers.into_iter().enumerate().collect();
+        Self { open, turn: 0, prompt, cached: None, completion: 0, best, ranked: Vec::new() }
     }
 
     /// What comes next, of whichever answer; `None` when all are complete.
     pub(super) async fn next(&mut self) -> Result<Option<Told>, ApiError> {
+        if let Some(told) = self.best.take() {
+            self.ranked = self.rank(told).await?;
+        }
+        match self.ranked.pop() {
+            Some((number, ended)) => Ok(Some(Told::Ended(number, ended))),
+            None => self.written().await,
+        }
+    }
+
+    /// What is written next.
+    async fn written(&mut self) -> Result<Option<Told>, ApiError> {
         loop {
             if self.open.is_empty() {
                 return Ok(None);
@@ -51,7 +69,7 @@ impl Answers {
                 Some(Event::Piece(piece)) => return Ok(Some(Told::Piece(number, piece))),
                 Some(Event::Ended(ended)) => {
                     self.open.remove(place);
-                    self.written += ended.completion_tokens;
+                    self.completion += ended.completion_tokens;
                     return Ok(Some(Told::Ended(number, ended)));
                 }
                 Some(Event::Failed(failure)) => return Err(failed(&failure)),
@@ -75,10 +93,10 @@ impl Answers {
         .await
     }
 
-    /// The `told` likeliest of all answers, each whole, in that order, numbered anew. Waits until all are complete.
-    pub(super) async fn best(&mut self, told: usize) -> Result<Vec<Ended>, ApiError> {
+    /// The `told` likeliest of all answers, the likeliest last.
+    async fn rank(&mut self, told: usize) -> Result<Vec<(usize, Ended)>, ApiError> {
         let mut whole: Vec<(Piece, Option<Ended>)> = self.open.iter().map(|_| Default::default()).collect();
-        while let Some(next) = self.next().await? {
+        while let Some(next) = self.written().await? {
             match next {
                 Told::Piece(number, piece) => join(&mut whole[number].0, piece),
                 Told::Ended(number, mut ended) => {
@@ -92,7 +110,9 @@ impl Answers {
             let (piece, ended) = std::mem::take(&mut whole[place]);
             ended.map(|ended| Ended { last: piece, ..ended })
         });
-        Ok(taken.collect())
+        let mut ranked: Vec<_> = taken.enumerate().collect();
+        ranked.reverse();
+        Ok(ranked)
     }
 
     /// What was read and written so far.
@@ -101,7 +121,7 @@ impl Answers {
         Usage {
             prompt_tokens: wire(self.prompt),
             cached_tokens: wire(self.cached.unwrap_or_default()),
-            completion_tokens: wire(self.written),
+            completion_tokens: wire(self.completion),
         }
     }
 }
@@ -115,7 +135,6 @@ fn join(whole: &mut Piece, piece: Piece) {
 fn failed(failure: &Failure) -> ApiError {
     let kind = match failure {
         Failure::Deadline => return deadline_exceeded(),
-        Failure::TooLong => ErrorKind::ResourceExhausted,
         Failure::Model(error) => {
             tracing::error!(%error, "a language model failed at a step");
             ErrorKind::Internal

@@ -48,14 +48,14 @@ pub(super) async fn begin(
         id: request.id.clone(),
         ..Default::default()
     };
-    let Begun { answers, wishes, readers } = match prepared(front, &model, &info, request).await {
+    let Begun { answers, readers } = match prepared(front, &model, &info, request).await {
         Ok(begun) => begun,
         Err(error) => return outcome.end(Err(error)),
     };
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let work = async move {
         let teller = Teller { blank, readers, pace: Pace::begin(&model), messages };
-        let told = teller.tell(answers, &wishes).await;
+        let told = teller.tell(answers).await;
         outcome.end(told).map_err(Status::from)
     };
     Ok(driven(work, receiver))
@@ -63,7 +63,6 @@ pub(super) async fn begin(
 
 struct Begun {
     answers: Answers,
-    wishes: Wishes,
     /// For each answer, where the model may call tools.
     readers: Vec<Option<Calls>>,
 }
@@ -96,7 +95,7 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: ChatRe
     };
     let (prompt, grammar) = front.decoders.run(&admission, work).await?;
     let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
-    Ok(Begun { answers, wishes, readers })
+    Ok(Begun { answers, readers })
 }
 
 /// The caller knows nothing of a form: its tools are the reason.
@@ -165,17 +164,11 @@ struct Teller {
 }
 
 impl Teller {
-    async fn tell(mut self, mut answers: Answers, wishes: &Wishes) -> Result<(), ApiError> {
-        if wishes.counts.ranked() {
-            for (number, ended) in answers.best(wishes.counts.n).await?.into_iter().enumerate() {
-                self.end(number, ended).await;
-            }
-        } else {
-            while let Some(told) = answers.next().await? {
-                match told {
-                    Told::Piece(number, piece) => self.say(number, piece).await,
-                    Told::Ended(number, ended) => self.end(number, ended).await,
-                }
+    async fn tell(mut self, mut answers: Answers) -> Result<(), ApiError> {
+        while let Some(told) = answers.next().await? {
+            match told {
+                Told::Piece(number, piece) => self.say(number, piece).await,
+                Told::Ended(number, ended) => self.end(number, ended).await,
             }
         }
         let usage = answers.usage();

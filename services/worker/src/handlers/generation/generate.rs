@@ -19,9 +19,7 @@ use super::{
     answers::{Answers, Told},
     invalid, language, prepare,
     prepare::Prompt,
-    refused,
-    settings::{self, Wishes},
-    tell,
+    refused, settings, tell,
 };
 use crate::{
     handlers::driven::driven,
@@ -43,14 +41,14 @@ pub(super) async fn begin(
 ) -> Result<impl Stream<Item = Result<GenerateResponse, Status>> + Send + use<>, ApiError> {
     let outcome = Outcome::begin(Arc::clone(&model), info.deadline);
     let id = request.id.clone();
-    let (answers, wishes) = match prepared(front, &model, &info, request).await {
+    let answers = match prepared(front, &model, &info, request).await {
         Ok(prepared) => prepared,
         Err(error) => return outcome.end(Err(error)),
     };
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let work = async move {
         let teller = Teller { blank: blank(&model, id), pace: Pace::begin(&model), messages };
-        let told = teller.tell(answers, &wishes).await;
+        let told = teller.tell(answers).await;
         outcome.end(told).map_err(Status::from)
     };
     Ok(driven(work, receiver))
@@ -60,7 +58,7 @@ fn blank(model: &Model, id: String) -> GenerateResponse {
     GenerateResponse { model: model.name.as_str().to_owned(), model_version: model.version_text.clone(), id, ..Default::default() }
 }
 
-async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: GenerateRequest) -> Result<(Answers, Wishes), ApiError> {
+async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: GenerateRequest) -> Result<Answers, ApiError> {
     let language = language(model, &request.id)?;
     let wishes = settings::wishes(&language, request.settings)?;
     if request.prompt.is_empty() == request.tokens.is_empty() {
@@ -77,8 +75,7 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: Genera
         Ok((read, prepare::compile(&shared, form.as_ref())?))
     };
     let (prompt, grammar) = front.decoders.run(&admission, work).await?;
-    let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
-    Ok((answers, wishes))
+    prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())
 }
 
 /// A text as it is; or, where the manifest says what is to be done with texts, as a conversation that says so.
@@ -99,17 +96,11 @@ struct Teller {
 }
 
 impl Teller {
-    async fn tell(mut self, mut answers: Answers, wishes: &Wishes) -> Result<(), ApiError> {
-        if wishes.counts.ranked() {
-            for (number, ended) in answers.best(wishes.counts.n).await?.into_iter().enumerate() {
-                self.end(number, ended).await;
-            }
-        } else {
-            while let Some(told) = answers.next().await? {
-                match told {
-                    Told::Piece(number, piece) => self.say(number, piece, FinishReason::Unspecified).await,
-                    Told::Ended(number, ended) => self.end(number, ended).await,
-                }
+    async fn tell(mut self, mut answers: Answers) -> Result<(), ApiError> {
+        while let Some(told) = answers.next().await? {
+            match told {
+                Told::Piece(number, piece) => self.say(number, piece, FinishReason::Unspecified).await,
+                Told::Ended(number, ended) => self.end(number, ended).await,
             }
         }
         let usage = answers.usage();

@@ -89,7 +89,7 @@ pub(super) fn submit(
         language.submit(job).map_err(|error| unsubmitted(model, field, &error))?;
         receivers.push(receiver);
     }
-    Ok(Answers::new(receivers, shared.len()))
+    Ok(Answers::new(receivers, shared.len(), wishes.counts))
 }
 
 fn priority(info: &CallInfo, serving: &Serving) -> Priority {

@@ -77,12 +77,9 @@ fn a_model_that_gives_no_number_fails_the_answer() {
 #[test]
 fn what_the_scheduler_ends_is_told() {
     let model = DecoderError { message: "no memory".to_owned(), fatal: true };
-    for (end, failure) in [
-        (End::Deadline, Failure::Deadline),
-        (End::TooLong, Failure::TooLong),
-        (End::Closed, Failure::Closed),
-        (End::Failed(model.clone()), Failure::Model(model)),
-    ] {
+    for (end, failure) in
+        [(End::Deadline, Failure::Deadline), (End::Closed, Failure::Closed), (End::Failed(model.clone()), Failure::Model(model))]
+    {
         let (mut author, mut receiver) = answer(plan());
         author.begin(2, 0);
         author.end(end);

@@ -1,7 +1,5 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
-
 use super::{
     message, talk,
     templates::{CHATML, HERMES, LLAMA, MISTRAL},
@@ -106,15 +104,13 @@ fn the_format_of_calls_is_told_by_the_template() {
 }
 
 #[test]
-fn a_configuration_has_one_template_or_several() {
-    let of = |config| Template::of_config(&config).unwrap();
-    assert!(of(json!({"bos_token": "<s>"})).is_none());
-    let one = of(json!({"chat_template": "{{ bos_token }}|{{ eos_token }}|", "bos_token": {"content": "<s>"}, "eos_token": null})).unwrap();
-    assert_eq!(one.render(&talk(&[("user", "")]), now()).unwrap(), "<s>||");
-    let named = json!([{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "{{ tools | length }} tools"}]);
-    let several = of(json!({"chat_template": named})).unwrap();
-    assert_eq!(several.render(&talk(&[("user", "")]), now()).unwrap(), "plain");
-    assert_eq!(several.render(&called("call_1"), now()).unwrap(), "1 tools");
+fn a_conversation_with_tools_may_have_a_template_of_its_own() {
+    let template = Template::new("{{ bos_token }}plain{{ eos_token }}", "<s>", "").unwrap();
+    assert!(!template.shows_tools());
+    let both = template.with_tools("{{ tools | length }} tools").unwrap();
+    assert!(both.shows_tools());
+    assert_eq!(both.render(&talk(&[("user", "")]), now()).unwrap(), "<s>plain");
+    assert_eq!(both.render(&called("call_1"), now()).unwrap(), "1 tools");
 }
 
 #[test]

@@ -81,8 +81,13 @@ fn json_cannot_be_blanks_without_end() {
         Form::JsonSchema("true".to_owned()),
         Form::JsonSchema("{\"x-guidance\": {\"whitespace_flexible\": true}}".to_owned()),
     ] {
-        let fits = |blanks: usize| fits(&form, &format!("{{{}}}", "\n".repeat(blanks)));
-        assert!(fits(64) && !fits(65));
+        let fits = |blanks: &str| fits(&form, &format!("{{{blanks}}}"));
+        for blanks in ["", " ", "\n", "\r\n  ", "\n\t", &format!("\n{}", " ".repeat(40))] {
+            assert!(fits(blanks), "{form:?} {blanks:?}");
+        }
+        for blanks in ["  ", "\n\n", "\t", " \n", &format!("\n{}", " ".repeat(41))] {
+            assert!(!fits(blanks), "{form:?} {blanks:?}");
+        }
     }
 }
 

@@ -115,8 +115,12 @@ fn whatever_the_model_wants_a_finished_answer_has_its_schema() {
             all += 1;
             if ended {
                 finished += 1;
-                let value: Value =
-                    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&text)));
+                let value: Value = match serde_json::from_slice(&text) {
+                    Ok(value) => value,
+                    // JSON has numbers that no double holds; a model that writes at random writes them too.
+                    Err(error) if error.to_string().starts_with("number out of range") => continue,
+                    Err(error) => panic!("{error}: {}", String::from_utf8_lossy(&text)),
+                };
                 assert!(valid(&schema, &value), "{value} is not of {schema}");
             }
         }
