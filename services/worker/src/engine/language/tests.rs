@@ -13,7 +13,7 @@ use super::{
     plan,
     torch::{TorchDecoder, packing::Limits},
 };
-use crate::engine::{Device, Dtype, kernels::TOKENS_OF_BLOCK};
+use crate::engine::{Device, Dtype, cuda, kernels::TOKENS_OF_BLOCK};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -105,15 +105,16 @@ fn model(case: &Case) -> Formula {
     Formula { config: case.config.to_string(), tensors: case.tensors.clone(), broken: None }
 }
 
-fn with_libtorch(model: &Formula, dtype: Dtype) -> Result<TorchDecoder, LanguageError> {
-    TorchDecoder::new(model, plan(model)?, &spec(1, dtype), tch::Device::Cpu)
+/// On the GPU of the machine that the tests run on, if it has one.
+fn with_libtorch(model: &Formula, threads: usize, dtype: Dtype) -> Result<TorchDecoder, LanguageError> {
+    TorchDecoder::new(model, plan(model)?, &spec(threads, dtype), cuda::resolve(Device::Auto).unwrap())
 }
 
 fn load(way: Way, case: &Case, threads: usize, dtype: Dtype) -> Result<Box<dyn Decoder>, LanguageError> {
     let model = model(case);
     Ok(match way {
         Way::OwnKernels => Box::new(CpuDecoder::new(&model, plan(&model)?, &spec(threads, dtype))?),
-        Way::Libtorch => Box::new(TorchDecoder::new(&model, plan(&model)?, &spec(threads, dtype), tch::Device::Cpu)?),
+        Way::Libtorch => Box::new(with_libtorch(&model, threads, dtype)?),
     })
 }
 
@@ -262,9 +263,9 @@ fn a_step_of_everything_is_the_same_by_libtorch_and_by_our_own_kernels() {
     let names = ["llama: grouped queries", "llama: one head of keys", "mistral: sliding window", "gemma2", "gemma3", "gpt2"];
     for case in names.map(|name| golden.cases.iter().find(|case| case.name == name).unwrap()) {
         let wanted = mixed_step(load(Way::OwnKernels, case, 2, Dtype::Fp32).unwrap().as_mut(), &golden.tokens);
-        let roomy = with_libtorch(&model(case), Dtype::Fp32).unwrap().limits;
+        let roomy = with_libtorch(&model(case), 1, Dtype::Fp32).unwrap().limits;
         for limits in [roomy, Limits { gathered: 5, masked: 400, always_masked: true }, Limits { gathered: 1, masked: 1, ..roomy }] {
-            let mut decoder = with_libtorch(&model(case), Dtype::Fp32).unwrap();
+            let mut decoder = with_libtorch(&model(case), 1, Dtype::Fp32).unwrap();
             decoder.limits = limits;
             let found = mixed_step(&mut decoder, &golden.tokens);
             assert_eq!(found.len(), (5 + 60 * decoder.facts().max_tokens / 128 + 1) * 96);
@@ -278,7 +279,7 @@ fn a_step_of_everything_is_the_same_by_libtorch_and_by_our_own_kernels() {
 fn a_sequence_that_came_to_nothing_leaves_nothing_behind_in_its_blocks() {
     let golden = golden();
     for case in golden.cases.iter().filter(|case| ["llama: grouped queries", "gemma2"].contains(&case.name.as_str())) {
-        let mut decoder = with_libtorch(&Formula { broken: Some(95), ..model(case) }, Dtype::Fp32).unwrap();
+        let mut decoder = with_libtorch(&Formula { broken: Some(95), ..model(case) }, 1, Dtype::Fp32).unwrap();
         assert!(!golden.tokens.contains(&95));
         let broken = decoder.step(&[span(&[95; 32], 0, &[3])]).unwrap().values;
         assert!(broken.iter().all(|logit| logit.is_nan()));
