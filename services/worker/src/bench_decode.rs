@@ -28,10 +28,13 @@ pub struct BenchDecodeArgs {
     /// Sequences in a step; several numbers, separated by commas, are measured one after the other.
     #[arg(long, default_value = "1,4,16", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub sequences: Vec<u32>,
+    /// Where it runs: auto, cpu or cuda:N.
+    #[arg(long, default_value_t = Device::Auto)]
+    pub device: Device,
     /// Threads of a step.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: u32,
-    /// What the weights are held in: auto, fp32 or bf16.
+    /// What the weights are held in: auto, fp32, bf16 or, on a GPU, fp16.
     #[arg(long, default_value_t = Dtype::Auto)]
     pub dtype: Dtype,
     /// How to print the result.
@@ -58,7 +61,7 @@ pub fn run(args: &BenchDecodeArgs) -> Result<(), EngineError> {
     let length = args.prompt as usize + args.new as usize;
     let spec = LanguageSpec {
         artefact: args.model.clone(),
-        device: Device::Cpu,
+        device: args.device,
         dtype: args.dtype,
         threads: args.threads as usize,
         // Corrected below: how large a block is, the model says.

@@ -1,23 +1,25 @@
 //! Language models: decoders that are run from their files as they are published, step by step for many sequences at once.
 //!
-//! [`architectures`] says what each kind computes, as a [`plan::Plan`]; [`cpu`] computes it with our own kernels.
+//! [`architectures`] says what each kind computes, as a [`plan::Plan`]; [`cpu`] computes it with our own kernels, [`torch`] with libtorch's, on a GPU.
 
 mod architectures;
 mod config;
 mod cpu;
+mod fit;
 mod plan;
 mod read;
 mod rotary;
 #[cfg(test)]
 mod tests;
+mod torch;
 
 use std::path::PathBuf;
 
 use torchmesh_generation::Decoder;
 use torchmesh_weights::{PublishedModel, WeightsError};
 
-use self::{config::Config, cpu::CpuDecoder};
-use super::{Device, Dtype, EngineError};
+use self::{config::Config, cpu::CpuDecoder, plan::Plan, torch::TorchDecoder};
+use super::{Device, Dtype, EngineError, cuda, tensors};
 
 /// Why a language model could not be loaded. File names are in full: whoever shows this to a caller cuts them.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,15 @@ pub(super) enum LanguageError {
     /// The files could not be read.
     #[error(transparent)]
     Files(#[from] WeightsError),
+    /// The device has no room for the weights and the cache, or failed.
+    #[error("the device did not take the model; if it is out of memory, lower cache in model.toml or set dtype there to \"bf16\": {0}")]
+    Device(String),
+}
+
+impl From<tch::TchError> for LanguageError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Device(tensors::text(error))
+    }
 }
 
 /// What to load and how.
@@ -40,7 +51,8 @@ pub struct LanguageSpec {
     pub artefact: PathBuf,
     /// Where it runs. Default: [`Device::Auto`].
     pub device: Device,
-    /// What the weights are held in. Default [`Dtype::Auto`]: as they are published, if the processor multiplies that.
+    /// What the weights are held in, and on a GPU the cache. Default [`Dtype::Auto`]: as they are published, if the processor multiplies that. Of what is
+    /// quantised, that is single precision on a GPU, which has better use for its memory: name `bf16` there.
     pub dtype: Dtype,
     /// Threads of one step.
     pub threads: usize,
@@ -52,25 +64,26 @@ pub struct LanguageSpec {
 
 /// Loads a language model: seconds, so never on the async runtime.
 pub fn load_language(spec: &LanguageSpec) -> Result<Box<dyn Decoder>, EngineError> {
-    // `auto` is the CPU, GPU or not.
-    if let Device::Cuda(_) = spec.device {
-        return Err(EngineError::load("config.json", "language models run on the CPU only so far; set device = \"cpu\"".to_owned()));
-    }
-    if spec.dtype == Dtype::Fp16 {
+    let device = cuda::resolve(spec.device)?;
+    // Of the kinds that take fewer digits, each has kernels on one of the two only.
+    let missing = if device == tch::Device::Cpu { Dtype::Fp16 } else { Dtype::Int8 };
+    if spec.dtype == missing {
         return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });
     }
     let folder = spec.artefact.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
     let named = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    read(spec).map_err(|error| EngineError::load(named, error.to_string().replace(&folder, "")))
+    read(spec, device).map_err(|error| EngineError::load(named, error.to_string().replace(&folder, "")))
 }
 
-fn read(spec: &LanguageSpec) -> Result<Box<dyn Decoder>, LanguageError> {
+fn read(spec: &LanguageSpec, device: tch::Device) -> Result<Box<dyn Decoder>, LanguageError> {
     let model = torchmesh_weights::open(&spec.artefact)?;
-    Ok(Box::new(build(model.as_ref(), spec)?))
+    let plan = plan(model.as_ref())?;
+    match device {
+        tch::Device::Cpu => Ok(Box::new(CpuDecoder::new(model.as_ref(), plan, spec)?)),
+        _ => Ok(Box::new(TorchDecoder::new(model.as_ref(), plan, spec, device)?)),
+    }
 }
 
-fn build(model: &dyn PublishedModel, spec: &LanguageSpec) -> Result<CpuDecoder, LanguageError> {
-    let config = Config::read(model.config())?;
-    let plan = architectures::plan(&config)?;
-    CpuDecoder::new(model, plan, spec)
+fn plan(model: &dyn PublishedModel) -> Result<Plan, LanguageError> {
+    architectures::plan(&Config::read(model.config())?)
 }

@@ -65,10 +65,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether the weights are published in two bytes each.
-    pub(super) fn is_published_in_half(&self) -> Result<bool, LanguageError> {
+    /// What the weights are published in, by the embeddings.
+    pub(super) fn element(&self) -> Result<Element, LanguageError> {
         let embeddings = self.model.layout(&format!("{}{}", self.prefix, self.plan.names.embeddings))?;
-        Ok(embeddings.is_some_and(|tensor| tensor.element != Element::F32))
+        Ok(embeddings.map_or(Element::F32, |tensor| tensor.element))
+    }
+
+    /// Whether they take two bytes each.
+    pub(super) fn is_published_in_half(&self) -> Result<bool, LanguageError> {
+        Ok(self.element()? != Element::F32)
     }
 
     /// [vocabulary, hidden]

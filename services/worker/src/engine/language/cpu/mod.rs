@@ -16,7 +16,7 @@ use self::{
     layer::{Layer, Step, Work},
     norm::Norm,
 };
-use super::{LanguageError, LanguageSpec, plan::Plan, read::Reader};
+use super::{LanguageError, LanguageSpec, fit, plan::Plan, read::Reader};
 use crate::engine::{
     Dtype,
     kernels::{Activation, Lines, Rows, Sequence, Simd, TOKENS_OF_BLOCK, Team, Weight},
@@ -83,23 +83,6 @@ impl CpuDecoder {
         let (work, wanted, logits) = (Work::new(simd, 1, &plan), simd.rows(1, plan.hidden), simd.rows(1, plan.vocabulary));
         tracing::info!(kernels = simd.name, ?packing, threads = team.members(), blocks = facts.blocks, "a language model is packed");
         Ok(Self { simd, plan, facts, embeddings, positions, layers, last_norm, head, team, scratch, work, wanted, logits })
-    }
-
-    fn check(&self, spans: &[Span<'_>]) -> Result<(), DecoderError> {
-        let refuse = |message: String| Err(DecoderError { message, fatal: false });
-        for span in spans {
-            let end = span.cached + span.tokens.len();
-            if span.tokens.is_empty() || end > self.facts.max_tokens || span.blocks.len() * TOKENS_OF_BLOCK < end {
-                return refuse(format!("a sequence of {end} tokens does not fit its {} blocks, or the model", span.blocks.len()));
-            }
-            if let Some(block) = span.blocks.iter().find(|&&block| block as usize >= self.facts.blocks) {
-                return refuse(format!("there is no block {block}"));
-            }
-            if let Some(token) = span.tokens.iter().find(|&&token| token as usize >= self.plan.vocabulary) {
-                return refuse(format!("token {token} is not in the vocabulary of {}", self.plan.vocabulary));
-            }
-        }
-        Ok(())
     }
 
     fn embed(&mut self, spans: &[Span<'_>]) {
@@ -177,7 +160,7 @@ impl Decoder for CpuDecoder {
     }
 
     fn step(&mut self, spans: &[Span<'_>]) -> Result<Logits, DecoderError> {
-        self.check(spans)?;
+        fit::check(&self.facts, spans)?;
         let count = spans.iter().map(|span| span.tokens.len()).sum();
         if count == 0 {
             return Ok(Logits::default());
