@@ -96,6 +96,40 @@ fn a_text_is_traced_like_a_tensor_and_over_http_too() {
 }
 
 #[test]
+fn an_answer_of_a_language_model_says_what_was_asked_and_used_in_opentelemetrys_words() {
+    bounded(async {
+        let collector = Collector::start().await;
+        let mesh = exporting(MeshSandbox::builder().model(Model::stories()), &collector).start().await;
+        let body = r#"{"model": "stories", "prompt": "Once upon a time", "max_tokens": 5, "temperature": 0, "n": 2, "best_of": 2}"#;
+        let mut request = torchmesh_tests::web::request(http::Method::POST, "/v1/completions", body);
+        request.headers_mut().insert("traceparent", traceparent(true).parse().unwrap());
+        let mut connection = torchmesh_tests::web::Connection::http1(mesh.gateway()).await.unwrap();
+        assert_eq!(connection.send(request).await.unwrap().status, 200);
+        wind_down(mesh).await;
+        let spans = collector.spans();
+        let line = ancestry(&spans, "text_completion stories");
+        assert_eq!((line.len(), &line[1][..]), (5, "worker.call of torchmesh-worker"), "{line:?}");
+        let span = &spans.iter().find(|kept| kept.span.name == "text_completion stories").unwrap().span;
+        let attribute = |name: &str| {
+            let found = span.attributes.iter().find(|attribute| attribute.key == name);
+            let value = found.unwrap_or_else(|| panic!("{name} is missing: {:?}", span.attributes)).value.clone();
+            format!("{:?}", value.unwrap().value.unwrap())
+        };
+        for (name, value) in [
+            ("gen_ai.operation.name", "StringValue(\"text_completion\")"),
+            ("gen_ai.request.model", "StringValue(\"stories\")"),
+            ("gen_ai.request.max_tokens", "IntValue(5)"),
+            ("gen_ai.request.choice.count", "IntValue(2)"),
+            ("gen_ai.usage.output_tokens", "IntValue(10)"),
+        ] {
+            assert_eq!(attribute(name), value, "{name}");
+        }
+        assert_eq!(attribute("gen_ai.response.finish_reasons").matches("\"length\"").count(), 2);
+        assert!(!span.attributes.iter().any(|attribute| attribute.key == "error.type"));
+    });
+}
+
+#[test]
 fn a_caller_that_does_not_record_its_trace_is_followed() {
     bounded(async {
         let collector = Collector::start().await;

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _};
+use opentelemetry::{
+    StringValue, Value,
+    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _},
+};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::{Resource, trace::Sampler, trace::SdkTracerProvider};
 use torchmesh_api::trace::TraceContext;
@@ -55,6 +58,12 @@ pub fn set_remote_parent(span: &Span, trace: &TraceContext) {
     let parent = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());
     // A span that no layer records has no context to set, which is fine.
     let _ = span.set_parent(opentelemetry::Context::new().with_remote_span_context(parent));
+}
+
+/// Gives a span an attribute that is a list of texts, which `tracing` has no form for.
+pub fn set_texts(span: &Span, name: &'static str, texts: &[&'static str]) {
+    let texts: Vec<StringValue> = texts.iter().map(|&text| text.into()).collect();
+    span.set_attribute(name, Value::Array(texts.into()));
 }
 
 /// The trace context to send on from `span`: its own id when it is recorded, the caller's otherwise.

@@ -24,6 +24,7 @@ use super::{
     refused,
     settings::{self, Wishes},
     tell,
+    trace::{Operation, Trace},
 };
 use crate::{
     handlers::driven::driven,
@@ -48,13 +49,13 @@ pub(super) async fn begin(
         id: request.id.clone(),
         ..Default::default()
     };
-    let Begun { answers, readers } = match prepared(front, &model, &info, request).await {
+    let Begun { answers, trace, readers } = match prepared(front, &model, &info, request).await {
         Ok(begun) => begun,
         Err(error) => return outcome.end(Err(error)),
     };
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let work = async move {
-        let teller = Teller { blank, readers, pace: Pace::begin(&model), messages };
+        let teller = Teller { blank, readers, pace: Pace::begin(&model), trace, messages };
         let told = teller.tell(answers).await;
         outcome.end(told).map_err(Status::from)
     };
@@ -63,6 +64,7 @@ pub(super) async fn begin(
 
 struct Begun {
     answers: Answers,
+    trace: Trace,
     /// For each answer, where the model may call tools.
     readers: Vec<Option<Calls>>,
 }
@@ -95,7 +97,7 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: ChatRe
     };
     let (prompt, grammar) = front.decoders.run(&admission, work).await?;
     let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
-    Ok(Begun { answers, readers })
+    Ok(Begun { answers, trace: Trace::begin(Operation::Chat, model, info, &wishes), readers })
 }
 
 /// The caller knows nothing of a form: its tools are the reason.
@@ -160,6 +162,7 @@ struct Teller {
     blank: ChatResponse,
     readers: Vec<Option<Calls>>,
     pace: Pace,
+    trace: Trace,
     messages: mpsc::Sender<ChatResponse>,
 }
 
@@ -173,7 +176,8 @@ impl Teller {
         }
         let usage = answers.usage();
         self.pace.end(&usage);
-        self.send(ChatResponse { usage: Some(usage), ..self.blank.clone() }).await;
+        self.trace.end(&usage);
+        send(&self.messages, ChatResponse { usage: Some(usage), ..self.blank }).await;
         Ok(())
     }
 
@@ -182,7 +186,7 @@ impl Teller {
         let message = self.message(number, piece);
         // What may be the beginning of a call is held back.
         if !message.content.is_empty() || !message.tool_calls.is_empty() || !message.tokens.is_empty() {
-            self.send(message).await;
+            send(&self.messages, message).await;
         }
     }
 
@@ -196,8 +200,9 @@ impl Teller {
                 reason = FinishReason::ToolCalls;
             }
         }
+        self.trace.answered(reason);
         message.finish_reason = reason.into();
-        self.send(message).await;
+        send(&self.messages, message).await;
     }
 
     fn message(&mut self, number: usize, piece: Piece) -> ChatResponse {
@@ -209,11 +214,11 @@ impl Teller {
         }
         message
     }
+}
 
-    /// Waits until there is room. A caller who has gone takes this work along, so that nothing is to be done about it here.
-    async fn send(&self, message: ChatResponse) {
-        let _ = self.messages.send(message).await;
-    }
+/// Waits until there is room. A caller who has gone takes this work along, so that nothing is to be done about it here.
+async fn send(messages: &mpsc::Sender<ChatResponse>, message: ChatResponse) {
+    let _ = messages.send(message).await;
 }
 
 fn add(message: &mut ChatResponse, delta: Delta) {

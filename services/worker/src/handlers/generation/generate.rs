@@ -20,6 +20,7 @@ use super::{
     invalid, language, prepare,
     prepare::Prompt,
     refused, settings, tell,
+    trace::{Operation, Trace},
 };
 use crate::{
     handlers::driven::driven,
@@ -41,13 +42,13 @@ pub(super) async fn begin(
 ) -> Result<impl Stream<Item = Result<GenerateResponse, Status>> + Send + use<>, ApiError> {
     let outcome = Outcome::begin(Arc::clone(&model), info.deadline);
     let id = request.id.clone();
-    let answers = match prepared(front, &model, &info, request).await {
+    let (answers, trace) = match prepared(front, &model, &info, request).await {
         Ok(prepared) => prepared,
         Err(error) => return outcome.end(Err(error)),
     };
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let work = async move {
-        let teller = Teller { blank: blank(&model, id), pace: Pace::begin(&model), messages };
+        let teller = Teller { blank: blank(&model, id), pace: Pace::begin(&model), trace, messages };
         let told = teller.tell(answers).await;
         outcome.end(told).map_err(Status::from)
     };
@@ -58,7 +59,7 @@ fn blank(model: &Model, id: String) -> GenerateResponse {
     GenerateResponse { model: model.name.as_str().to_owned(), model_version: model.version_text.clone(), id, ..Default::default() }
 }
 
-async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: GenerateRequest) -> Result<Answers, ApiError> {
+async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: GenerateRequest) -> Result<(Answers, Trace), ApiError> {
     let language = language(model, &request.id)?;
     let wishes = settings::wishes(&language, request.settings)?;
     if request.prompt.is_empty() == request.tokens.is_empty() {
@@ -75,7 +76,8 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: Genera
         Ok((read, prepare::compile(&shared, form.as_ref())?))
     };
     let (prompt, grammar) = front.decoders.run(&admission, work).await?;
-    prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())
+    let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
+    Ok((answers, Trace::begin(Operation::TextCompletion, model, info, &wishes)))
 }
 
 /// A text as it is; or, where the manifest says what is to be done with texts, as a conversation that says so.
@@ -92,6 +94,7 @@ fn text_prompt(language: &LanguageModel, text: &str) -> Result<Prompt, ApiError>
 struct Teller {
     blank: GenerateResponse,
     pace: Pace,
+    trace: Trace,
     messages: mpsc::Sender<GenerateResponse>,
 }
 
@@ -105,28 +108,31 @@ impl Teller {
         }
         let usage = answers.usage();
         self.pace.end(&usage);
-        self.send(GenerateResponse { usage: Some(usage), ..self.blank.clone() }).await;
+        self.trace.end(&usage);
+        send(&self.messages, GenerateResponse { usage: Some(usage), ..self.blank }).await;
         Ok(())
     }
 
     async fn end(&mut self, number: usize, ended: Ended) {
-        self.say(number, ended.last, tell::reason(ended.reason)).await;
+        let reason = tell::reason(ended.reason);
+        self.trace.answered(reason);
+        self.say(number, ended.last, reason).await;
     }
 
     async fn say(&mut self, number: usize, piece: Piece, reason: FinishReason) {
         self.pace.piece();
-        self.send(GenerateResponse {
+        let message = GenerateResponse {
             index: u32::try_from(number).unwrap_or(u32::MAX),
             text: piece.text,
             tokens: tell::tokens(piece.tokens),
             finish_reason: reason.into(),
             ..self.blank.clone()
-        })
-        .await;
+        };
+        send(&self.messages, message).await;
     }
+}
 
-    /// Waits until there is room. A caller who has gone takes this work along, so that nothing is to be done about it here.
-    async fn send(&self, message: GenerateResponse) {
-        let _ = self.messages.send(message).await;
-    }
+/// Waits until there is room. A caller who has gone takes this work along, so that nothing is to be done about it here.
+async fn send(messages: &mpsc::Sender<GenerateResponse>, message: GenerateResponse) {
+    let _ = messages.send(message).await;
 }

@@ -7,6 +7,7 @@ mod infer;
 mod prepare;
 mod settings;
 mod tell;
+mod trace;
 
 use std::{pin::Pin, sync::Arc};
 
