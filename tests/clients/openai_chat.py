@@ -91,6 +91,43 @@ def completions(client: openai.OpenAI) -> None:
     assert "".join(chunk.choices[0].text for chunk in stream) == "a goes on"
 
 
+def responses(client: openai.OpenAI) -> None:
+    answer = client.responses.create(model="writer", input="hello", instructions="Be kind.", temperature=0, metadata={"a": "b"})
+    assert answer.output_text == "Grüße, Welt 🌍" and answer.status == "completed" and answer.error is None, answer
+    assert answer.usage.input_tokens_details.cached_tokens == 3 and answer.usage.total_tokens == 12, answer.usage
+    assert (answer.instructions, answer.metadata, answer.model) == ("Be kind.", {"a": "b"}, "writer"), answer
+    # The package's own items go back as they are.
+    flat = {"type": "function", "strict": True, **TOOL["function"]}
+    question = [{"role": "user", "content": "weather"}]
+    asks = client.responses.create(model="writer", input=question, tools=[flat], tool_choice="required")
+    call = asks.output[0]
+    assert (call.type, call.call_id, call.name, call.arguments) == ("function_call", "c1", "weather", '{"city":"Ulm"}'), asks
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "rain"}
+    again = client.responses.create(model="writer", input=[*question, *asks.output, result], tools=[flat])
+    assert again.output_text == "after rain", again
+    parsed = client.responses.parse(model="writer", input="city", text_format=City)
+    assert parsed.output_parsed == City(name="Ulm", people=126000), parsed
+
+    # The package puts the events together itself, and checks each against its types.
+    with client.responses.stream(model="writer", input="hello") as events:
+        told = list(events)
+        final = events.get_final_response()
+    kinds = [event.type for event in told]
+    assert kinds[:4] == ["response.created", "response.in_progress", "response.output_item.added", "response.content_part.added"], kinds
+    assert kinds[-4:] == ["response.output_text.done", "response.content_part.done", "response.output_item.done", "response.completed"], kinds
+    assert [event.sequence_number for event in told] == list(range(len(told)))
+    assert final.output_text == "Grüße, Welt 🌍" and final.usage.output_tokens == 5, final
+    with client.responses.stream(model="writer", input="weather", tools=[flat]) as events:
+        assert events.get_final_response().output[0].arguments == '{"city":"Ulm"}'
+    broken = list(client.responses.create(model="writer", input="breaks", stream=True))
+    assert broken[-1].type == "response.failed" and broken[-1].response.error.message == "the model broke", broken[-1]
+    try:
+        client.responses.create(model="writer", input="hello", previous_response_id="resp_1")
+        raise AssertionError("a response that is not stored was found")
+    except openai.BadRequestError as error:
+        assert error.param == "previous_response_id", error
+
+
 def errors(client: openai.OpenAI) -> None:
     def refused(kind: type, **more) -> openai.APIStatusError:
         try:
@@ -126,7 +163,7 @@ async def at_once() -> None:
 def main() -> None:
     client = openai.OpenAI(base_url=BASE, api_key=KEY, max_retries=0)
     assert [model.id for model in client.models.list()] == ["writer"]
-    for check in (whole, streamed, tools, formats, completions, errors):
+    for check in (whole, streamed, tools, formats, responses, completions, errors):
         check(client)
     asyncio.run(at_once())
     print("openai is content")

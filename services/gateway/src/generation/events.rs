@@ -37,6 +37,14 @@ impl Written {
         self.0.put_slice(b"\n\n");
     }
 
+    /// One event with a name of its own.
+    pub(crate) fn named(&mut self, name: &str, data: &impl Serialize) {
+        self.0.put_slice(b"event: ");
+        self.0.put_slice(name.as_bytes());
+        self.0.put_slice(b"\n");
+        self.event(data);
+    }
+
     /// One event whose data are these words.
     pub(crate) fn words(&mut self, words: &str) {
         self.0.put_slice(b"data: ");

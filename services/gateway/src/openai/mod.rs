@@ -1,5 +1,5 @@
-//! The doors that speak OpenAI's form of HTTP: `POST /v1/chat/completions`, `POST /v1/completions`, `POST /v1/embeddings`, `POST /v1/rerank` and
-//! `GET /v1/models`.
+//! The doors that speak OpenAI's form of HTTP: `POST /v1/chat/completions`, `POST /v1/responses`, `POST /v1/completions`, `POST /v1/embeddings`,
+//! `POST /v1/rerank` and `GET /v1/models`.
 
 mod chat;
 mod completions;
@@ -7,6 +7,7 @@ mod embeddings;
 mod error;
 mod models;
 mod rerank;
+mod responses;
 mod stamp;
 mod stream;
 mod usage;
@@ -30,10 +31,12 @@ use crate::mesh::Mesh;
 /// The routes; a body may have up to `max_body` bytes.
 pub fn routes(mesh: Mesh, max_body: usize) -> Router {
     let chat = post(move |mesh, caller, request| chat::create(mesh, caller, max_body, request));
+    let responses = post(move |mesh, caller, request| responses::create(mesh, caller, max_body, request));
     let completions = post(move |mesh, caller, request| completions::create(mesh, caller, max_body, request));
     Router::new()
         .route("/v1/chat/completions", chat)
         .route("/v1/completions", completions)
+        .route("/v1/responses", responses)
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/rerank", post(rerank::create))
         .route("/v1/models", get(models::list))

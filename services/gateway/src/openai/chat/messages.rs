@@ -25,14 +25,16 @@ pub(super) struct Message {
     tool_call_id: Option<String>,
 }
 
+/// A text, or a list of parts.
 #[derive(Debug)]
-enum Content {
+pub(in crate::openai) enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
+/// A part of a message.
 #[derive(Debug, Deserialize)]
-struct Part {
+pub(in crate::openai) struct Part {
     #[serde(rename = "type")]
     kind: String,
     text: Option<String>,
@@ -92,7 +94,7 @@ fn one(at: usize, message: Message) -> Result<ChatMessage, Refused> {
     if role == "tool" && tool_call_id.is_none() {
         return Err(Refused::field(place("tool_call_id"), "is missing; send the id of the call that this message answers"));
     }
-    let content = content.map(|content| text(at, content)).transpose()?.unwrap_or_default();
+    let content = content.map(|content| text(&place("content"), content, &["text"])).transpose()?.unwrap_or_default();
     let tool_calls = calls.into_iter().map(|call| ToolCall {
         id: call.id.unwrap_or_default(),
         name: call.function.name,
@@ -107,22 +109,20 @@ fn one(at: usize, message: Message) -> Result<ChatMessage, Refused> {
     })
 }
 
-/// The text of a message; that of its parts stands line by line.
-fn text(at: usize, content: Content) -> Result<String, Refused> {
+/// The text of a message; that of its parts, which must be of one of these kinds, stands line by line.
+pub(in crate::openai) fn text(place: &str, content: Content, kinds: &[&str]) -> Result<String, Refused> {
     let parts = match content {
         Content::Text(text) => return Ok(text),
         Content::Parts(parts) => parts,
     };
     let part = |(number, part): (usize, Part)| {
-        let place = format!("messages[{at}].content[{number}]");
-        match part {
-            Part { kind, text: Some(text) } if kind == "text" => Ok(text),
-            Part { kind, .. } if kind == "text" => Err(Refused::field(place, "a part of the type \"text\" must have a text in text")),
-            Part { kind, .. } => {
-                let kind: String = kind.chars().take(32).collect();
-                Err(Refused::field(place, format!("the type {kind:?} is not supported; send parts of the type \"text\"")))
-            }
+        let place = format!("{place}[{number}]");
+        let Part { kind, text } = part;
+        if !kinds.contains(&kind.as_str()) {
+            let kind: String = kind.chars().take(32).collect();
+            return Err(Refused::field(place, format!("the type {kind:?} is not supported; send parts of the type {:?}", kinds[0])));
         }
+        text.ok_or_else(|| Refused::field(place, format!("a part of the type {kind:?} must have a text in text")))
     };
     let texts: Vec<String> = parts.into_iter().enumerate().map(part).collect::<Result<_, _>>()?;
     Ok(texts.join("\n"))

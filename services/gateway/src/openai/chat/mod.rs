@@ -2,9 +2,9 @@
 
 mod chunks;
 mod logprobs;
-mod messages;
+pub(super) mod messages;
 mod question;
-mod tools;
+pub(super) mod tools;
 mod whole;
 
 use axum::{

@@ -19,25 +19,28 @@ pub(super) struct Tool {
     function: Option<Function>,
 }
 
+/// What a function is.
 #[derive(Debug, Deserialize)]
-struct Function {
-    name: String,
-    description: Option<String>,
-    parameters: Option<Box<RawValue>>,
-    strict: Option<bool>,
+pub(in crate::openai) struct Function {
+    pub(in crate::openai) name: String,
+    pub(in crate::openai) description: Option<String>,
+    pub(in crate::openai) parameters: Option<Box<RawValue>>,
+    pub(in crate::openai) strict: Option<bool>,
 }
 
 /// `tool_choice`: a word, or the name of a tool.
 #[derive(Debug)]
-pub(super) enum Choice {
+pub(in crate::openai) enum Choice {
     Word(String),
     Named(Named),
 }
 
+/// A function by its name: in an object of its own for conversations, beside the type for responses.
 #[derive(Debug, Deserialize)]
-pub(super) struct Named {
+pub(in crate::openai) struct Named {
     #[serde(rename = "type")]
     kind: String,
+    name: Option<String>,
     function: Option<NamedFunction>,
 }
 
@@ -77,16 +80,23 @@ fn one(at: usize, tool: Tool) -> Result<Told, Refused> {
     if tool.kind != "function" {
         return Err(Refused::field(place("type"), "must be \"function\"; other tools are not supported"));
     }
-    let Some(Function { name, description, parameters, strict }) = tool.function else {
-        return Err(Refused::field(place("function"), "is missing; send {\"name\": …, \"parameters\": {…}}"));
-    };
+    let missing = || Refused::field(place("function"), "is missing; send {\"name\": …, \"parameters\": {…}}");
+    function(&place("function"), tool.function.ok_or_else(missing)?)
+}
+
+/// As the mesh has it.
+///
+/// Error: the field, whose place begins with `place`, that cannot be taken.
+pub(in crate::openai) fn function(place: &str, function: Function) -> Result<Told, Refused> {
+    let place = |field: &str| format!("{place}.{field}");
+    let Function { name, description, parameters, strict } = function;
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if !(1..=64).contains(&name.len()) || !name.bytes().all(letter) {
-        return Err(Refused::field(place("function.name"), "must be 1 to 64 letters, digits, _ and -"));
+        return Err(Refused::field(place("name"), "must be 1 to 64 letters, digits, _ and -"));
     }
     let parameters = parameters.map(|parameters| parameters.get().to_owned()).unwrap_or_default();
     if !parameters.is_empty() && !parameters.starts_with('{') {
-        return Err(Refused::field(place("function.parameters"), "must be a JSON Schema, an object"));
+        return Err(Refused::field(place("parameters"), "must be a JSON Schema, an object"));
     }
     Ok(Told { name, description: description.unwrap_or_default(), parameters, strict: strict.unwrap_or_default() })
 }
@@ -94,7 +104,7 @@ fn one(at: usize, tool: Tool) -> Result<Told, Refused> {
 /// Which tools may or must be called.
 ///
 /// Error: a choice that there is not, or of tools that there are not.
-pub(super) fn choose(choice: Option<Choice>, tools: &[Told]) -> Result<Option<ToolChoice>, Refused> {
+pub(in crate::openai) fn choose(choice: Option<Choice>, tools: &[Told]) -> Result<Option<ToolChoice>, Refused> {
     let wrong = |what: &str| Err(Refused::field("tool_choice", what));
     let choice = match choice {
         None => return Ok(None),
@@ -104,7 +114,9 @@ pub(super) fn choose(choice: Option<Choice>, tools: &[Told]) -> Result<Option<To
             "required" => tool_choice::Choice::Required(true),
             _ => return wrong("must be \"auto\", \"none\", \"required\" or {\"type\": \"function\", \"function\": {\"name\": …}}"),
         },
-        Some(Choice::Named(Named { kind, function: Some(NamedFunction { name }) })) if kind == "function" => {
+        Some(Choice::Named(Named { kind, name: Some(name), .. } | Named { kind, function: Some(NamedFunction { name }), .. }))
+            if kind == "function" =>
+        {
             if tools.iter().all(|tool| tool.name != name) {
                 return wrong("names a function that is not in tools");
             }
