@@ -57,9 +57,10 @@ impl Trace {
         if self.span.is_none() {
             return;
         }
-        self.span.record("gen_ai.usage.input_tokens", usage.prompt_tokens);
-        self.span.record("gen_ai.usage.output_tokens", usage.completion_tokens);
-        self.span.record("gen_ai.usage.cache_read.input_tokens", usage.cached_tokens);
+        // A number that is not signed becomes a text on its way to the exporter.
+        self.span.record("gen_ai.usage.input_tokens", i64::from(usage.prompt_tokens));
+        self.span.record("gen_ai.usage.output_tokens", i64::from(usage.completion_tokens));
+        self.span.record("gen_ai.usage.cache_read.input_tokens", i64::from(usage.cached_tokens));
         set_texts(&self.span, "gen_ai.response.finish_reasons", &self.reasons);
     }
 }
@@ -84,10 +85,10 @@ fn begin(operation: &'static str, model: &str, call: &Span, wishes: &Wishes) -> 
         gen_ai.response.model = model,
         gen_ai.request.temperature = wishes.sampling.temperature,
         gen_ai.request.top_p = wishes.sampling.top_p,
-        gen_ai.request.top_k = wishes.sampling.top_k,
+        gen_ai.request.top_k = i64::from(wishes.sampling.top_k),
         gen_ai.request.frequency_penalty = wishes.sampling.frequency_penalty,
         gen_ai.request.presence_penalty = wishes.sampling.presence_penalty,
-        gen_ai.request.choice.count = wishes.counts.n,
+        gen_ai.request.choice.count = i64::try_from(wishes.counts.n).unwrap_or(i64::MAX),
         gen_ai.request.max_tokens = Empty,
         gen_ai.usage.input_tokens = Empty,
         gen_ai.usage.output_tokens = Empty,
@@ -95,7 +96,7 @@ fn begin(operation: &'static str, model: &str, call: &Span, wishes: &Wishes) -> 
         error.type = Empty,
     );
     if let Some(most) = wishes.max_tokens {
-        span.record("gen_ai.request.max_tokens", most);
+        span.record("gen_ai.request.max_tokens", i64::from(most));
     }
     span
 }
