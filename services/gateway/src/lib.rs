@@ -1,10 +1,9 @@
 //! The gateway: who may call.
 //!
 //! gRPC calls are passed on to a router as the bytes that arrived ([`forward`]); the HTTP doors ([`openai`], [`rest_v2`], [`tei`],
-//! [`torchserve`], [`tasks`], [`health`]) turn what they are sent into a call of ours and the answer back. In front of both stands [`auth`].
+//! [`torchserve`], [`tasks`], [`health`]) turn what they are sent into a call of ours and the answer back. In front of both stands [`identity`].
 
 pub mod aside;
-pub mod auth;
 pub mod body;
 mod bounded;
 pub mod caller;
@@ -14,7 +13,7 @@ pub mod form;
 pub mod forward;
 mod generation;
 pub mod health;
-pub mod keys;
+pub mod identity;
 pub mod mesh;
 pub mod openai;
 pub mod rest_v2;
@@ -39,7 +38,7 @@ use torchmesh_runtime::{
     server::Incoming,
 };
 
-use crate::{auth::Keyring, catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, mesh::Mesh, stack::Stack};
+use crate::{catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, identity::Keyring, mesh::Mesh, stack::Stack};
 
 /// The routers, as every call reads them.
 pub type Routers = ArcSwap<Group>;

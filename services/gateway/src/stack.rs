@@ -13,9 +13,9 @@ use torchmesh_relay::Answer;
 use torchmesh_runtime::telemetry;
 
 use crate::{
-    auth::{Auth, Keyring},
     form::Form,
     forward::Forward,
+    identity::{Auth, Keyring},
 };
 
 /// The body of every answer.

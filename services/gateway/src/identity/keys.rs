@@ -7,26 +7,21 @@
 //! sha256 = "9f86d081…"   # of the whole key, 64 hexadecimal digits
 //! ```
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
-use http::HeaderValue;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use torchmesh_api::ids::TenantId;
+use torchmesh_api::{
+    access::{ModelGrants, Scopes},
+    ids::TenantId,
+};
 
-/// Who a key stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The key's name, for logs.
-    pub name: String,
-    /// The tenant, for the header that tells the mesh.
-    pub tenant: HeaderValue,
-}
+use super::principal::{CredentialKind, Principal};
 
 /// The keys of one reading of the file.
 #[derive(Debug, Default)]
-pub struct Keys(HashMap<[u8; 32], Identity>);
+pub(super) struct Keys(HashMap<[u8; 32], Arc<Principal>>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,14 +40,14 @@ struct Entry {
 
 impl Keys {
     /// Reads the file's text; the error names the entry and the field.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let listing: Listing = toml::from_str(text).map_err(|error| error.to_string())?;
         let mut keys = HashMap::with_capacity(listing.key.len());
         for (at, entry) in listing.key.into_iter().enumerate() {
             let hash = hash_from_hex(&entry.sha256).ok_or_else(|| format!("key[{at}].sha256: must be 64 hexadecimal digits"))?;
             let tenant = TenantId::parse(&entry.tenant).map_err(|error| format!("key[{at}].tenant: {error}"))?;
-            let tenant = HeaderValue::try_from(tenant.as_str()).map_err(|error| format!("key[{at}].tenant: {error}"))?;
-            if keys.insert(hash, Identity { name: entry.name, tenant }).is_some() {
+            let principal = Principal::new(tenant, entry.name, CredentialKind::ApiKey, Scopes::USUAL, ModelGrants::All);
+            if keys.insert(hash, Arc::new(principal)).is_some() {
                 return Err(format!("key[{at}].sha256: the same key is listed twice"));
             }
         }
@@ -60,7 +55,7 @@ impl Keys {
     }
 
     /// Reads the file.
-    pub fn read(path: &Path) -> Result<Self, String> {
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
@@ -68,14 +63,14 @@ impl Keys {
     /// Who the key stands for.
     ///
     /// The hash of what was sent is looked up, so the time taken tells nothing about how much of a key was right.
-    pub fn find(&self, key: &[u8]) -> Option<&Identity> {
+    pub(super) fn find(&self, key: &[u8]) -> Option<&Arc<Principal>> {
         let hash: [u8; 32] = Sha256::digest(key).into();
-        let (known, identity) = self.0.get_key_value(&hash)?;
-        bool::from(known.ct_eq(&hash)).then_some(identity)
+        let (known, principal) = self.0.get_key_value(&hash)?;
+        bool::from(known.ct_eq(&hash)).then_some(principal)
     }
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.0.len()
     }
 }
@@ -103,7 +98,7 @@ mod tests {
     #[test]
     fn a_listed_key_is_found_and_nothing_else_is() {
         let keys = Keys::parse(&(entry("tm_a", "acme") + &entry("tm_b", "bolt"))).unwrap();
-        assert_eq!(keys.find(b"tm_b").unwrap().tenant, "bolt");
+        assert_eq!(keys.find(b"tm_b").unwrap().tenant.as_str(), "bolt");
         for wrong in ["", "tm_", "tm_c", "tm_b ", "TM_B"] {
             assert!(keys.find(wrong.as_bytes()).is_none(), "{wrong:?} was let in");
         }

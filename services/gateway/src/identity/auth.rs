@@ -19,7 +19,7 @@ use torchmesh_layers::call::CallContext;
 use torchmesh_runtime::process::{Context, StartError};
 use tower::Service;
 
-use crate::keys::Keys;
+use super::{keys::Keys, principal::Principal};
 
 /// How often the keys file is looked at: a key that was taken out is refused after at most this long.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -67,8 +67,8 @@ impl Keyring {
         }
     }
 
-    /// Checks the call's key, and replaces it by the tenant: the key goes no further.
-    fn admit(&self, path: &str, headers: &mut HeaderMap) -> Result<(), ApiError> {
+    /// Checks the call's key, and replaces it by the tenant: the key goes no further. `None` is a path that anybody may ask.
+    fn admit(&self, path: &str, headers: &mut HeaderMap) -> Result<Option<Arc<Principal>>, ApiError> {
         // What only the mesh may say, a client cannot say for it.
         for name in [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED] {
             headers.remove(name);
@@ -76,7 +76,7 @@ impl Keyring {
         let sent = headers.remove(header::AUTHORIZATION);
         // A folder is open with all that is in it, a path only as it is.
         if OPEN.iter().any(|open| path == *open || (open.ends_with('/') && path.starts_with(open))) {
-            return Ok(());
+            return Ok(None);
         }
         let refuse = |message: &str| Err(ApiError::new(ErrorKind::Unauthenticated, message));
         let Some(sent) = sent else {
@@ -86,9 +86,9 @@ impl Keyring {
             return refuse("the authorization header has another form than `Bearer YOUR_KEY`");
         };
         match self.0.load().find(key) {
-            Some(identity) => {
-                headers.insert(X_TORCHMESH_TENANT, identity.tenant.clone());
-                Ok(())
+            Some(principal) => {
+                headers.insert(X_TORCHMESH_TENANT, principal.tenant_header.clone());
+                Ok(Some(Arc::clone(principal)))
             }
             None => refuse("the API key is not valid; check that it was copied whole and that it was not revoked"),
         }
@@ -130,10 +130,13 @@ where
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         match self.keyring.admit(parts.uri.path(), &mut parts.headers) {
-            Ok(()) => {
-                // For the calls that the gateway makes itself on behalf of this one.
-                if let Some(call) = parts.extensions.get_mut::<CallContext>() {
-                    call.tenant = parts.headers.get(X_TORCHMESH_TENANT).cloned();
+            Ok(principal) => {
+                if let Some(principal) = principal {
+                    // For the calls that the gateway makes itself on behalf of this one.
+                    if let Some(call) = parts.extensions.get_mut::<CallContext>() {
+                        call.tenant = Some(principal.tenant_header.clone());
+                    }
+                    parts.extensions.insert(principal);
                 }
                 Admission::Admitted { inner: self.inner.call(Request::from_parts(parts, body)) }
             }
