@@ -1,104 +1,93 @@
-//! Lets a call in when its key is known, and says who calls.
+//! The layer that lets a call in, or refuses it.
 
 use std::{
     future::Future,
-    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
-    time::Duration,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use arc_swap::ArcSwap;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, Method, Request, header, request::Parts};
 use torchmesh_api::{
+    access::key::{Spelling, spelling},
     error::{ApiError, ErrorKind},
     headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_TENANT},
 };
 use torchmesh_layers::call::CallContext;
-use torchmesh_runtime::process::{Context, StartError};
 use tower::Service;
 
-use super::{keys::Keys, principal::Principal};
+use super::{
+    keyring::Keyring,
+    keys::Found,
+    needs::{Need, need},
+    principal::Principal,
+};
 
-/// How often the keys file is looked at: a key that was taken out is refused after at most this long.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What only the mesh may say: a client cannot say it for it.
+const OURS: [header::HeaderName; 5] =
+    [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED];
 
-/// Paths that anybody may ask: whether we live, and what our API looks like.
-const OPEN: [&str; 7] = [
-    "/v2/health/",
-    "/ping",
-    "/grpc.health.v1.Health/",
-    "/grpc.reflection.v1.ServerReflection/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-    "/inference.GRPCInferenceService/ServerLive",
-    "/inference.GRPCInferenceService/ServerReady",
-];
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
-/// The known keys, kept up to date with their file.
-#[derive(Debug, Clone)]
-pub struct Keyring(Arc<ArcSwap<Keys>>);
+fn unknown(message: impl Into<String>) -> ApiError {
+    ApiError::new(ErrorKind::Unauthenticated, message)
+}
 
 impl Keyring {
-    /// Reads the file and begins to watch it. A change that is wrong is reported in the log, and the last good keys stay.
-    pub fn open(path: &Path, context: &Context) -> Result<Self, StartError> {
-        let ring = Self(Arc::new(ArcSwap::from_pointee(Keys::read(path).map_err(|error| format!("keys_file: {error}"))?)));
-        context.control.spawn(ring.clone().watch(path.to_owned()));
-        Ok(ring)
-    }
-
-    async fn watch(self, path: PathBuf) {
-        let mut tick = tokio::time::interval(LOOK_EVERY);
-        let mut last = std::fs::read(&path).unwrap_or_default();
-        loop {
-            tick.tick().await;
-            let Ok(bytes) = std::fs::read(&path) else { continue };
-            if bytes == last {
-                continue;
-            }
-            last = bytes;
-            match Keys::read(&path) {
-                Ok(keys) => {
-                    tracing::info!(keys = keys.count(), "the keys file changed");
-                    self.0.store(Arc::new(keys));
-                }
-                Err(error) => tracing::error!(error, "the keys file is wrong; the last good keys stay in use"),
-            }
-        }
-    }
-
-    /// Checks the call's key, and replaces it by the tenant: the key goes no further. `None` is a path that anybody may ask.
-    fn admit(&self, path: &str, headers: &mut HeaderMap) -> Result<Option<Arc<Principal>>, ApiError> {
-        // What only the mesh may say, a client cannot say for it.
-        for name in [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED] {
+    /// Checks the call's credential, and replaces it by the tenant: the credential goes no further. `None` is a path that anybody may ask.
+    fn admit(&self, method: &Method, path: &str, headers: &mut HeaderMap) -> Result<Option<Arc<Principal>>, ApiError> {
+        for name in OURS {
             headers.remove(name);
         }
-        let sent = headers.remove(header::AUTHORIZATION);
-        // A folder is open with all that is in it, a path only as it is.
-        if OPEN.iter().any(|open| path == *open || (open.ends_with('/') && path.starts_with(open))) {
+        let Need::Scope(scope) = need(method, path) else {
             return Ok(None);
+        };
+        let sent = headers.remove(header::AUTHORIZATION);
+        let sent = sent.ok_or_else(|| unknown("no API key was sent; send it as `authorization: Bearer YOUR_KEY`"))?;
+        let token = bearer(sent.as_bytes()).ok_or_else(|| unknown("the authorization header has another form than `Bearer YOUR_KEY`"))?;
+        let principal = self.by_key(token, now())?;
+        if !principal.scopes.has(scope) {
+            return Err(lacking(&principal, scope));
         }
-        let refuse = |message: &str| Err(ApiError::new(ErrorKind::Unauthenticated, message));
-        let Some(sent) = sent else {
-            return refuse("no API key was sent; send it as `authorization: Bearer YOUR_KEY`");
-        };
-        let Some(key) = bearer(sent.as_bytes()) else {
-            return refuse("the authorization header has another form than `Bearer YOUR_KEY`");
-        };
-        match self.0.load().find(key) {
-            Some(principal) => {
-                headers.insert(X_TORCHMESH_TENANT, principal.tenant_header.clone());
-                Ok(Some(Arc::clone(principal)))
-            }
-            None => refuse("the API key is not valid; check that it was copied whole and that it was not revoked"),
+        headers.insert(X_TORCHMESH_TENANT, principal.tenant_header.clone());
+        Ok(Some(principal))
+    }
+
+    fn by_key(&self, key: &[u8], now: u64) -> Result<Arc<Principal>, ApiError> {
+        match self.now().find(key, now) {
+            Found::Good(principal) => Ok(Arc::clone(principal)),
+            Found::Expired => Err(unknown("the API key has expired; ask for a new one")),
+            Found::Unknown if spelling(key) == Spelling::Wrong => Err(unknown("the API key has a typo; copy it again, whole")),
+            Found::Unknown => Err(unknown("the API key is not valid; check that it was copied whole and that it was not revoked")),
         }
     }
 }
 
+fn lacking(principal: &Principal, scope: torchmesh_api::access::Scope) -> ApiError {
+    let has = if principal.scopes.is_empty() { "none".to_owned() } else { principal.scopes.to_string() };
+    let message = format!("this call needs the scope {scope}, and the credential has {has}; whoever gave it can add the scope");
+    ApiError::new(ErrorKind::PermissionDenied, message)
+}
+
 /// The token of a `Bearer` authorization (RFC 6750, section 2.1); the scheme's case does not matter.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Says in the call who is calling.
+fn introduce(parts: &mut Parts, principal: Option<Arc<Principal>>) {
+    if let Some(principal) = principal {
+        // For the calls that the gateway makes itself on behalf of this one.
+        if let Some(call) = parts.extensions.get_mut::<CallContext>() {
+            call.tenant = Some(principal.tenant_header.clone());
+        }
+        parts.extensions.insert(principal);
+    }
 }
 
 /// See the module.
@@ -129,15 +118,9 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        match self.keyring.admit(parts.uri.path(), &mut parts.headers) {
+        match self.keyring.admit(&parts.method, parts.uri.path(), &mut parts.headers) {
             Ok(principal) => {
-                if let Some(principal) = principal {
-                    // For the calls that the gateway makes itself on behalf of this one.
-                    if let Some(call) = parts.extensions.get_mut::<CallContext>() {
-                        call.tenant = Some(principal.tenant_header.clone());
-                    }
-                    parts.extensions.insert(principal);
-                }
+                introduce(&mut parts, principal);
                 Admission::Admitted { inner: self.inner.call(Request::from_parts(parts, body)) }
             }
             Err(error) => Admission::Refused { error: Some(error) },
@@ -182,26 +165,29 @@ mod tests {
     use http::HeaderValue;
     use sha2::{Digest as _, Sha256};
 
-    use super::*;
+    use super::{super::keys::Keys, *};
 
     const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 
     fn ring() -> Keyring {
         let hash = Sha256::digest("tm_good").iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        let keys = Keys::parse(&format!("[[key]]\nname = 'n'\ntenant = 'acme'\nsha256 = '{hash}'")).unwrap();
-        Keyring(Arc::new(ArcSwap::from_pointee(keys)))
+        Keyring::of(Keys::parse(&format!("[[key]]\nname = 'n'\ntenant = 'acme'\nsha256 = '{hash}'")).unwrap())
     }
 
-    fn headers(authorization: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(authorization))])
+    fn headers(authorization: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap())])
+    }
+
+    fn admit(path: &str, headers: &mut HeaderMap) -> Result<Option<Arc<Principal>>, ApiError> {
+        ring().admit(&Method::POST, path, headers)
     }
 
     #[test]
     fn a_good_key_becomes_its_tenant_and_goes_no_further() {
         for form in ["Bearer tm_good", "bearer tm_good", "Bearer  tm_good "] {
             let mut headers = headers(form);
-            ring().admit(PATH, &mut headers).unwrap();
-            assert_eq!(headers[X_TORCHMESH_TENANT], "acme");
+            let principal = admit(PATH, &mut headers).unwrap().unwrap();
+            assert_eq!((headers[X_TORCHMESH_TENANT].as_bytes(), &*principal.credential), (&b"acme"[..], "n"));
             assert!(!headers.contains_key(header::AUTHORIZATION));
         }
     }
@@ -209,11 +195,26 @@ mod tests {
     #[test]
     fn everything_else_is_refused_and_the_refusal_does_not_repeat_the_key() {
         for form in ["", "Bearer", "Bearer ", "Bearer tm_bad", "Basic tm_good", "tm_good"] {
-            let error = ring().admit(PATH, &mut headers(form)).unwrap_err();
+            let error = admit(PATH, &mut headers(form)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Unauthenticated);
             assert!(!error.message.contains("tm_"), "{}", error.message);
         }
-        assert!(ring().admit(PATH, &mut HeaderMap::new()).is_err());
+        assert!(admit(PATH, &mut HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn a_typo_is_told_from_a_key_that_is_not_valid() {
+        let right = torchmesh_api::access::key::draw(Some("dev"), &mut || Ok(9)).unwrap().key;
+        let typo = right.replace("_9", "_8");
+        let message = |key: &str| admit(PATH, &mut headers(&format!("Bearer {key}"))).unwrap_err().message;
+        assert!(message(&right).contains("not valid") && message(&typo).contains("typo"), "{}", message(&typo));
+    }
+
+    #[test]
+    fn a_scope_that_is_missing_is_named() {
+        let error = admit("/v2/repository/models/m/load", &mut headers("Bearer tm_good")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::PermissionDenied);
+        assert!(error.message.contains("models:write") && error.message.contains("infer models:read"), "{error}");
     }
 
     #[test]
@@ -221,16 +222,13 @@ mod tests {
         let mut headers = headers("Bearer tm_good");
         headers.insert(X_TORCHMESH_TENANT, HeaderValue::from_static("other"));
         headers.insert(X_TORCHMESH_MODEL, HeaderValue::from_static("secret-model"));
-        ring().admit(PATH, &mut headers).unwrap();
+        admit(PATH, &mut headers).unwrap();
         assert_eq!(headers[X_TORCHMESH_TENANT], "acme");
         assert!(!headers.contains_key(X_TORCHMESH_MODEL));
     }
 
     #[test]
-    fn health_needs_no_key_and_a_path_that_only_looks_like_it_does() {
-        assert!(ring().admit("/v2/health/live", &mut HeaderMap::new()).is_ok());
-        for path in ["/v2/healthy", "/pingpong", "/inference.GRPCInferenceService/ServerReadyNot"] {
-            assert!(ring().admit(path, &mut HeaderMap::new()).is_err(), "{path} was let in");
-        }
+    fn health_needs_no_key() {
+        assert_eq!(admit("/v2/health/live", &mut HeaderMap::new()).unwrap(), None);
     }
 }

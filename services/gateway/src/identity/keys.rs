@@ -1,10 +1,13 @@
-//! API keys from a TOML file that holds their hashes, never the keys:
+//! The keys file: who may call, by the hashes of what they show, never by the secrets.
 //!
 //! ```toml
-//! [[key]]
-//! name = "dev"
-//! tenant = "dev"
-//! sha256 = "9f86d081…"   # of the whole key, 64 hexadecimal digits
+//! [[key]]                           # an API key
+//! name = "search"                   # in logs and bills; entries that a rotation overlaps share it
+//! tenant = "acme"
+//! sha256 = "9f86d081…"              # of the whole key, 64 hexadecimal digits
+//! scopes = ["infer", "models:read"] # these when absent
+//! models = ["smollm2", "mini*"]     # every model when absent
+//! expires = 2027-01-01T00:00:00Z    # never when absent
 //! ```
 
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -19,23 +22,51 @@ use torchmesh_api::{
 
 use super::principal::{CredentialKind, Principal};
 
-/// The keys of one reading of the file.
+/// A SHA-256.
+pub(super) type Hash = [u8; 32];
+
+/// What one reading of the file says.
 #[derive(Debug, Default)]
-pub(super) struct Keys(HashMap<[u8; 32], Arc<Principal>>);
+pub(super) struct Keys {
+    keys: HashMap<Hash, Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    principal: Arc<Principal>,
+    expires: Option<u64>,
+}
+
+/// What is known of a key that was shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// It is good.
+    Good(&'a Arc<Principal>),
+    /// Its time is over.
+    Expired,
+    /// It is not listed.
+    Unknown,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Listing {
     #[serde(default)]
-    key: Vec<Entry>,
+    key: Vec<KeyEntry>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct KeyEntry {
     name: String,
     tenant: String,
     sha256: String,
+    /// What `meshctl keys list` shows; the key itself says it too.
+    #[serde(rename = "id")]
+    _id: Option<String>,
+    scopes: Option<Vec<String>>,
+    models: Option<Vec<String>>,
+    expires: Option<toml::value::Datetime>,
 }
 
 impl Keys {
@@ -43,15 +74,21 @@ impl Keys {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let listing: Listing = toml::from_str(text).map_err(|error| error.to_string())?;
         let mut keys = HashMap::with_capacity(listing.key.len());
+        let mut tenants: HashMap<String, TenantId> = HashMap::new();
         for (at, entry) in listing.key.into_iter().enumerate() {
-            let hash = hash_from_hex(&entry.sha256).ok_or_else(|| format!("key[{at}].sha256: must be 64 hexadecimal digits"))?;
-            let tenant = TenantId::parse(&entry.tenant).map_err(|error| format!("key[{at}].tenant: {error}"))?;
-            let principal = Principal::new(tenant, entry.name, CredentialKind::ApiKey, Scopes::USUAL, ModelGrants::All);
-            if keys.insert(hash, Arc::new(principal)).is_some() {
-                return Err(format!("key[{at}].sha256: the same key is listed twice"));
+            let wrong = |(field, why): (&str, String)| format!("key[{at}].{field}: {why}");
+            let hash = hash_from_hex(&entry.sha256).map_err(|why| wrong(("sha256", why)))?;
+            let (name, expires) = (entry.name.clone(), expiry(entry.expires.as_ref()).map_err(wrong)?);
+            let principal = entry.principal().map_err(wrong)?;
+            // Limits and bills go by the name: two tenants must not share one.
+            if *tenants.entry(name.clone()).or_insert_with(|| principal.tenant.clone()) != principal.tenant {
+                return Err(wrong(("name", format!("{name:?} is the name of another tenant's key already; choose another one"))));
+            }
+            if keys.insert(hash, Kept { principal: Arc::new(principal), expires }).is_some() {
+                return Err(wrong(("sha256", "the same key is listed twice".to_owned())));
             }
         }
-        Ok(Self(keys))
+        Ok(Self { keys })
     }
 
     /// Reads the file.
@@ -60,60 +97,160 @@ impl Keys {
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Who the key stands for.
+    /// Whom the key stands for at `now`, in seconds since 1970.
     ///
     /// The hash of what was sent is looked up, so the time taken tells nothing about how much of a key was right.
-    pub(super) fn find(&self, key: &[u8]) -> Option<&Arc<Principal>> {
-        let hash: [u8; 32] = Sha256::digest(key).into();
-        let (known, principal) = self.0.get_key_value(&hash)?;
-        bool::from(known.ct_eq(&hash)).then_some(principal)
+    pub(super) fn find(&self, key: &[u8], now: u64) -> Found<'_> {
+        let hash: Hash = Sha256::digest(key).into();
+        match self.keys.get_key_value(&hash) {
+            Some((known, kept)) if bool::from(known.ct_eq(&hash)) => {
+                if kept.expires.is_some_and(|expires| expires <= now) {
+                    return Found::Expired;
+                }
+                Found::Good(&kept.principal)
+            }
+            _ => Found::Unknown,
+        }
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 }
 
-fn hash_from_hex(text: &str) -> Option<[u8; 32]> {
+impl KeyEntry {
+    fn principal(self) -> Result<Principal, (&'static str, String)> {
+        if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
+            return Err(("name", "must have 1 to 128 characters".to_owned()));
+        }
+        let rights = Rights::read(&self.tenant, self.scopes.as_deref(), self.models.as_deref())?;
+        Ok(rights.of(self.name, CredentialKind::ApiKey))
+    }
+}
+
+/// What every kind of entry gives.
+#[derive(Debug, Clone)]
+pub(super) struct Rights {
+    /// Who pays.
+    pub(super) tenant: TenantId,
+    /// What may be done.
+    pub(super) scopes: Scopes,
+    /// With which models.
+    pub(super) models: ModelGrants,
+}
+
+impl Rights {
+    /// Reads the fields; the error says which is wrong.
+    pub(super) fn read(tenant: &str, scopes: Option<&[String]>, models: Option<&[String]>) -> Result<Self, (&'static str, String)> {
+        let tenant = TenantId::parse(tenant).map_err(|error| ("tenant", error.to_string()))?;
+        let scopes = scopes.map_or(Ok(Scopes::USUAL), |list| Scopes::parse(list.iter().map(String::as_str)));
+        let models = models.map_or(Ok(ModelGrants::All), |list| ModelGrants::parse(list.iter().map(String::as_str)));
+        Ok(Self {
+            tenant,
+            scopes: scopes.map_err(|error| ("scopes", error.to_string()))?,
+            models: models.map_err(|error| ("models", error.to_string()))?,
+        })
+    }
+
+    /// Who has them.
+    pub(super) fn of(self, credential: impl Into<Arc<str>>, kind: CredentialKind) -> Principal {
+        Principal::new(self.tenant, credential, kind, self.scopes, self.models)
+    }
+}
+
+/// When an entry ends, in seconds since 1970.
+pub(super) fn expiry(told: Option<&toml::value::Datetime>) -> Result<Option<u64>, (&'static str, String)> {
+    let Some(told) = told else { return Ok(None) };
+    let instant = humantime::parse_rfc3339(&told.to_string()).ok();
+    let seconds = instant.and_then(|instant| instant.duration_since(std::time::UNIX_EPOCH).ok()).map(|since| since.as_secs());
+    let expected = || ("expires", format!("must be a time in UTC such as 2027-01-31T12:00:00Z, not {told}"));
+    seconds.ok_or_else(expected).map(Some)
+}
+
+/// Reads a SHA-256 as `sha256sum` writes it.
+pub(super) fn hash_from_hex(text: &str) -> Result<Hash, String> {
     let mut hash = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
+    let wrong = || "must be 64 hexadecimal digits".to_owned();
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong());
     }
     for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong())?;
     }
-    Some(hash)
+    Ok(hash)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use torchmesh_api::access::Scope;
+
     use super::*;
 
-    fn entry(key: &str, tenant: &str) -> String {
+    fn entry(key: &str, tenant: &str, more: &str) -> String {
         let hash = Sha256::digest(key).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        format!("[[key]]\nname = 'n'\ntenant = '{tenant}'\nsha256 = '{hash}'\n")
+        format!("[[key]]\nname = 'n-{tenant}'\ntenant = '{tenant}'\nsha256 = '{hash}'\n{more}\n")
     }
 
-    #[test]
-    fn a_listed_key_is_found_and_nothing_else_is() {
-        let keys = Keys::parse(&(entry("tm_a", "acme") + &entry("tm_b", "bolt"))).unwrap();
-        assert_eq!(keys.find(b"tm_b").unwrap().tenant.as_str(), "bolt");
-        for wrong in ["", "tm_", "tm_c", "tm_b ", "TM_B"] {
-            assert!(keys.find(wrong.as_bytes()).is_none(), "{wrong:?} was let in");
+    fn tenant<'a>(keys: &'a Keys, key: &str, now: u64) -> Option<&'a str> {
+        match keys.find(key.as_bytes(), now) {
+            Found::Good(principal) => Some(principal.tenant.as_str()),
+            _ => None,
         }
     }
 
     #[test]
+    fn a_listed_key_is_found_and_nothing_else_is() {
+        let keys = Keys::parse(&(entry("tm_a", "acme", "") + &entry("tm_b", "bolt", ""))).unwrap();
+        assert_eq!(tenant(&keys, "tm_b", 0), Some("bolt"));
+        for wrong in ["", "tm_", "tm_c", "tm_b ", "TM_B"] {
+            assert_eq!(keys.find(wrong.as_bytes(), 0), Found::Unknown, "{wrong:?} was let in");
+        }
+    }
+
+    #[test]
+    fn a_key_may_what_it_says_and_the_usual_when_it_says_nothing() {
+        let some = entry("a", "acme", "scopes = ['models:write']\nmodels = ['mini*']");
+        let keys = Keys::parse(&(some + &entry("b", "bolt", ""))).unwrap();
+        let Found::Good(a) = keys.find(b"a", 0) else { panic!("the key is listed") };
+        assert!(a.scopes.has(Scope::ModelsWrite) && !a.scopes.has(Scope::Infer) && a.models.allow("minilm") && !a.models.allow("spam"));
+        let Found::Good(b) = keys.find(b"b", 0) else { panic!("the key is listed") };
+        assert_eq!((b.scopes, &b.models), (Scopes::USUAL, &ModelGrants::All));
+    }
+
+    #[test]
+    fn a_key_ends_at_its_time_and_both_keys_of_a_rotation_are_good_until_then() {
+        let text = entry("old", "acme", "expires = 1970-01-01T00:01:40Z") + &entry("new", "acme", "");
+        let keys = Keys::parse(&text).unwrap();
+        assert_eq!((tenant(&keys, "old", 99), tenant(&keys, "new", 99)), (Some("acme"), Some("acme")));
+        assert_eq!((keys.find(b"old", 100), tenant(&keys, "new", 100)), (Found::Expired, Some("acme")));
+    }
+
+    #[test]
     fn a_wrong_entry_is_named() {
+        let shared = |tenant: &str| entry(tenant, tenant, "").replace(&format!("n-{tenant}"), "n");
         for (text, part) in [
             ("[[key]]\nname='n'\ntenant='t'\nsha256='12'".to_owned(), "key[0].sha256"),
-            (entry("a", "not a tenant"), "key[0].tenant"),
-            (entry("a", "t") + &entry("a", "t"), "key[1].sha256"),
+            (entry("a", "not a tenant", ""), "key[0].tenant"),
+            (entry("a", "t", "") + &entry("a", "t", ""), "key[1].sha256"),
             ("[[key]]\nsecret='s'".to_owned(), "secret"),
+            (entry("a", "t", "scopes = ['write']"), "key[0].scopes"),
+            (entry("a", "t", "models = ['a b']"), "key[0].models"),
+            (entry("a", "t", "expires = 2027-01-01"), "key[0].expires"),
+            (shared("a") + &shared("b"), "key[1].name"),
         ] {
             let error = Keys::parse(&text).unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "(\\[\\[key\\]\\]\n|name|tenant|sha256|expires|scopes|models| = |'[a-f0-9]{0,70}'|\\['[a-z:*]*'\\]|[0-9T:Z-]{0,22}|\n){0,24}") {
+            let _ = Keys::parse(&text);
         }
     }
 }
