@@ -167,7 +167,15 @@ impl Builder {
 impl MeshSandbox {
     /// Says what a mesh is to be made of; nothing is started yet.
     pub fn builder() -> Builder {
-        Builder { counts: [1; 3], models: Vec::new(), settings: Vec::new(), stand_ins: Vec::new(), consul: None, keys: String::new(), wait: true }
+        Builder {
+            counts: [1; 3],
+            models: Vec::new(),
+            settings: Vec::new(),
+            stand_ins: Vec::new(),
+            consul: None,
+            keys: String::new(),
+            wait: true,
+        }
     }
 
     /// Starts one of each service, with these models.

@@ -1,6 +1,6 @@
 //! The gateway's settings.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
@@ -9,6 +9,8 @@ use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
 };
+
+use crate::identity::IdentitySettings;
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -21,8 +23,8 @@ pub struct GatewayConfig {
     pub telemetry: TelemetrySettings,
     /// `discovery`: where routers are learnt from, one of `file`, `consul` and `dns`. Required.
     pub discovery: SourceSettings,
-    /// `keys_file`: TOML list of API keys' hashes, read again when it changes. Required.
-    pub keys_file: PathBuf,
+    /// `keys_file`, `[[issuer]]` and `oauth`: who may call.
+    pub identity: IdentitySettings,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED (429). Default 8192.
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls that do not say, and `limits.max_timeout` (1h), for those that ask for more.
@@ -37,7 +39,7 @@ impl GatewayConfig {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
         let discovery = SourceSettings::read(s);
-        let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
+        let identity = IdentitySettings::read(s);
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
@@ -48,7 +50,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, keys_file, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, relay }
     }
 }
 

@@ -38,7 +38,7 @@ use torchmesh_runtime::{
     server::Incoming,
 };
 
-use crate::{catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, identity::Keyring, mesh::Mesh, stack::Stack};
+use crate::{catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, identity::Identity, mesh::Mesh, stack::Stack};
 
 /// The routers, as every call reads them.
 pub type Routers = ArcSwap<Group>;
@@ -47,7 +47,7 @@ pub type Routers = ArcSwap<Group>;
 #[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
 pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
-    let keyring = Keyring::open(&config.keys_file, context)?;
+    let identity = Identity::open(&config.identity, context)?;
     let mut watched = config.discovery.watch("router")?;
     if let Some(settings) = config.discovery.consul() {
         let life =
@@ -75,7 +75,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
         let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());
-        let http = doors(&mesh, health, max_message, config.max_in_flight);
+        let http = doors(&mesh, health, max_message, config.max_in_flight).merge(identity::routes(identity.clone()));
         let own = own_grpc
             .clone()
             .into_axum_router()
@@ -83,7 +83,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
             .fallback(health::no_such_path)
             .method_not_allowed_fallback(health::wrong_method);
         let forward = Forward::new(mesh, max_message, own);
-        stack::assemble(forward, &keyring, &metrics, &capacity, config.allowance)
+        stack::assemble(forward, &identity, &metrics, &capacity, config.allowance)
     })
 }
 

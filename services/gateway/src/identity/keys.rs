@@ -8,6 +8,15 @@
 //! scopes = ["infer", "models:read"] # these when absent
 //! models = ["smollm2", "mini*"]     # every model when absent
 //! expires = 2027-01-01T00:00:00Z    # never when absent
+//!
+//! [[client]]                        # an OAuth client: the name is its id, the hash is that of its secret; the fields are those of a key
+//! name = "batch"
+//! tenant = "acme"
+//! sha256 = "60303ae2…"
+//!
+//! [[workload]]                      # whoever shows a client certificate with such a SPIFFE id
+//! spiffe = "spiffe://example.org/ns/*/sa/api"
+//! tenant = "acme"
 //! ```
 
 use std::{collections::HashMap, path::Path, sync::Arc};
@@ -20,7 +29,10 @@ use torchmesh_api::{
     ids::TenantId,
 };
 
-use super::principal::{CredentialKind, Principal};
+use super::{
+    principal::{CredentialKind, Principal},
+    spiffe::{Pattern, SpiffeId},
+};
 
 /// A SHA-256.
 pub(super) type Hash = [u8; 32];
@@ -28,7 +40,17 @@ pub(super) type Hash = [u8; 32];
 /// What one reading of the file says.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    keys: HashMap<Hash, Kept>,
+    by_hash: HashMap<Hash, Kept>,
+    clients: HashMap<String, Vec<Client>>,
+    workloads: Vec<(Pattern, Rights)>,
+}
+
+/// A secret of an OAuth client; while a rotation lasts it has two.
+#[derive(Debug)]
+struct Client {
+    hash: Hash,
+    rights: Rights,
+    expires: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -53,6 +75,19 @@ pub(super) enum Found<'a> {
 struct Listing {
     #[serde(default)]
     key: Vec<KeyEntry>,
+    #[serde(default)]
+    client: Vec<KeyEntry>,
+    #[serde(default)]
+    workload: Vec<WorkloadEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WorkloadEntry {
+    spiffe: String,
+    tenant: String,
+    scopes: Option<Vec<String>>,
+    models: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -73,22 +108,43 @@ impl Keys {
     /// Reads the file's text; the error names the entry and the field.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let listing: Listing = toml::from_str(text).map_err(|error| error.to_string())?;
-        let mut keys = HashMap::with_capacity(listing.key.len());
-        let mut tenants: HashMap<String, TenantId> = HashMap::new();
+        let mut read = Self::default();
         for (at, entry) in listing.key.into_iter().enumerate() {
-            let wrong = |(field, why): (&str, String)| format!("key[{at}].{field}: {why}");
-            let hash = hash_from_hex(&entry.sha256).map_err(|why| wrong(("sha256", why)))?;
-            let (name, expires) = (entry.name.clone(), expiry(entry.expires.as_ref()).map_err(wrong)?);
-            let principal = entry.principal().map_err(wrong)?;
-            // Limits and bills go by the name: two tenants must not share one.
-            if *tenants.entry(name.clone()).or_insert_with(|| principal.tenant.clone()) != principal.tenant {
-                return Err(wrong(("name", format!("{name:?} is the name of another tenant's key already; choose another one"))));
-            }
-            if keys.insert(hash, Kept { principal: Arc::new(principal), expires }).is_some() {
-                return Err(wrong(("sha256", "the same key is listed twice".to_owned())));
-            }
+            read.add_key(entry).map_err(|(field, why)| format!("key[{at}].{field}: {why}"))?;
         }
-        Ok(Self { keys })
+        for (at, entry) in listing.client.into_iter().enumerate() {
+            read.add_client(entry).map_err(|(field, why)| format!("client[{at}].{field}: {why}"))?;
+        }
+        for (at, entry) in listing.workload.into_iter().enumerate() {
+            let wrong = |(field, why): (&str, String)| format!("workload[{at}].{field}: {why}");
+            let pattern = Pattern::parse(&entry.spiffe).map_err(|why| wrong(("spiffe", why)))?;
+            let rights = Rights::read(&entry.tenant, entry.scopes.as_deref(), entry.models.as_deref()).map_err(wrong)?;
+            read.workloads.push((pattern, rights));
+        }
+        Ok(read)
+    }
+
+    fn add_key(&mut self, entry: KeyEntry) -> Result<(), (&'static str, String)> {
+        let Secret { name, hash, rights, expires } = entry.read()?;
+        // Limits and bills go by the name: two tenants must not share one.
+        if self.by_hash.values().any(|kept| *kept.principal.credential == *name && kept.principal.tenant != rights.tenant) {
+            return Err(("name", format!("{name:?} is the name of another tenant's key already; choose another one")));
+        }
+        let principal = Arc::new(rights.of(name, CredentialKind::ApiKey));
+        match self.by_hash.insert(hash, Kept { principal, expires }) {
+            Some(_) => Err(("sha256", "the same key is listed twice".to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn add_client(&mut self, entry: KeyEntry) -> Result<(), (&'static str, String)> {
+        let Secret { name, hash, rights, expires } = entry.read()?;
+        let secrets = self.clients.entry(name.clone()).or_default();
+        if secrets.iter().any(|secret| secret.rights.tenant != rights.tenant) {
+            return Err(("name", format!("{name:?} is the name of another tenant's client already; choose another one")));
+        }
+        secrets.push(Client { hash, rights, expires });
+        Ok(())
     }
 
     /// Reads the file.
@@ -97,13 +153,12 @@ impl Keys {
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// Whom the key stands for at `now`, in seconds since 1970.
+    /// Whom the key with this hash stands for at `now`, in seconds since 1970.
     ///
     /// The hash of what was sent is looked up, so the time taken tells nothing about how much of a key was right.
-    pub(super) fn find(&self, key: &[u8], now: u64) -> Found<'_> {
-        let hash: Hash = Sha256::digest(key).into();
-        match self.keys.get_key_value(&hash) {
-            Some((known, kept)) if bool::from(known.ct_eq(&hash)) => {
+    pub(super) fn find(&self, hash: &Hash, now: u64) -> Found<'_> {
+        match self.by_hash.get_key_value(hash) {
+            Some((known, kept)) if bool::from(known.ct_eq(hash)) => {
                 if kept.expires.is_some_and(|expires| expires <= now) {
                     return Found::Expired;
                 }
@@ -113,19 +168,52 @@ impl Keys {
         }
     }
 
-    /// How many there are.
+    /// What a client may do that shows this secret.
+    pub(super) fn client(&self, name: &str, secret: &[u8], now: u64) -> Option<&Rights> {
+        let hash: Hash = Sha256::digest(secret).into();
+        let secrets = self.clients.get(name)?;
+        secrets.iter().find(|client| client.is_good(now) && bool::from(client.hash.ct_eq(&hash))).map(|client| &client.rights)
+    }
+
+    /// What a client may do that was given a token before, and until when; `None` when none of its secrets is good any more.
+    pub(super) fn client_now(&self, name: &str, now: u64) -> Option<(&Rights, u64)> {
+        let good = self.clients.get(name)?.iter().filter(|client| client.is_good(now));
+        good.map(|client| (&client.rights, client.expires.unwrap_or(u64::MAX))).max_by_key(|(_, expires)| *expires)
+    }
+
+    /// What a workload may do: as the first entry says that fits.
+    pub(super) fn workload(&self, id: SpiffeId<'_>) -> Option<&Rights> {
+        self.workloads.iter().find(|(pattern, _)| pattern.fits(id)).map(|(_, rights)| rights)
+    }
+
+    /// How many keys there are.
     pub(super) fn count(&self) -> usize {
-        self.keys.len()
+        self.by_hash.len()
     }
 }
 
+impl Client {
+    fn is_good(&self, now: u64) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+/// What is common to keys and clients, checked.
+struct Secret {
+    name: String,
+    hash: Hash,
+    rights: Rights,
+    expires: Option<u64>,
+}
+
 impl KeyEntry {
-    fn principal(self) -> Result<Principal, (&'static str, String)> {
+    fn read(self) -> Result<Secret, (&'static str, String)> {
         if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
             return Err(("name", "must have 1 to 128 characters".to_owned()));
         }
+        let hash = hash_from_hex(&self.sha256).map_err(|why| ("sha256", why))?;
         let rights = Rights::read(&self.tenant, self.scopes.as_deref(), self.models.as_deref())?;
-        Ok(rights.of(self.name, CredentialKind::ApiKey))
+        Ok(Secret { name: self.name, hash, rights, expires: expiry(self.expires.as_ref())? })
     }
 }
 
@@ -160,7 +248,7 @@ impl Rights {
 }
 
 /// When an entry ends, in seconds since 1970.
-pub(super) fn expiry(told: Option<&toml::value::Datetime>) -> Result<Option<u64>, (&'static str, String)> {
+fn expiry(told: Option<&toml::value::Datetime>) -> Result<Option<u64>, (&'static str, String)> {
     let Some(told) = told else { return Ok(None) };
     let instant = humantime::parse_rfc3339(&told.to_string()).ok();
     let seconds = instant.and_then(|instant| instant.duration_since(std::time::UNIX_EPOCH).ok()).map(|since| since.as_secs());
@@ -169,7 +257,7 @@ pub(super) fn expiry(told: Option<&toml::value::Datetime>) -> Result<Option<u64>
 }
 
 /// Reads a SHA-256 as `sha256sum` writes it.
-pub(super) fn hash_from_hex(text: &str) -> Result<Hash, String> {
+fn hash_from_hex(text: &str) -> Result<Hash, String> {
     let mut hash = [0; 32];
     let wrong = || "must be 64 hexadecimal digits".to_owned();
     if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -193,8 +281,12 @@ mod tests {
         format!("[[key]]\nname = 'n-{tenant}'\ntenant = '{tenant}'\nsha256 = '{hash}'\n{more}\n")
     }
 
+    fn find<'a>(keys: &'a Keys, key: &str, now: u64) -> Found<'a> {
+        keys.find(&Sha256::digest(key).into(), now)
+    }
+
     fn tenant<'a>(keys: &'a Keys, key: &str, now: u64) -> Option<&'a str> {
-        match keys.find(key.as_bytes(), now) {
+        match find(keys, key, now) {
             Found::Good(principal) => Some(principal.tenant.as_str()),
             _ => None,
         }
@@ -205,7 +297,7 @@ mod tests {
         let keys = Keys::parse(&(entry("tm_a", "acme", "") + &entry("tm_b", "bolt", ""))).unwrap();
         assert_eq!(tenant(&keys, "tm_b", 0), Some("bolt"));
         for wrong in ["", "tm_", "tm_c", "tm_b ", "TM_B"] {
-            assert_eq!(keys.find(wrong.as_bytes(), 0), Found::Unknown, "{wrong:?} was let in");
+            assert_eq!(find(&keys, wrong, 0), Found::Unknown, "{wrong:?} was let in");
         }
     }
 
@@ -213,9 +305,9 @@ mod tests {
     fn a_key_may_what_it_says_and_the_usual_when_it_says_nothing() {
         let some = entry("a", "acme", "scopes = ['models:write']\nmodels = ['mini*']");
         let keys = Keys::parse(&(some + &entry("b", "bolt", ""))).unwrap();
-        let Found::Good(a) = keys.find(b"a", 0) else { panic!("the key is listed") };
+        let Found::Good(a) = find(&keys, "a", 0) else { panic!("the key is listed") };
         assert!(a.scopes.has(Scope::ModelsWrite) && !a.scopes.has(Scope::Infer) && a.models.allow("minilm") && !a.models.allow("spam"));
-        let Found::Good(b) = keys.find(b"b", 0) else { panic!("the key is listed") };
+        let Found::Good(b) = find(&keys, "b", 0) else { panic!("the key is listed") };
         assert_eq!((b.scopes, &b.models), (Scopes::USUAL, &ModelGrants::All));
     }
 
@@ -224,7 +316,35 @@ mod tests {
         let text = entry("old", "acme", "expires = 1970-01-01T00:01:40Z") + &entry("new", "acme", "");
         let keys = Keys::parse(&text).unwrap();
         assert_eq!((tenant(&keys, "old", 99), tenant(&keys, "new", 99)), (Some("acme"), Some("acme")));
-        assert_eq!((keys.find(b"old", 100), tenant(&keys, "new", 100)), (Found::Expired, Some("acme")));
+        assert_eq!((find(&keys, "old", 100), tenant(&keys, "new", 100)), (Found::Expired, Some("acme")));
+    }
+
+    #[test]
+    fn a_client_is_known_by_its_secret_and_is_gone_when_all_of_its_secrets_are() {
+        let of = |key: &str, more: &str| entry(key, "acme", more).replace("[[key]]", "[[client]]");
+        let keys = Keys::parse(&(of("old", "expires = 1970-01-01T00:01:40Z\nscopes = ['admin']") + &of("new", ""))).unwrap();
+        assert!(keys.client("n-acme", b"old", 99).is_some() && keys.client("n-acme", b"old", 100).is_none());
+        assert!(
+            keys.client("n-acme", b"new", 100).is_some()
+                && keys.client("n-acme", b"", 0).is_none()
+                && keys.client("x", b"new", 0).is_none()
+        );
+        assert_eq!(keys.client_now("n-acme", 100).unwrap().0.scopes, Scopes::USUAL);
+        let ending = Keys::parse(&of("old", "expires = 1970-01-01T00:01:40Z")).unwrap();
+        assert!(ending.client_now("n-acme", 99).is_some() && ending.client_now("n-acme", 100).is_none());
+        assert_eq!(find(&keys, "new", 0), Found::Unknown, "a client's secret is no API key");
+    }
+
+    #[test]
+    fn a_workload_may_what_the_first_entry_says_that_fits() {
+        let text =
+            "[[workload]]\nspiffe = 'spiffe://a/x'\ntenant = 'one'\n[[workload]]\nspiffe = 'spiffe://a/**'\ntenant = 'two'\nscopes = []\n";
+        let keys = Keys::parse(text).unwrap();
+        let tenant = |id: &str| keys.workload(SpiffeId::parse(id).unwrap()).map(|rights| rights.tenant.to_string());
+        assert_eq!(
+            (tenant("spiffe://a/x").as_deref(), tenant("spiffe://a/y").as_deref(), tenant("spiffe://b/x")),
+            (Some("one"), Some("two"), None)
+        );
     }
 
     #[test]
@@ -239,6 +359,8 @@ mod tests {
             (entry("a", "t", "models = ['a b']"), "key[0].models"),
             (entry("a", "t", "expires = 2027-01-01"), "key[0].expires"),
             (shared("a") + &shared("b"), "key[1].name"),
+            ((shared("a") + &shared("b")).replace("[[key]]", "[[client]]"), "client[1].name"),
+            ("[[workload]]\nspiffe = 'spiffe://*/a'\ntenant = 't'".to_owned(), "workload[0].spiffe"),
         ] {
             let error = Keys::parse(&text).unwrap_err();
             assert!(error.contains(part), "{error}");
