@@ -21,7 +21,7 @@ use tower::Service;
 use super::{
     issuer::Issuer,
     known::{Doubt, Identity},
-    needs::{Need, need},
+    needs::{Need, looks_itself, need},
     principal::Principal,
 };
 
@@ -53,6 +53,9 @@ impl Identity {
             parts.headers.remove(name);
         }
         let Need::Scope(scope) = need(&parts.method, parts.uri.path()) else {
+            if !looks_itself(parts.uri.path()) {
+                parts.headers.remove(header::AUTHORIZATION);
+            }
             return Ok(Outcome::Admitted(None));
         };
         let known = match parts.headers.get(header::AUTHORIZATION) {
@@ -274,8 +277,13 @@ mod tests {
     }
 
     #[test]
-    fn health_needs_no_key() {
-        assert_eq!(admit(&mut call("/v2/health/live", "")).unwrap(), None);
+    fn health_needs_no_key_and_keeps_none() {
+        let mut parts = call("/v2/health/live", "Bearer tm_good");
+        assert_eq!(admit(&mut parts).unwrap(), None);
+        assert!(!parts.headers.contains_key(header::AUTHORIZATION));
+        let mut parts = call("/oauth/token", "Basic eDp5");
+        assert_eq!(admit(&mut parts).unwrap(), None);
+        assert!(parts.headers.contains_key(header::AUTHORIZATION), "a client's secret is for this door");
     }
 
     #[test]

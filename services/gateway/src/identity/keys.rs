@@ -24,18 +24,13 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use torchmesh_api::{
-    access::{ModelGrants, Scopes},
-    ids::TenantId,
-};
+use torchmesh_api::ids::TenantId;
 
 use super::{
     principal::{CredentialKind, Principal},
+    rights::{Hash, Rights, expiry, hash_from_hex},
     spiffe::{Pattern, SpiffeId},
 };
-
-/// A SHA-256.
-pub(super) type Hash = [u8; 32];
 
 /// What one reading of the file says.
 #[derive(Debug, Default)]
@@ -108,9 +103,9 @@ impl Keys {
     /// Reads the file's text; the error names the entry and the field.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let listing: Listing = toml::from_str(text).map_err(|error| error.to_string())?;
-        let mut read = Self::default();
+        let (mut read, mut tenants) = (Self::default(), HashMap::new());
         for (at, entry) in listing.key.into_iter().enumerate() {
-            read.add_key(entry).map_err(|(field, why)| format!("key[{at}].{field}: {why}"))?;
+            read.add_key(entry, &mut tenants).map_err(|(field, why)| format!("key[{at}].{field}: {why}"))?;
         }
         for (at, entry) in listing.client.into_iter().enumerate() {
             read.add_client(entry).map_err(|(field, why)| format!("client[{at}].{field}: {why}"))?;
@@ -124,10 +119,10 @@ impl Keys {
         Ok(read)
     }
 
-    fn add_key(&mut self, entry: KeyEntry) -> Result<(), (&'static str, String)> {
+    fn add_key(&mut self, entry: KeyEntry, tenants: &mut HashMap<String, TenantId>) -> Result<(), (&'static str, String)> {
         let Secret { name, hash, rights, expires } = entry.read()?;
         // Limits and bills go by the name: two tenants must not share one.
-        if self.by_hash.values().any(|kept| *kept.principal.credential == *name && kept.principal.tenant != rights.tenant) {
+        if *tenants.entry(name.clone()).or_insert_with(|| rights.tenant.clone()) != rights.tenant {
             return Err(("name", format!("{name:?} is the name of another tenant's key already; choose another one")));
         }
         let principal = Arc::new(rights.of(name, CredentialKind::ApiKey));
@@ -217,62 +212,10 @@ impl KeyEntry {
     }
 }
 
-/// What every kind of entry gives.
-#[derive(Debug, Clone)]
-pub(super) struct Rights {
-    /// Who pays.
-    pub(super) tenant: TenantId,
-    /// What may be done.
-    pub(super) scopes: Scopes,
-    /// With which models.
-    pub(super) models: ModelGrants,
-}
-
-impl Rights {
-    /// Reads the fields; the error says which is wrong.
-    pub(super) fn read(tenant: &str, scopes: Option<&[String]>, models: Option<&[String]>) -> Result<Self, (&'static str, String)> {
-        let tenant = TenantId::parse(tenant).map_err(|error| ("tenant", error.to_string()))?;
-        let scopes = scopes.map_or(Ok(Scopes::USUAL), |list| Scopes::parse(list.iter().map(String::as_str)));
-        let models = models.map_or(Ok(ModelGrants::All), |list| ModelGrants::parse(list.iter().map(String::as_str)));
-        Ok(Self {
-            tenant,
-            scopes: scopes.map_err(|error| ("scopes", error.to_string()))?,
-            models: models.map_err(|error| ("models", error.to_string()))?,
-        })
-    }
-
-    /// Who has them.
-    pub(super) fn of(self, credential: impl Into<Arc<str>>, kind: CredentialKind) -> Principal {
-        Principal::new(self.tenant, credential, kind, self.scopes, self.models)
-    }
-}
-
-/// When an entry ends, in seconds since 1970.
-fn expiry(told: Option<&toml::value::Datetime>) -> Result<Option<u64>, (&'static str, String)> {
-    let Some(told) = told else { return Ok(None) };
-    let instant = humantime::parse_rfc3339(&told.to_string()).ok();
-    let seconds = instant.and_then(|instant| instant.duration_since(std::time::UNIX_EPOCH).ok()).map(|since| since.as_secs());
-    let expected = || ("expires", format!("must be a time in UTC such as 2027-01-31T12:00:00Z, not {told}"));
-    seconds.ok_or_else(expected).map(Some)
-}
-
-/// Reads a SHA-256 as `sha256sum` writes it.
-fn hash_from_hex(text: &str) -> Result<Hash, String> {
-    let mut hash = [0; 32];
-    let wrong = || "must be 64 hexadecimal digits".to_owned();
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(wrong());
-    }
-    for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(hash)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use torchmesh_api::access::Scope;
+    use torchmesh_api::access::{ModelGrants, Scope, Scopes};
 
     use super::*;
 

@@ -20,10 +20,11 @@ use torchmesh_runtime::process::{Context, StartError};
 use super::{
     IdentitySettings,
     issuer::Issuer,
-    keys::{Found, Hash, Keys},
+    keys::{Found, Keys},
     oauth::Oauth,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
+    rights::Hash,
     spiffe::SpiffeId,
     token::{Refused, Token, is_token},
 };

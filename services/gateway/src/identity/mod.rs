@@ -14,6 +14,7 @@ mod oauth;
 mod principal;
 mod remembered;
 pub mod reread;
+mod rights;
 mod settings;
 mod signing;
 mod spiffe;

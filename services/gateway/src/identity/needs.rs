@@ -23,8 +23,11 @@ const OPEN: [&str; 10] = [
     "/inference.GRPCInferenceService/ServerReady",
     "/.well-known/oauth-authorization-server",
     "/.well-known/jwks.json",
-    "/oauth/",
+    OAUTH,
 ];
+
+/// Whose doors look at the credential themselves.
+const OAUTH: &str = "/oauth/";
 
 /// The gRPC service with methods of several kinds; the methods of all others that are passed on call models.
 const INFERENCE: &str = "/inference.GRPCInferenceService/";
@@ -35,6 +38,11 @@ pub fn need(method: &Method, path: &str) -> Need {
         return Need::Nothing;
     }
     Need::Scope(scope(method, path))
+}
+
+/// Whether the door of this path looks at the credential itself.
+pub fn looks_itself(path: &str) -> bool {
+    path.starts_with(OAUTH)
 }
 
 fn scope(method: &Method, path: &str) -> Scope {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
-use super::{keys::Hash, principal::Principal};
+use super::{principal::Principal, rights::Hash};
 
 /// A token that was good.
 #[derive(Debug)]

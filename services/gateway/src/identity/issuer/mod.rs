@@ -10,11 +10,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 use torchmesh_runtime::process::{Context, StartError};
 
 pub use settings::{IssuerSettings, KeysFrom, ScopeMapping, TenantFrom};
@@ -36,8 +39,8 @@ pub(super) struct Issuer {
     wanted: Notify,
     /// How often reading the keys has ended, well or not.
     reads: watch::Sender<u64>,
-    /// When reading them began last.
-    began: ArcSwapOption<Instant>,
+    /// When that was last.
+    ended: ArcSwapOption<Instant>,
 }
 
 impl Issuer {
@@ -50,7 +53,7 @@ impl Issuer {
     }
 
     fn new(settings: IssuerSettings) -> Self {
-        Self { settings, keys: ArcSwapOption::empty(), wanted: Notify::new(), reads: watch::Sender::new(0), began: ArcSwapOption::empty() }
+        Self { settings, keys: ArcSwapOption::empty(), wanted: Notify::new(), reads: watch::Sender::new(0), ended: ArcSwapOption::empty() }
     }
 
     /// Its name, as its tokens have it.
@@ -71,8 +74,8 @@ impl Issuer {
     /// Waits until the keys were read once more, unless that was done a moment ago: whoever sends tokens with made-up keys must not have the issuer
     /// flooded. Says whether they were read.
     pub(super) async fn newer_keys(&self) -> bool {
-        let began = self.began.load_full();
-        if began.is_some_and(|began| began.elapsed() < self.settings.refresh_at_least_apart) {
+        let ended = self.ended.load_full();
+        if ended.is_some_and(|ended| ended.elapsed() < self.settings.refresh_at_least_apart) {
             return false;
         }
         let mut reads = self.reads.subscribe();
@@ -82,7 +85,6 @@ impl Issuer {
 
     async fn keep_up(self: Arc<Self>, source: source::Source, changed: Arc<AtomicU64>) {
         loop {
-            self.began.store(Some(Arc::new(Instant::now())));
             let wait = match source.read().await {
                 Ok(keys) => {
                     if self.keys.load().as_deref() != Some(&keys) {
@@ -97,10 +99,15 @@ impl Issuer {
                     self.settings.refresh_at_least_apart
                 }
             };
+            self.ended.store(Some(Arc::new(Instant::now())));
             self.reads.send_modify(|reads| *reads += 1);
+            let asked = async {
+                tokio::time::sleep(self.settings.refresh_at_least_apart).await;
+                self.wanted.notified().await;
+            };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.wanted.notified() => {}
+                () = asked => {}
             }
         }
     }
@@ -138,7 +145,7 @@ mod tests {
         tokio::spawn(async move {
             loop {
                 reader.wanted.notified().await;
-                reader.began.store(Some(Arc::new(Instant::now())));
+                reader.ended.store(Some(Arc::new(Instant::now())));
                 reader.reads.send_modify(|reads| *reads += 1);
             }
         });

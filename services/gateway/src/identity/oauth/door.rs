@@ -18,7 +18,7 @@ use super::{
     Oauth,
     form::{Form, Wrong},
 };
-use crate::identity::{Identity, auth::now, keys::Rights, token::Token};
+use crate::identity::{Identity, auth::now, rights::Rights, token::Token};
 
 /// A form has no more bytes.
 const LONGEST: usize = 64 << 10;

@@ -17,8 +17,9 @@ pub use settings::OauthSettings;
 
 use self::attempts::Attempts;
 use super::{
-    keys::{Keys, Rights},
+    keys::Keys,
     principal::{CredentialKind, Principal},
+    rights::Rights,
     signing::{self, Signing},
     token::{Claims, Expected, Refused, Token},
 };
