@@ -2,6 +2,7 @@
 
 use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
@@ -87,6 +88,17 @@ impl Authority {
         let (path, own) = (folder.join(name), params.self_signed(&key).expect("a certificate"));
         fs::write(&path, own.pem()).expect("the certificate's file");
         Self { ca: path.display().to_string(), issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for a service with this SPIFFE id, in PEM files in `folder`: the certificate's and the key's.
+    pub fn service(&self, folder: &Path, spiffe: &str) -> [String; 2] {
+        let Shown { chain, key } = self.workload(spiffe);
+        let pem = |label: &str, der: &[u8]| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der));
+        [("service.pem", pem("CERTIFICATE", &chain[0])), ("service.key", pem("PRIVATE KEY", key.secret_der()))].map(|(name, text)| {
+            let path = folder.join(name);
+            fs::write(&path, text).expect("the certificate's file");
+            path.display().to_string()
+        })
     }
 
     /// A certificate for a workload with this SPIFFE id.

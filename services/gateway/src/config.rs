@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
-use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
+use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     pub allowance: Allowance,
     /// `retry`, `hedge`, `balance` and `breaker`: how a router is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
+    /// `mesh_tls`: how routers are reached. Default in clear text.
+    pub mesh_tls: Option<HopTls>,
 }
 
 impl GatewayConfig {
@@ -43,6 +45,7 @@ impl GatewayConfig {
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
+        let mesh_tls = HopTls::read(s);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -50,7 +53,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, relay, mesh_tls }
     }
 }
 

@@ -44,7 +44,6 @@ use crate::{catalogue::Catalogue, config::GatewayConfig, forward::Forward, healt
 pub type Routers = ArcSwap<Group>;
 
 /// Joins the parts: gives what makes each data thread's service.
-#[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
 pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
     let identity = Identity::open(&config.identity, context)?;
@@ -54,8 +53,11 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
             Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
         consul::announce(settings, "gateway", context.addr, config.server.tls.is_some(), life)?;
     }
+    if let Some(tls) = &config.mesh_tls {
+        tls.config()?;
+    }
     let relay_metrics = context.metrics.register(|registry| RelayMetrics::register(registry, "gateway"));
-    let known = Known { endpoints: Endpoints::new(threads), groups: Groups::new(config.relay, relay_metrics) };
+    let known = Known { endpoints: Endpoints::over(threads, config.mesh_tls), groups: Groups::new(config.relay, relay_metrics) };
     let routers = Arc::new(Routers::new(known.group(&watched.borrow_and_update())));
     let (shared, readiness) = (Arc::clone(&routers), context.readiness.clone());
     readiness.set(!routers.load().is_empty());

@@ -70,19 +70,23 @@ pub(crate) fn moment(now: SystemTime, after: Duration) -> String {
 
 /// The text of a keys file.
 #[derive(Debug)]
-pub(crate) struct KeysFile(DocumentMut);
+pub(crate) struct KeysFile {
+    document: DocumentMut,
+    /// What stands before all of it in a file that is new.
+    heading: &'static str,
+}
 
 impl KeysFile {
     /// Reads a text; an empty one is a new file.
     pub(crate) fn parse(text: &str) -> std::result::Result<Self, toml_edit::TomlError> {
-        let text = if text.trim().is_empty() { HEADING } else { text };
-        text.parse().map(Self)
+        let heading = if text.trim().is_empty() { HEADING } else { "" };
+        Ok(Self { document: text.parse()?, heading })
     }
 
     /// The entries, in their order; those that lack a name or a hash are not ours to list.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let of = |kind: Kind| {
-            let tables = self.0.get(kind.table()).and_then(Item::as_array_of_tables);
+            let tables = self.document.get(kind.table()).and_then(Item::as_array_of_tables);
             tables.into_iter().flat_map(ArrayOfTables::iter).filter_map(move |table| read(kind, table))
         };
         of(Kind::Key).chain(of(Kind::Client)).collect()
@@ -90,7 +94,7 @@ impl KeysFile {
 
     /// Adds an entry after the others.
     pub(crate) fn add(&mut self, entry: &Entry) -> Result<()> {
-        let item = self.0.entry(entry.kind.table()).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+        let item = self.document.entry(entry.kind.table()).or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
         let Some(tables) = item.as_array_of_tables_mut() else {
             let problem = format!("`{}` in the keys file is not a list of tables", entry.kind.table());
             return Err(Failure::new(USAGE, problem).help(format!("write each entry below a line [[{}]]", entry.kind.table())));
@@ -118,7 +122,7 @@ impl KeysFile {
 
     /// Takes entries out; says how many.
     pub(crate) fn remove(&mut self, kind: Kind, gone: impl Fn(&Entry) -> bool) -> usize {
-        let Some(tables) = self.0.get_mut(kind.table()).and_then(Item::as_array_of_tables_mut) else { return 0 };
+        let Some(tables) = self.document.get_mut(kind.table()).and_then(Item::as_array_of_tables_mut) else { return 0 };
         let before = tables.len();
         tables.retain(|table| !read(kind, table).is_some_and(|entry| gone(&entry)));
         before - tables.len()
@@ -127,7 +131,7 @@ impl KeysFile {
     /// Has entries end at a time, those excepted that end before it anyway.
     pub(crate) fn end(&mut self, kind: Kind, at: &str, ending: impl Fn(&Entry) -> bool) {
         let Ok(time) = at.parse::<toml_edit::Datetime>() else { return };
-        let Some(tables) = self.0.get_mut(kind.table()).and_then(Item::as_array_of_tables_mut) else { return };
+        let Some(tables) = self.document.get_mut(kind.table()).and_then(Item::as_array_of_tables_mut) else { return };
         for table in tables.iter_mut() {
             // Times in UTC are in the order of their letters.
             if read(kind, table).is_some_and(|entry| ending(&entry) && entry.expires.is_none_or(|expires| expires.as_str() > at)) {
@@ -138,7 +142,7 @@ impl KeysFile {
 
     /// The text.
     pub(crate) fn text(&self) -> String {
-        self.0.to_string()
+        format!("{}{}", self.heading, self.document)
     }
 }
 
@@ -219,6 +223,17 @@ mod tests {
         let names: Vec<_> = KeysFile::parse(&text).unwrap().entries().into_iter().map(|entry| entry.name).collect();
         assert_eq!(names, ["old", "new"]);
         assert_eq!(KeysFile::parse(&text).unwrap().entries()[1], entry("new", "1"));
+    }
+
+    #[test]
+    fn a_new_file_begins_with_what_it_is_and_says_so_once() {
+        let mut file = KeysFile::parse("").unwrap();
+        file.add(&entry("a", "1")).unwrap();
+        let text = file.text();
+        assert!(text.starts_with(HEADING), "{text}");
+        let mut again = KeysFile::parse(&text).unwrap();
+        again.add(&entry("b", "2")).unwrap();
+        assert!(again.text().starts_with(HEADING) && again.text().matches('#').count() == 1, "{}", again.text());
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use http::{Method, Request};
 use torchmesh_tests::{
-    MeshSandbox, bounded, eventually,
+    KEY, MeshSandbox, bounded, client, eventually,
     tls::{Authority, Certificate, Shown},
 };
 
-use super::{SOON, builder};
+use super::{SOON, ask, builder};
 
 const WORKLOAD: &str = "[[workload]]\nspiffe = \"spiffe://example.org/ns/*/sa/api\"\ntenant = \"acme\"\n";
 
@@ -66,5 +66,35 @@ fn a_certificate_that_was_renewed_is_shown_without_a_restart() {
         let new = Certificate::make(folder.path());
         eventually("the new certificate is shown", SOON * 2, async || models(&mesh, &new, None, "h2").await.map(|_| ())).await;
         assert_eq!(models(&mesh, &old, None, "h2").await, None, "whoever trusts the old one only");
+    });
+}
+
+#[test]
+fn services_that_show_each_other_certificates_let_nobody_else_in() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::make(folder.path(), "ca.pem");
+        let [cert, key] = authority.service(folder.path(), "spiffe://example.org/ns/mesh/sa/torchmesh");
+        let start = async |name: &str| {
+            let mesh = ["router", "worker"].into_iter().fold(builder(), |mesh, service| {
+                let mesh = mesh.set(service, "tls.cert", &cert).set(service, "tls.key", &key);
+                mesh.set(service, "tls.client_ca", &authority.ca)
+            });
+            let mesh = [("gateway", name), ("router", "spiffe://example.org/ns/mesh/*")].into_iter().fold(mesh, |mesh, (service, name)| {
+                let mesh = mesh.set(service, "mesh_tls.ca", &authority.ca).set(service, "mesh_tls.name", name);
+                mesh.set(service, "mesh_tls.cert", &cert).set(service, "mesh_tls.key", &key)
+            });
+            mesh.start().await
+        };
+        let status =
+            async |mesh: &MeshSandbox| ask(mesh.gateway(), Method::GET, "/v2/models/noop", &format!("Bearer {KEY}"), "").await.status;
+        let mesh = start("spiffe://example.org/ns/mesh/sa/torchmesh").await;
+        assert_eq!(status(&mesh).await, 200);
+        mesh.inference().model_infer(client::noop()).await.unwrap();
+        for service in [&mesh.routers[0], &mesh.workers[0]] {
+            assert!(client::inference(service.addr).model_infer(client::noop()).await.is_err(), "{} let somebody in", service.name);
+        }
+        let strict = start("spiffe://example.org/ns/mesh/sa/router").await;
+        assert_eq!(status(&strict).await, 503, "the routers are not those that the gateway looks for");
     });
 }
