@@ -51,7 +51,9 @@ where
         return Ok(reread::answer(mesh, Caller::of(&parts), path, body).await?.map(Answer::Own));
     }
     let call = outbound(method, parts, Source::new(body, mesh.keep_bytes()));
-    let (mut response, model) = mesh.pass_on(call, principal.as_deref(), max_message).await?;
+    let admitted = mesh.admit(call, principal.as_deref(), max_message).await?;
+    let model = admitted.model().cloned();
+    let mut response = mesh.pass_on(admitted).await?;
     // Only a router that found the model makes its name a label: made-up names must not grow the metrics.
     if let (Some(model), true) = (model, is_ok(&response)) {
         response.extensions_mut().insert(ServedModel(model));

@@ -15,7 +15,7 @@ use torchmesh_api::{
     ids::ModelName,
     method, peek,
 };
-use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply};
+use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply, Source};
 
 use crate::{
     Routers,
@@ -64,15 +64,10 @@ impl Mesh {
         Ok(reply)
     }
 
-    /// Passes a call on as it comes; says too which model it names, where its method has it name one.
+    /// Decides whether a call may be passed on, by what its message names.
     ///
-    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`; what the mesh says.
-    pub async fn pass_on<B>(
-        &self,
-        mut call: Call<B>,
-        principal: Option<&Principal>,
-        max_message: usize,
-    ) -> Result<(Response<RelayBody<B>>, Option<ModelName>), ApiError>
+    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`.
+    pub async fn admit<B>(&self, mut call: Call<B>, principal: Option<&Principal>, max_message: usize) -> Result<Admitted<B>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -85,8 +80,19 @@ impl Mesh {
             Some(method) if method.names_a_model => call.source.peek(max_message, decide).await??,
             _ => decide(peek::Routing::default())?,
         };
+        Ok(Admitted { call, model })
+    }
+
+    /// Passes a call on as it comes.
+    ///
+    /// Errors: what the mesh says.
+    pub async fn pass_on<B>(&self, admitted: Admitted<B>) -> Result<Response<RelayBody<B>>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
         let routers = self.routers.load();
-        Ok((self.relay.send(call, &routers).await?, model))
+        self.relay.send(admitted.call, &routers).await
     }
 
     /// How much of a call that comes is kept, to send it again.
@@ -111,6 +117,20 @@ impl Mesh {
         };
         let messages = begun.map_ok(|mut messages| poll_fn(move |cx| messages.poll_next(cx)));
         messages.try_flatten_stream().map(|message| decode(message?)).fuse()
+    }
+}
+
+/// A call that may be passed on: [`Mesh::admit`] makes it, and nothing else.
+#[derive(Debug)]
+pub struct Admitted<B> {
+    call: Call<B>,
+    model: Option<ModelName>,
+}
+
+impl<B> Admitted<B> {
+    /// The model that it names, where its method has it name one.
+    pub fn model(&self) -> Option<&ModelName> {
+        self.model.as_ref()
     }
 }
 

@@ -14,7 +14,7 @@ use webpki::EndEntityCert;
 /// Who is at the other end of a connection: an `Arc<Peer>` in the extensions of each of its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address.
+    /// Its address: a client's, or that of a proxy in front of us. One of IPv4 is written as such, however it came.
     pub addr: SocketAddr,
     /// Whether it has shown a certificate that `tls.client_ca` has signed.
     pub has_certificate: bool,
@@ -28,6 +28,7 @@ impl Peer {
         let leaf = chain.and_then(<[_]>::first);
         let names = leaf.and_then(|leaf| EndEntityCert::try_from(leaf).ok());
         let uris = names.map(|names| names.valid_uri_names().map(str::to_owned).collect()).unwrap_or_default();
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         Self { addr, has_certificate: leaf.is_some(), uris }
     }
 }
