@@ -1,22 +1,38 @@
 //! Whom an HTTP door answers, as the calls that the door makes into the mesh take it over.
 
-use std::{convert::Infallible, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
+use crate::identity::Principal;
+
 /// The call that a door answers.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Its trace, its id, its deadline.
     pub call: CallContext,
+    /// Who it is; nobody is known on the paths that anybody may ask.
+    pub principal: Option<Arc<Principal>>,
     /// What else the mesh is to know of it: who it is, and how urgent.
     told: [(HeaderName, Option<HeaderValue>); 2],
 }
 
 impl Caller {
+    /// Whoever sent this.
+    pub fn of(parts: &Parts) -> Self {
+        // The layers in front have put it there; a call that came past them has no time left.
+        let call = parts.extensions.get::<CallContext>().cloned();
+        let call = call.unwrap_or_else(|| CallContext::read(&parts.headers, Instant::now(), |_| false));
+        let told = [X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY].map(|name| {
+            let value = parts.headers.get(&name).cloned();
+            (name, value)
+        });
+        Self { call, principal: parts.extensions.get::<Arc<Principal>>().cloned(), told }
+    }
+
     /// When the caller's time is up.
     pub fn deadline(&self) -> Instant {
         self.call.deadline.unwrap_or_else(Instant::now)
@@ -39,13 +55,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // The layers in front have put it there; a call that came past them has no time left.
-        let call = parts.extensions.get::<CallContext>().cloned();
-        let call = call.unwrap_or_else(|| CallContext::read(&parts.headers, Instant::now(), |_| false));
-        let told = [X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY].map(|name| {
-            let value = parts.headers.get(&name).cloned();
-            (name, value)
-        });
-        Ok(Self { call, told })
+        Ok(Self::of(parts))
     }
 }

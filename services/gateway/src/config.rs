@@ -1,14 +1,16 @@
 //! The gateway's settings.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
-use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
+use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
 };
+
+use crate::identity::IdentitySettings;
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -21,14 +23,16 @@ pub struct GatewayConfig {
     pub telemetry: TelemetrySettings,
     /// `discovery`: where routers are learnt from, one of `file`, `consul` and `dns`. Required.
     pub discovery: SourceSettings,
-    /// `keys_file`: TOML list of API keys' hashes, read again when it changes. Required.
-    pub keys_file: PathBuf,
+    /// `keys_file`, `[[issuer]]` and `oauth`: who may call.
+    pub identity: IdentitySettings,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED (429). Default 8192.
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls that do not say, and `limits.max_timeout` (1h), for those that ask for more.
     pub allowance: Allowance,
     /// `retry`, `hedge`, `balance` and `breaker`: how a router is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
+    /// `mesh_tls`: how routers are reached. Default in clear text.
+    pub mesh_tls: Option<HopTls>,
 }
 
 impl GatewayConfig {
@@ -37,10 +41,11 @@ impl GatewayConfig {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
         let discovery = SourceSettings::read(s);
-        let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
+        let identity = IdentitySettings::read(s);
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
+        let mesh_tls = HopTls::read(s);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -48,7 +53,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, keys_file, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, relay, mesh_tls }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -13,14 +14,17 @@ use http::{Request, Response, request::Parts};
 use http_body::Body;
 use torchmesh_api::{
     error::ApiError,
-    ids::ModelName,
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
 use torchmesh_relay::{Answer, BoxError, Call, Source, outgoing};
 use tower::{Service, ServiceExt as _};
 
-use crate::mesh::Mesh;
+use crate::{
+    caller::Caller,
+    identity::{Principal, reread},
+    mesh::Mesh,
+};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -42,12 +46,14 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let mut source = Source::new(body, mesh.relay.keep_bytes());
-    // Refused here, a message that is none or is too large costs the mesh nothing. Whether the model exists is for the router to say.
-    let model = if method.names_a_model { source.peek(max_message, |routing| ModelName::parse(routing.name).ok()).await? } else { None };
-    let call = outbound(method, parts, source);
-    let routers = mesh.routers.load();
-    let mut response = mesh.relay.send(call, &routers).await?;
+    let principal = parts.extensions.get::<Arc<Principal>>().cloned();
+    if let Some(path) = reread::concerns(parts.uri.path(), principal.as_deref()) {
+        return Ok(reread::answer(mesh, Caller::of(&parts), path, body).await?.map(Answer::Own));
+    }
+    let call = outbound(method, parts, Source::new(body, mesh.keep_bytes()));
+    let admitted = mesh.admit(call, principal.as_deref(), max_message).await?;
+    let model = admitted.model().cloned();
+    let mut response = mesh.pass_on(admitted).await?;
     // Only a router that found the model makes its name a label: made-up names must not grow the metrics.
     if let (Some(model), true) = (model, is_ok(&response)) {
         response.extensions_mut().insert(ServedModel(model));

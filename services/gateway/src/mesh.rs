@@ -1,27 +1,33 @@
-//! The mesh behind the gateway, for calls that the gateway makes itself.
+//! The mesh behind the gateway: the only way to the routers, for calls that are passed on and for those that the gateway makes itself. Every one of them
+//! is held against the caller's grants here.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::poll_fn};
-use http::HeaderMap;
+use http::{HeaderMap, Response};
+use http_body::Body;
 use prost::Message;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     frame,
     headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_QUEUE_US},
+    ids::ModelName,
+    method, peek,
 };
-use torchmesh_relay::{Relay, Reply};
+use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply, Source};
 
-use crate::{Routers, caller::Caller};
+use crate::{
+    Routers,
+    caller::Caller,
+    identity::{Principal, grants},
+};
 
 /// One data thread's way to the routers.
 #[derive(Debug, Clone)]
 pub struct Mesh {
-    /// Sends calls.
-    pub relay: Relay,
-    /// Where to.
-    pub routers: Arc<Routers>,
+    relay: Relay,
+    routers: Arc<Routers>,
 }
 
 impl Mesh {
@@ -48,8 +54,50 @@ impl Mesh {
 
     /// The same with a question that is in its frame already, in as many pieces as it comes; gives the answer as it came.
     pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Reply, ApiError> {
+        let (framed, principal) = (framed.into(), caller.principal.as_deref());
+        grants::check_framed(principal, path, framed.iter())?;
         let routers = self.routers.load_full();
-        self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await
+        let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
+        if grants::lists_models(path) {
+            return Ok(Reply { message: grants::only_granted(principal, reply.message), ..reply });
+        }
+        Ok(reply)
+    }
+
+    /// Decides whether a call may be passed on, by what its message names.
+    ///
+    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`.
+    pub async fn admit<B>(&self, mut call: Call<B>, principal: Option<&Principal>, max_message: usize) -> Result<Admitted<B>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let path = call.path.path();
+        // Whether the model exists is for the router to say.
+        let decide = |routing: peek::Routing<'_>| grants::check(principal, path, routing).map(|()| ModelName::parse(routing.name).ok());
+        let model = match method::find(path) {
+            // Refused here, a message that is none or is too large costs the mesh nothing.
+            Some(method) if method.names_a_model => call.source.peek(max_message, decide).await??,
+            _ => decide(peek::Routing::default())?,
+        };
+        Ok(Admitted { call, model })
+    }
+
+    /// Passes a call on as it comes.
+    ///
+    /// Errors: what the mesh says.
+    pub async fn pass_on<B>(&self, admitted: Admitted<B>) -> Result<Response<RelayBody<B>>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let routers = self.routers.load();
+        self.relay.send(admitted.call, &routers).await
+    }
+
+    /// How much of a call that comes is kept, to send it again.
+    pub fn keep_bytes(&self) -> usize {
+        self.relay.keep_bytes()
     }
 
     /// A call whose answer is a stream, within the time of the call that it is part of. It begins when it is first asked for an answer, and ends
@@ -62,9 +110,27 @@ impl Mesh {
     ) -> impl Stream<Item = Result<A, ApiError>> + Send + use<Q, A> {
         let (relay, routers) = (self.relay.clone(), self.routers.load_full());
         let (headers, deadline, framed) = (caller.headers(), caller.deadline(), frame::encode(question));
-        let begun = async move { relay.stream(path, headers, framed, deadline, &routers).await };
+        let granted = grants::check_framed(caller.principal.as_deref(), path, std::iter::once(&framed));
+        let begun = async move {
+            granted?;
+            relay.stream(path, headers, framed, deadline, &routers).await
+        };
         let messages = begun.map_ok(|mut messages| poll_fn(move |cx| messages.poll_next(cx)));
         messages.try_flatten_stream().map(|message| decode(message?)).fuse()
+    }
+}
+
+/// A call that may be passed on: [`Mesh::admit`] makes it, and nothing else.
+#[derive(Debug)]
+pub struct Admitted<B> {
+    call: Call<B>,
+    model: Option<ModelName>,
+}
+
+impl<B> Admitted<B> {
+    /// The model that it names, where its method has it name one.
+    pub fn model(&self) -> Option<&ModelName> {
+        self.model.as_ref()
     }
 }
 

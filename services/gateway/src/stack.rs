@@ -13,9 +13,9 @@ use torchmesh_relay::Answer;
 use torchmesh_runtime::telemetry;
 
 use crate::{
-    auth::{Auth, Keyring},
     form::Form,
     forward::Forward,
+    identity::{Auth, Identity},
 };
 
 /// The body of every answer.
@@ -25,13 +25,13 @@ type Body<B> = Held<Timed<Answer<B, OwnBody>>>;
 pub type Stack<B> = Observe<Errors<Auth<Shed<Deadline<Forward>>>, Form, Body<B>>>;
 
 /// Puts the layers around the innermost service, from the inside out.
-pub fn assemble<B>(forward: Forward, keyring: &Keyring, metrics: &CallMetrics, capacity: &Capacity, allowance: Allowance) -> Stack<B> {
+pub fn assemble<B>(forward: Forward, identity: &Identity, metrics: &CallMetrics, capacity: &Capacity, allowance: Allowance) -> Stack<B> {
     // Innermost, so that a call that was refused needs no timer.
     let timed = Deadline::new(forward, allowance);
     // Behind the key check: whoever has no key must not be able to fill the gateway's places.
     let shed = Shed::new(timed, capacity.clone());
     // Before anything reads the body: an unknown caller's bytes are never looked at.
-    let known = Auth::new(shed, keyring.clone());
+    let known = Auth::new(shed, identity.clone());
     // Around all that can fail: one place where an error becomes an answer, in the form that the caller's door speaks.
     let answered = Errors::new(known, Form::of, render);
     // Outermost: it sees every call, refused ones too, until the last byte has left.

@@ -1,8 +1,9 @@
 //! What the services say to each other.
 //!
-//! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`]), checked ids ([`ids`]), one set of error kinds with its mapping to gRPC and
+//! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`]), checked ids ([`ids`]), what a credential may do ([`access`]), one set of error kinds with its mapping to gRPC and
 //! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`timeout`], [`trace`]).
 
+pub mod access;
 pub mod error;
 pub mod frame;
 #[cfg(any(test, fuzzing))]

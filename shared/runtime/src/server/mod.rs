@@ -6,6 +6,7 @@
 mod connection;
 mod http2;
 mod incoming;
+mod peer;
 mod respond;
 mod tls;
 
@@ -31,6 +32,7 @@ use tower::Service;
 
 use crate::{config::ServerSettings, lifecycle::Drain, process::StartError};
 pub use incoming::Incoming;
+pub use peer::Peer;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -126,6 +128,9 @@ impl Server {
             threads.push(thread);
         }
         open.accepting.store(1, Ordering::Release);
+        if let Some(tls) = self.tls {
+            control.spawn(tls.keep_up());
+        }
         let listener = TcpListener::from_std(self.listener)?;
         control.spawn(accept(listener, lanes, Arc::clone(&open), drain, self.limits.max_connections));
         Ok(Serving { open, cut, threads })
