@@ -1,17 +1,21 @@
 //! Whom an HTTP door answers, as the calls that the door makes into the mesh take it over.
 
-use std::{convert::Infallible, time::Instant};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
+use crate::metering::Measured;
+
 /// The call that a door answers.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Its trace, its id, its deadline.
     pub call: CallContext,
+    /// What it has used so far.
+    pub measured: Arc<Measured>,
     /// What else the mesh is to know of it: who it is, and how urgent.
     told: [(HeaderName, Option<HeaderValue>); 2],
 }
@@ -46,6 +50,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             let value = parts.headers.get(&name).cloned();
             (name, value)
         });
-        Ok(Self { call, told })
+        Ok(Self { call, measured: parts.extensions.get().cloned().unwrap_or_default(), told })
     }
 }

@@ -4,15 +4,17 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use axum::{Router, body::Body as OwnBody};
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
-use http_body::Body;
+use http_body::Body as HttpBody;
 use torchmesh_api::{
     error::ApiError,
+    headers::X_TORCHMESH_USAGE,
     ids::ModelName,
     method::{self, Method},
 };
@@ -20,7 +22,17 @@ use torchmesh_layers::call::{CallContext, ServedModel};
 use torchmesh_relay::{Answer, BoxError, Call, Source, outgoing};
 use tower::{Service, ServiceExt as _};
 
-use crate::mesh::Mesh;
+use crate::{
+    mesh::Mesh,
+    metering::{
+        Measured,
+        body::{Coming, Going},
+        flow::Flow,
+    },
+};
+
+/// The body of an answer: a router's or our own, counted as it goes.
+pub type Body<B> = Going<Answer<Coming<B>, OwnBody>>;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -37,22 +49,35 @@ impl Forward {
     }
 }
 
-async fn pass_on<B>(mesh: Mesh, max_message: usize, method: Method, parts: Parts, body: B) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+async fn pass_on<B>(mesh: Mesh, max_message: usize, method: Method, parts: Parts, body: B) -> Result<Response<Body<B>>, ApiError>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let mut source = Source::new(body, mesh.relay.keep_bytes());
+    let measured = measured(&parts);
+    let mut source = Source::new(Coming::new(body, Arc::clone(&measured)), mesh.relay.keep_bytes());
     // Refused here, a message that is none or is too large costs the mesh nothing. Whether the model exists is for the router to say.
     let model = if method.names_a_model { source.peek(max_message, |routing| ModelName::parse(routing.name).ok()).await? } else { None };
+    if let Some(model) = &model {
+        measured.asks_for(model);
+    }
+    let mut flow = Flow::new(Arc::clone(&measured), parts.uri.path());
     let call = outbound(method, parts, source);
     let routers = mesh.routers.load();
     let mut response = mesh.relay.send(call, &routers).await?;
+    flow.head(response.headers());
+    // The meter's own.
+    response.headers_mut().remove(X_TORCHMESH_USAGE);
     // Only a router that found the model makes its name a label: made-up names must not grow the metrics.
     if let (Some(model), true) = (model, is_ok(&response)) {
         response.extensions_mut().insert(ServedModel(model));
     }
-    Ok(response.map(Answer::Relayed))
+    Ok(response.map(|body| Going::new(Answer::Relayed(body), measured, Some(flow))))
+}
+
+/// The call's figures. A call that came past the layer that gives them has its own, which nobody reads.
+fn measured(parts: &Parts) -> Arc<Measured> {
+    parts.extensions.get().cloned().unwrap_or_default()
 }
 
 fn is_ok<B>(response: &Response<B>) -> bool {
@@ -74,10 +99,10 @@ fn outbound<B>(method: Method, parts: Parts, source: Source<B>) -> Call<B> {
 
 impl<B> Service<Request<B>> for Forward
 where
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    type Response = Response<Answer<B, OwnBody>>;
+    type Response = Response<Body<B>>;
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ApiError>> + Send>>;
 
@@ -96,14 +121,17 @@ where
     }
 }
 
-async fn own_answer<B>(own: Router, request: Request<B>) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+async fn own_answer<B>(own: Router, request: Request<B>) -> Result<Response<Body<B>>, ApiError>
 where
-    B: Body<Data = Bytes> + Send + 'static,
+    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let answered: Result<_, Infallible> = own.oneshot(request.map(OwnBody::new)).await;
+    let (parts, body) = request.into_parts();
+    let measured = measured(&parts);
+    let body = OwnBody::new(Coming::new(body, Arc::clone(&measured)));
+    let answered: Result<_, Infallible> = own.oneshot(Request::from_parts(parts, body)).await;
     match answered {
-        Ok(response) => Ok(response.map(Answer::Own)),
+        Ok(response) => Ok(response.map(|body| Going::new(Answer::Own(body), measured, None))),
         Err(never) => match never {},
     }
 }

@@ -15,6 +15,7 @@ mod generation;
 pub mod health;
 pub mod identity;
 pub mod mesh;
+pub mod metering;
 pub mod openai;
 pub mod rest_v2;
 pub mod stack;

@@ -1,6 +1,11 @@
 //! The mesh behind the gateway, for calls that the gateway makes itself.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::poll_fn};
@@ -13,7 +18,7 @@ use torchmesh_api::{
 };
 use torchmesh_relay::{Relay, Reply};
 
-use crate::{Routers, caller::Caller};
+use crate::{Routers, caller::Caller, metering::flow::Flow};
 
 /// One data thread's way to the routers.
 #[derive(Debug, Clone)]
@@ -48,8 +53,11 @@ impl Mesh {
 
     /// The same with a question that is in its frame already, in as many pieces as it comes; gives the answer as it came.
     pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Reply, ApiError> {
-        let routers = self.routers.load_full();
-        self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await
+        let (routers, framed) = (self.routers.load_full(), framed.into());
+        caller.measured.asks(path, framed.front());
+        let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
+        caller.measured.head(&reply.headers);
+        Ok(reply)
     }
 
     /// A call whose answer is a stream, within the time of the call that it is part of. It begins when it is first asked for an answer, and ends
@@ -62,8 +70,19 @@ impl Mesh {
     ) -> impl Stream<Item = Result<A, ApiError>> + Send + use<Q, A> {
         let (relay, routers) = (self.relay.clone(), self.routers.load_full());
         let (headers, deadline, framed) = (caller.headers(), caller.deadline(), frame::encode(question));
+        caller.measured.asks(path, Some(&framed));
+        let mut flow = Flow::new(Arc::clone(&caller.measured), path);
         let begun = async move { relay.stream(path, headers, framed, deadline, &routers).await };
-        let messages = begun.map_ok(|mut messages| poll_fn(move |cx| messages.poll_next(cx)));
+        let messages = begun.map_ok(|mut messages| {
+            flow.head(messages.headers());
+            poll_fn(move |cx| {
+                let next = ready!(messages.poll_next(cx));
+                if let Some(Ok(message)) = &next {
+                    flow.message(message);
+                }
+                Poll::Ready(next)
+            })
+        });
         messages.try_flatten_stream().map(|message| decode(message?)).fuse()
     }
 }

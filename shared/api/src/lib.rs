@@ -1,7 +1,7 @@
 //! What the services say to each other.
 //!
 //! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`]), checked ids ([`ids`]), what a credential may do ([`access`]), one set of error kinds with its mapping to gRPC and
-//! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`timeout`], [`trace`]).
+//! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`tally`], [`usage`], [`timeout`], [`trace`]).
 
 pub mod access;
 pub mod error;
@@ -12,8 +12,10 @@ pub mod headers;
 pub mod ids;
 pub mod method;
 pub mod peek;
+pub mod tally;
 pub mod timeout;
 pub mod trace;
+pub mod usage;
 
 /// The Open Inference Protocol, version 2 (`inference.GRPCInferenceService`).
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]

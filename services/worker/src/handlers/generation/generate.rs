@@ -8,6 +8,7 @@ use tonic::Status;
 use torchmesh_api::{
     error::ApiError,
     text::v1::{FinishReason, GenerateRequest, GenerateResponse},
+    usage::Figures,
 };
 use torchmesh_generation::{
     answer::{Ended, Piece},
@@ -32,7 +33,7 @@ use crate::{
 /// Messages that wait for a caller who does not read. The model goes on meanwhile; what it writes is bounded by `max_tokens`.
 const MESSAGES: usize = 16;
 
-/// Begins to write. What is wrong with the request is the call's own error.
+/// Begins to write, and gives what is used already: the prompt. What is wrong with the request is the call's own error.
 ///
 /// Everything that an answer holds (the model, its place in the cache) lives in the stream, and goes with it when the caller leaves.
 pub(super) async fn begin(
@@ -40,20 +41,23 @@ pub(super) async fn begin(
     model: Arc<Model>,
     info: CallInfo,
     request: GenerateRequest,
-) -> Result<impl Stream<Item = Result<GenerateResponse, Status>> + Send + use<>, ApiError> {
+) -> Result<(Figures, impl Stream<Item = Result<GenerateResponse, Status>> + Send + use<>), ApiError> {
     let outcome = Outcome::begin(Arc::clone(&model), info.deadline);
-    let id = request.id.clone();
+    let (id, echo) = (request.id.clone(), request.echo);
     let (answers, wishes) = match prepared(front, &model, &info, request).await {
         Ok(prepared) => prepared,
         Err(error) => return outcome.end(Err(error)),
     };
+    let told = answers.usage();
+    let repeated = if echo { u64::from(told.prompt_tokens) * wishes.counts.n as u64 } else { 0 };
+    let used = Figures { prompt_tokens: told.prompt_tokens.into(), items: 1, echoed_tokens: repeated, ..Figures::default() };
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let work = async move {
         let teller = Teller { blank: blank(&model, id), pace: Pace::begin(&model), messages };
         let told = teller.tell(answers, &wishes).await;
         outcome.end(told).map_err(Status::from)
     };
-    Ok(driven(work, receiver))
+    Ok((used, driven(work, receiver)))
 }
 
 fn blank(model: &Model, id: String) -> GenerateResponse {
