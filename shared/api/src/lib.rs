@@ -14,8 +14,8 @@ pub mod method;
 pub mod peek;
 pub mod tally;
 pub mod timeout;
+mod told;
 pub mod trace;
-pub mod usage;
 
 /// The Open Inference Protocol, version 2 (`inference.GRPCInferenceService`).
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
@@ -47,6 +47,17 @@ pub mod text {
     #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
     pub mod v1 {
         tonic::include_proto!("torchmesh.text.v1");
+    }
+}
+
+/// What calls have used.
+pub mod usage {
+    pub use crate::told::{Figures, Usage};
+
+    /// `torchmesh.usage.v1`.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("torchmesh.usage.v1");
     }
 }
 
