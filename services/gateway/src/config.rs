@@ -10,6 +10,8 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
+use crate::metering::MeteringSettings;
+
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
 pub struct GatewayConfig {
@@ -29,6 +31,8 @@ pub struct GatewayConfig {
     pub allowance: Allowance,
     /// `retry`, `hedge`, `balance` and `breaker`: how a router is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
+    /// `metering`: whether and where it is written what calls have used.
+    pub metering: MeteringSettings,
 }
 
 impl GatewayConfig {
@@ -41,6 +45,7 @@ impl GatewayConfig {
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
+        let metering = MeteringSettings::read(s);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -48,7 +53,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, keys_file, max_in_flight, allowance, relay }
+        Self { server, drain, telemetry, discovery, keys_file, max_in_flight, allowance, relay, metering }
     }
 }
 

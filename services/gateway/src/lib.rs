@@ -4,6 +4,7 @@
 //! [`torchserve`], [`tasks`], [`health`]) turn what they are sent into a call of ours and the answer back. In front of both stands [`identity`].
 
 pub mod aside;
+pub mod audit;
 pub mod body;
 mod bounded;
 pub mod caller;
@@ -68,6 +69,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
         }
     });
 
+    let meter = metering::start(&config.metering, context)?;
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
     let capacity = Capacity::new(config.max_in_flight);
     let relays = Relay::for_threads(threads, &config.relay);
@@ -84,7 +86,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
             .fallback(health::no_such_path)
             .method_not_allowed_fallback(health::wrong_method);
         let forward = Forward::new(mesh, max_message, own);
-        stack::assemble(forward, &keyring, &metrics, &capacity, config.allowance)
+        stack::assemble(forward, &keyring, meter.as_ref(), &metrics, &capacity, config.allowance)
     })
 }
 

@@ -77,8 +77,10 @@ impl Mesh {
             flow.head(messages.headers());
             poll_fn(move |cx| {
                 let next = ready!(messages.poll_next(cx));
-                if let Some(Ok(message)) = &next {
-                    flow.message(message);
+                match &next {
+                    Some(Ok(message)) => flow.message(message),
+                    Some(Err(error)) => flow.fail(error.kind),
+                    None => {}
                 }
                 Poll::Ready(next)
             })

@@ -2,6 +2,7 @@
 
 mod chat;
 mod operators;
+mod records;
 mod repository;
 mod senses;
 mod texts;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 pub(crate) use self::{
     chat::ChatArgs,
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
+    records::{AuditArgs, AuditCommand, UsageArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
     texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
@@ -77,6 +79,10 @@ pub(crate) enum Command {
     Endpoints(RouterArgs),
     /// Show what goes on: each version's calls, latency, errors and share
     Top(TopArgs),
+    /// Sum up what was used, by day, tenant and model
+    Usage(UsageArgs),
+    /// Check the audit log
+    Audit(AuditArgs),
     /// Talk to a language model
     Chat(ChatArgs),
     /// Turn texts into vectors

@@ -58,6 +58,12 @@ fn append(spool: &Spool, content: &[u8]) {
     block_on(spool.append(content)).expect("there is room");
 }
 
+fn append_all(spool: &Spool, records: &[Vec<u8>]) {
+    for record in records {
+        append(spool, record);
+    }
+}
+
 fn rest(reader: &mut Reader) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     loop {
@@ -83,11 +89,11 @@ fn what_was_appended_is_there_after_a_restart_in_its_order() {
     let records = numbered(100);
     let (spool, found) = open(&folder);
     assert_eq!(found, Found::default());
-    records[..60].iter().for_each(|record| append(&spool, record));
+    append_all(&spool, &records[..60]);
     drop(spool);
     let (spool, found) = open(&folder);
     assert_eq!(found, Found { records: 60, ..Found::default() });
-    records[60..].iter().for_each(|record| append(&spool, record));
+    append_all(&spool, &records[60..]);
     assert!(files(&folder).len() > 2, "more than one file is needed for this to be a test");
     assert_eq!(rest(&mut spool.reader("one").unwrap()), records);
 }
@@ -126,7 +132,9 @@ fn threads_get_a_place_each_and_all_of_it_is_read() {
         move || (0..200).for_each(|number| append(&spool, format!("{thread} {number:03}").as_bytes()))
     };
     let threads: Vec<_> = (0..4).map(|thread| std::thread::spawn(write(thread))).collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let mut read = rest(&mut spool.reader("one").unwrap());
     let of_one: Vec<_> = read.iter().filter(|record| record.starts_with(b"2 ")).cloned().collect();
     assert!(of_one.is_sorted(), "the records of a thread keep their order");
@@ -140,7 +148,7 @@ fn what_was_acknowledged_does_not_come_again_and_the_rest_does() {
     let folder = tempdir().unwrap();
     let records = numbered(40);
     let (spool, _) = open(&folder);
-    records.iter().for_each(|record| append(&spool, record));
+    append_all(&spool, &records);
     let mut reader = spool.reader("one").unwrap();
     let first = reader.next(10).unwrap();
     reader.acknowledge(first.end).unwrap();
@@ -155,7 +163,7 @@ fn what_was_acknowledged_does_not_come_again_and_the_rest_does() {
 fn a_file_goes_when_the_last_reader_has_passed_it() {
     let folder = tempdir().unwrap();
     let (spool, _) = open(&folder);
-    numbered(100).iter().for_each(|record| append(&spool, record));
+    append_all(&spool, &numbered(100));
     let (before, bytes) = (files(&folder), spool.figures().bytes);
     let [mut one, mut other] = ["one", "other"].map(|name| spool.reader(name).unwrap());
     rest(&mut one);
@@ -201,7 +209,7 @@ fn a_spool_that_is_full_says_so_and_takes_records_again_when_they_were_read() {
 fn a_record_that_is_too_long_or_empty_is_lost_and_the_spool_goes_on() {
     let folder = tempdir().unwrap();
     let (spool, _) = open(&folder);
-    for wrong in [&[][..], &[0; torchmesh_spool::record::LONGEST + 1]] {
+    for wrong in [&[][..], &vec![0; torchmesh_spool::record::LONGEST + 1]] {
         assert_eq!(block_on(spool.append(wrong)), Err(Lost));
     }
     append(&spool, b"good");
@@ -230,7 +238,7 @@ fn a_file_under_the_name_of_another_is_no_record() {
     let folder = tempdir().unwrap();
     let records = numbered(60);
     let (spool, _) = open(&folder);
-    records.iter().for_each(|record| append(&spool, record));
+    append_all(&spool, &records);
     drop(spool);
     let per_file = (600_usize - 8).div_ceil(HEAD + records[0].len());
     let [first, second, aside] = ["00000000000000000001.seg", "00000000000000000002.seg", "aside"].map(|name| folder.path().join(name));
@@ -249,7 +257,7 @@ proptest! {
         let folder = tempdir().unwrap();
         let records: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(number, &length)| vec![number as u8; length]).collect();
         let (spool, _) = open(&folder);
-        records.iter().for_each(|record| append(&spool, record));
+        append_all(&spool, &records);
         drop(spool);
         let last = *files(&folder).last().unwrap();
         let path = segment::path(folder.path(), last);
@@ -269,7 +277,7 @@ proptest! {
         prop_assert_eq!(found.records as usize, records.len() - gone);
         prop_assert_eq!(found.damaged_bytes, 0);
         let later: Vec<Vec<u8>> = (0..more).map(|number| vec![200 + number as u8; 40]).collect();
-        later.iter().for_each(|record| append(&spool, record));
+        append_all(&spool, &later);
         let expected: Vec<_> = records[..records.len() - gone].iter().chain(&later).cloned().collect();
         prop_assert_eq!(rest(&mut spool.reader("one").unwrap()), expected);
     }
@@ -279,7 +287,7 @@ proptest! {
         let folder = tempdir().unwrap();
         let records = numbered(60);
         let (spool, _) = open(&folder);
-        records.iter().for_each(|record| append(&spool, record));
+        append_all(&spool, &records);
         drop(spool);
         let paths: Vec<_> = files(&folder).into_iter().map(|number| segment::path(folder.path(), number)).collect();
         let mut place = at.index(paths.iter().map(|path| fs::metadata(path).unwrap().len() as usize).sum());

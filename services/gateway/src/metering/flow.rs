@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use torchmesh_api::{
+    error::ErrorKind,
     tally::{self, Counted, Kind, Tally},
     usage::Figures,
 };
@@ -54,6 +55,11 @@ impl Flow {
         let Some(kind) = self.kind else { return };
         self.counted.add(tally::count(kind, message));
         self.settle();
+    }
+
+    /// The stream has ended with an error.
+    pub fn fail(&self, kind: ErrorKind) {
+        self.measured.fails(kind);
     }
 
     fn settle(&mut self) {

@@ -7,7 +7,9 @@ use std::sync::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
+use tonic::Code;
 use torchmesh_api::{
+    error::ErrorKind,
     headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_USAGE},
     ids::ModelName,
     method,
@@ -59,6 +61,7 @@ pub struct Measured {
     compute_us: AtomicU64,
     asked: OnceLock<ModelName>,
     answered: OnceLock<Answered>,
+    failed: OnceLock<ErrorKind>,
 }
 
 impl Measured {
@@ -87,6 +90,17 @@ impl Measured {
     /// The model and version that answered; of several answers, the first one's.
     pub fn answered(&self) -> Option<&Answered> {
         self.answered.get()
+    }
+
+    /// How a stream failed that had begun, where its caller is told in another way than by a code.
+    pub fn failed(&self) -> Option<Code> {
+        self.failed.get().map(|kind| kind.code())
+    }
+
+    /// Notes that a stream failed.
+    pub(crate) fn fails(&self, kind: ErrorKind) {
+        // The first one stays.
+        let _ = self.failed.set(kind);
     }
 
     /// Notes which model the call asks for.

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tower::Service;
 
-use super::{BoxError, Incoming, Limits, http2, tls};
+use super::{BoxError, Incoming, Limits, http2, peer::Told, tls};
 use crate::lifecycle::Drain;
 
 /// How long a client may take for its first bytes, its TLS handshake, or the headers of an HTTP/1.1 request.
@@ -31,6 +31,7 @@ where
     B::Error: Into<BoxError>,
 {
     stream.set_nodelay(true)?;
+    let service = Told::new(service, stream.peer_addr()?);
     let hello = until_drain(
         &drain,
         timeout(HELLO_TIMEOUT, async {

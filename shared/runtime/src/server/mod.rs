@@ -6,6 +6,7 @@
 mod connection;
 mod http2;
 mod incoming;
+mod peer;
 mod respond;
 mod tls;
 
@@ -31,6 +32,7 @@ use tower::Service;
 
 use crate::{config::ServerSettings, lifecycle::Drain, process::StartError};
 pub use incoming::Incoming;
+pub use peer::Peer;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
