@@ -10,6 +10,7 @@ pub mod consul;
 pub mod directories;
 pub mod instance;
 pub mod language;
+pub mod ledger;
 pub mod load;
 pub mod memory;
 pub mod metrics;

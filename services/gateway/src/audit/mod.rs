@@ -13,14 +13,12 @@ use crate::metering::ship::Sink;
 #[derive(Debug)]
 pub struct Audit {
     log: Log,
-    /// What was delivered first may have been written by an earlier process.
-    begun: bool,
 }
 
 impl Audit {
     /// The log in this folder, which is made.
     pub fn open(folder: &Path, rotate_bytes: u64) -> io::Result<Self> {
-        Ok(Self { log: Log::open(folder, rotate_bytes)?, begun: false })
+        Ok(Self { log: Log::open(folder, rotate_bytes)? })
     }
 }
 
@@ -28,10 +26,6 @@ impl Sink for Audit {
     const NAME: &str = "audit";
 
     async fn take(&mut self, events: &[UsageEvent]) -> Result<(), String> {
-        self.log.add(events.iter().map(Call::of)).map_err(|error| format!("the audit log: {error}"))?;
-        if !std::mem::replace(&mut self.begun, true) {
-            self.log.forget();
-        }
-        Ok(())
+        self.log.add(events.iter().map(Call::of)).map_err(|error| format!("the audit log: {error}"))
     }
 }

@@ -24,3 +24,6 @@ pub use measured::{Measured, Units};
 pub use meter::Meter;
 pub use settings::{MeteringSettings, WhenFull};
 pub use start::start;
+
+#[cfg(test)]
+mod tests;

@@ -121,18 +121,23 @@ impl Log {
         if self.file.length() >= self.rotate_bytes {
             self.file = Lines::open(&self.places.file(self.chain.number + 1))?;
         }
-        let (mut chain, mut lines) = (self.chain, String::new());
-        for call in calls.filter(|call| !self.known.contains(&*call.event)) {
-            lines.push_str(&chain.add(call));
+        let (mut chain, mut lines, mut again) = (self.chain, String::new(), false);
+        for call in calls {
+            if self.known.contains(&*call.event) {
+                again = true;
+            } else {
+                lines.push_str(&chain.add(call));
+            }
         }
         self.file.add(lines.as_bytes())?;
         self.chain = chain;
-        self.places.write_head(chain)
-    }
-
-    /// What was delivered before is acknowledged: nothing of it comes again.
-    pub fn forget(&mut self) {
-        self.known.clear();
+        if !again {
+            // Behind what comes again there is only what is new.
+            self.known.clear();
+        }
+        // A head that stays behind says less, and nothing that is wrong; the next one is tried again.
+        let _ = self.places.write_head(chain);
+        Ok(())
     }
 }
 

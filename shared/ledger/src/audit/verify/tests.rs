@@ -88,7 +88,6 @@ fn a_log_goes_on_after_a_restart_and_leaves_out_what_comes_again() {
     fs::OpenOptions::new().append(true).open(&files[0]).unwrap().write_all(b"{\"number\":5,").unwrap();
     let mut log = Log::open(folder.path(), 1 << 20).unwrap();
     log.add([2, 3, 4].map(event).iter().map(Call::of)).unwrap();
-    log.forget();
     let whole = verify(&files).unwrap().unwrap();
     assert_eq!((whole.last.number, whole.last), (5, log.chain()));
     assert!(lines(&files[0])[4].contains("tenant-4"));
