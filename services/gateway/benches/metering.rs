@@ -78,7 +78,8 @@ fn metering(c: &mut Criterion) {
     let (spool, _) = Spool::open(settings).expect("a spool");
     let meter = Meter::new(spool, WhenFull::Refuse, MeteringMetrics::default());
     let tenant = TenantId::parse("acme").expect("a tenant");
-    let principal = Arc::new(Principal::new(tenant, "key", CredentialKind::ApiKey, Scopes::default(), ModelGrants::parse(["*"]).expect("a pattern")));
+    let principal =
+        Arc::new(Principal::new(tenant, "key", CredentialKind::ApiKey, Scopes::default(), ModelGrants::parse(["*"]).expect("a pattern")));
     let mut group = c.benchmark_group("processor time of a call, 64 at once");
     group.bench_function("measured", |bencher| bencher.iter_custom(|count| run(None, &principal, count)));
     group.bench_function("metered", |bencher| bencher.iter_custom(|count| run(Some(&meter), &principal, count)));

@@ -28,7 +28,8 @@ fn the_log_says_who_asked_for_what_and_never_what_was_in_it() {
         let ledger = Ledger::default();
         log(&ledger).await;
         let record = &ledger.records()[3];
-        let told = ["tenant", "credential", "model", "version", "code", "request_id", "method"].map(|field| record[field].as_str().unwrap());
+        let told =
+            ["tenant", "credential", "model", "version", "code", "request_id", "method"].map(|field| record[field].as_str().unwrap());
         assert_eq!(told, [TENANT, "test", "noop", "1", "OK", "call-3", "/inference.GRPCInferenceService/ModelInfer"]);
         assert!(record["source"].as_str().unwrap().starts_with("127.0.0.1:"), "{record}");
         assert!(record["time"].as_str().unwrap().starts_with("20"), "{record}");

@@ -65,7 +65,10 @@ fn a_gateway_that_is_killed_again_and_again_loses_no_answered_call_and_counts_no
             }
             // Another number of answers each time, so that the kill finds the gateway at another instant.
             let enough = before + 37 + (kill * 53) % 211;
-            eventually("calls are answered", Duration::from_secs(20), async || (log.lock().unwrap().answered.len() >= enough).then_some(())).await;
+            eventually("calls are answered", Duration::from_secs(20), async || {
+                (log.lock().unwrap().answered.len() >= enough).then_some(())
+            })
+            .await;
             mesh.gateways[0].signal(Signal::KILL);
             callers.join_all().await;
             mesh.start_again("gateway", 0).await;

@@ -91,7 +91,7 @@ fn copies_retries_and_second_tries_are_no_events() {
         let settings = [
             ("routes_file", routes.to_str().unwrap()),
             ("balance.policy", "round_robin"),
-            ("hedge.percentile", "0.01"),
+            ("hedge.percentile", "0.5"),
             ("hedge.at_least", "5ms"),
             ("hedge.budget_ratio", "1.0"),
             ("breaker.consecutive_failures", "0"),

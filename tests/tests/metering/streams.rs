@@ -101,7 +101,7 @@ fn server_sent_events_that_are_cut_are_billed_for_the_tokens_that_were_delivered
             let id = events.headers["x-request-id"].to_str().unwrap().to_owned();
             let mut seen = 0;
             while seen < taken {
-                let event: serde_json::Value = serde_json::from_str(&events.next().await.unwrap()).unwrap();
+                let event = events.data().await;
                 if event["choices"][0]["delta"]["content"] == "a" {
                     seen += 1;
                     if seen < taken {
