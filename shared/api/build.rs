@@ -4,13 +4,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "inference/grpc_service.proto",
     "inference/model_config.proto",
     "torchmesh/admin/v1/router.proto",
     "torchmesh/audio/v1/audio.proto",
     "torchmesh/text/v1/generation.proto",
     "torchmesh/text/v1/text.proto",
+    "torchmesh/usage/v1/usage.proto",
     "torchmesh/vision/v1/vision.proto",
 ];
 

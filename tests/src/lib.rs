@@ -11,6 +11,7 @@ pub mod directories;
 pub mod instance;
 pub mod issuer;
 pub mod language;
+pub mod ledger;
 pub mod load;
 pub mod memory;
 pub mod metrics;

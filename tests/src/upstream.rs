@@ -18,7 +18,7 @@ use tokio::{
 };
 use torchmesh_api::{
     frame,
-    headers::{GRPC_MESSAGE, GRPC_STATUS},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, X_TORCHMESH_USAGE},
     inference::{RepositoryIndexResponse, repository_index_response::ModelIndex},
 };
 
@@ -33,6 +33,8 @@ pub enum Manner {
     Answers(Bytes),
     /// Answers each method, by its name, with its bytes and OK; any other with nothing at all.
     AnswersEach(Vec<(&'static str, Bytes)>),
+    /// The same, and says in its headers what the call has used.
+    AnswersUsing(&'static str, Bytes),
     /// The same, after so long: a model that is slow.
     AnswersAfter(Duration, Bytes),
     /// Says nothing.
@@ -147,6 +149,11 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
     note(&|seen| seen.body = Some(whole.clone()));
     match behaviour.manner {
         Manner::Answers(ref answer) => finish(respond, answer.clone(), 0, "").await,
+        Manner::AnswersUsing(usage, ref answer) => {
+            let mut head = response();
+            head.headers_mut().insert(X_TORCHMESH_USAGE, HeaderValue::from_static(usage));
+            finish_with(head, respond, answer.clone(), 0, "").await
+        }
         Manner::AnswersEach(ref answers) => {
             let method = path.rsplit('/').next().unwrap_or_default();
             let answer = answers.iter().find(|(name, _)| *name == method).map(|(_, answer)| answer.clone());
@@ -179,8 +186,18 @@ fn response() -> Response<()> {
     response
 }
 
-async fn finish(mut respond: SendResponse<Bytes>, body: Bytes, code: u16, message: &'static str) -> Result<(), h2::Error> {
-    let mut stream = respond.send_response(response(), false)?;
+async fn finish(respond: SendResponse<Bytes>, body: Bytes, code: u16, message: &'static str) -> Result<(), h2::Error> {
+    finish_with(response(), respond, body, code, message).await
+}
+
+async fn finish_with(
+    head: Response<()>,
+    mut respond: SendResponse<Bytes>,
+    body: Bytes,
+    code: u16,
+    message: &'static str,
+) -> Result<(), h2::Error> {
+    let mut stream = respond.send_response(head, false)?;
     raw::send_all(&mut stream, body, false).await?;
     let mut trailers = HeaderMap::new();
     trailers.insert(GRPC_STATUS, HeaderValue::from(code));

@@ -22,7 +22,7 @@ use tokio::{
 };
 use torchmesh_api::{
     frame,
-    headers::{GRPC_MESSAGE, GRPC_STATUS},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, X_TORCHMESH_USAGE},
     inference::{RepositoryIndexResponse, repository_index_response::ModelIndex},
     text::v1::{ChatResponse, FinishReason, GenerateResponse, ToolCallPiece, Usage},
 };
@@ -196,6 +196,7 @@ async fn say(stream: &mut SendStream<Bytes>, message: Bytes, sent: impl Fn(usize
 fn response() -> Response<()> {
     let mut response = Response::new(());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response.headers_mut().insert(X_TORCHMESH_USAGE, HeaderValue::from_static("writer/1 prompt=7 items=1"));
     response
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "limits",
     "tls",
     "drain",
@@ -20,6 +20,7 @@ const TABLES: [&str; 14] = [
     "breaker",
     "oauth",
     "mesh_tls",
+    "metering",
 ];
 
 /// What a service says it takes, when it is asked for something that it does not know: every setting as `key` or `table.key`.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
-use crate::identity::Principal;
+use crate::{identity::Principal, metering::Measured};
 
 /// The call that a door answers.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Caller {
     pub call: CallContext,
     /// Who it is; nobody is known on the paths that anybody may ask.
     pub principal: Option<Arc<Principal>>,
+    /// What it has used so far.
+    pub measured: Arc<Measured>,
     /// What else the mesh is to know of it: who it is, and how urgent.
     told: [(HeaderName, Option<HeaderValue>); 2],
 }
@@ -30,7 +32,8 @@ impl Caller {
             let value = parts.headers.get(&name).cloned();
             (name, value)
         });
-        Self { call, principal: parts.extensions.get::<Arc<Principal>>().cloned(), told }
+        let (principal, measured) = (parts.extensions.get().cloned(), parts.extensions.get().cloned().unwrap_or_default());
+        Self { call, principal, measured, told }
     }
 
     /// When the caller's time is up.

@@ -10,7 +10,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::identity::IdentitySettings;
+use crate::{identity::IdentitySettings, metering::MeteringSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct GatewayConfig {
     pub relay: RelaySettings,
     /// `mesh_tls`: how routers are reached. Default in clear text.
     pub mesh_tls: Option<HopTls>,
+    /// `metering`: whether and where it is written what calls have used.
+    pub metering: MeteringSettings,
 }
 
 impl GatewayConfig {
@@ -46,6 +48,7 @@ impl GatewayConfig {
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
         let mesh_tls = HopTls::read(s);
+        let metering = MeteringSettings::read(s);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -53,7 +56,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, relay, mesh_tls }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, relay, mesh_tls, metering }
     }
 }
 

@@ -11,9 +11,10 @@ use std::{
 use axum::{Router, body::Body as OwnBody};
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
-use http_body::Body;
+use http_body::Body as HttpBody;
 use torchmesh_api::{
     error::ApiError,
+    headers::X_TORCHMESH_USAGE,
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
@@ -24,7 +25,15 @@ use crate::{
     caller::Caller,
     identity::{Principal, reread},
     mesh::Mesh,
+    metering::{
+        Measured,
+        body::{Coming, Going},
+        flow::Flow,
+    },
 };
+
+/// The body of an answer: a router's or our own, counted as it goes.
+pub type Body<B> = Going<Answer<Coming<B>, OwnBody>>;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -41,24 +50,39 @@ impl Forward {
     }
 }
 
-async fn pass_on<B>(mesh: Mesh, max_message: usize, method: Method, parts: Parts, body: B) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+async fn pass_on<B>(mesh: Mesh, max_message: usize, method: Method, parts: Parts, body: B) -> Result<Response<Body<B>>, ApiError>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
+    let measured = measured(&parts);
+    let body = Coming::new(body, Arc::clone(&measured));
     let principal = parts.extensions.get::<Arc<Principal>>().cloned();
     if let Some(path) = reread::concerns(parts.uri.path(), principal.as_deref()) {
-        return Ok(reread::answer(mesh, Caller::of(&parts), path, body).await?.map(Answer::Own));
+        let answer = reread::answer(mesh, Caller::of(&parts), path, body).await?;
+        return Ok(answer.map(|body| Going::new(Answer::Own(body), measured, None)));
     }
+    let mut flow = Flow::new(Arc::clone(&measured), parts.uri.path());
     let call = outbound(method, parts, Source::new(body, mesh.keep_bytes()));
     let admitted = mesh.admit(call, principal.as_deref(), max_message).await?;
     let model = admitted.model().cloned();
+    if let Some(model) = &model {
+        measured.asks_for(model);
+    }
     let mut response = mesh.pass_on(admitted).await?;
+    flow.head(response.headers());
+    // The meter's own.
+    response.headers_mut().remove(X_TORCHMESH_USAGE);
     // Only a router that found the model makes its name a label: made-up names must not grow the metrics.
     if let (Some(model), true) = (model, is_ok(&response)) {
         response.extensions_mut().insert(ServedModel(model));
     }
-    Ok(response.map(Answer::Relayed))
+    Ok(response.map(|body| Going::new(Answer::Relayed(body), measured, Some(flow))))
+}
+
+/// The call's figures. A call that came past the layer that gives them has its own, which nobody reads.
+fn measured(parts: &Parts) -> Arc<Measured> {
+    parts.extensions.get().cloned().unwrap_or_default()
 }
 
 fn is_ok<B>(response: &Response<B>) -> bool {
@@ -80,10 +104,10 @@ fn outbound<B>(method: Method, parts: Parts, source: Source<B>) -> Call<B> {
 
 impl<B> Service<Request<B>> for Forward
 where
-    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError> + Send,
 {
-    type Response = Response<Answer<B, OwnBody>>;
+    type Response = Response<Body<B>>;
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ApiError>> + Send>>;
 
@@ -102,14 +126,17 @@ where
     }
 }
 
-async fn own_answer<B>(own: Router, request: Request<B>) -> Result<Response<Answer<B, OwnBody>>, ApiError>
+async fn own_answer<B>(own: Router, request: Request<B>) -> Result<Response<Body<B>>, ApiError>
 where
-    B: Body<Data = Bytes> + Send + 'static,
+    B: HttpBody<Data = Bytes> + Unpin + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let answered: Result<_, Infallible> = own.oneshot(request.map(OwnBody::new)).await;
+    let (parts, body) = request.into_parts();
+    let measured = measured(&parts);
+    let body = OwnBody::new(Coming::new(body, Arc::clone(&measured)));
+    let answered: Result<_, Infallible> = own.oneshot(Request::from_parts(parts, body)).await;
     match answered {
-        Ok(response) => Ok(response.map(Answer::Own)),
+        Ok(response) => Ok(response.map(|body| Going::new(Answer::Own(body), measured, None))),
         Err(never) => match never {},
     }
 }

@@ -4,6 +4,7 @@
 //! [`torchserve`], [`tasks`], [`health`]) turn what they are sent into a call of ours and the answer back. In front of both stands [`identity`].
 
 pub mod aside;
+pub mod audit;
 pub mod body;
 mod bounded;
 pub mod caller;
@@ -15,6 +16,7 @@ mod generation;
 pub mod health;
 pub mod identity;
 pub mod mesh;
+pub mod metering;
 pub mod openai;
 pub mod rest_v2;
 pub mod stack;
@@ -69,6 +71,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
         }
     });
 
+    let meter = metering::start(&config.metering, context)?;
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
     let capacity = Capacity::new(config.max_in_flight);
     let relays = Relay::for_threads(threads, &config.relay);
@@ -85,7 +88,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
             .fallback(health::no_such_path)
             .method_not_allowed_fallback(health::wrong_method);
         let forward = Forward::new(mesh, max_message, own);
-        stack::assemble(forward, &identity, &metrics, &capacity, config.allowance)
+        stack::assemble(forward, &identity, meter.as_ref(), &metrics, &capacity, config.allowance)
     })
 }
 

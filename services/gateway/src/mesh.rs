@@ -1,7 +1,12 @@
 //! The mesh behind the gateway: the only way to the routers, for calls that are passed on and for those that the gateway makes itself. Every one of them
 //! is held against the caller's grants here.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::poll_fn};
@@ -15,12 +20,13 @@ use torchmesh_api::{
     ids::ModelName,
     method, peek,
 };
-use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply, Source};
+use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply};
 
 use crate::{
     Routers,
     caller::Caller,
     identity::{Principal, grants},
+    metering::flow::Flow,
 };
 
 /// One data thread's way to the routers.
@@ -56,8 +62,10 @@ impl Mesh {
     pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Reply, ApiError> {
         let (framed, principal) = (framed.into(), caller.principal.as_deref());
         grants::check_framed(principal, path, framed.iter())?;
+        caller.measured.asks(path, framed.front());
         let routers = self.routers.load_full();
         let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
+        caller.measured.head(&reply.headers);
         if grants::lists_models(path) {
             return Ok(Reply { message: grants::only_granted(principal, reply.message), ..reply });
         }
@@ -111,11 +119,24 @@ impl Mesh {
         let (relay, routers) = (self.relay.clone(), self.routers.load_full());
         let (headers, deadline, framed) = (caller.headers(), caller.deadline(), frame::encode(question));
         let granted = grants::check_framed(caller.principal.as_deref(), path, std::iter::once(&framed));
+        caller.measured.asks(path, Some(&framed));
+        let mut flow = Flow::new(Arc::clone(&caller.measured), path);
         let begun = async move {
             granted?;
             relay.stream(path, headers, framed, deadline, &routers).await
         };
-        let messages = begun.map_ok(|mut messages| poll_fn(move |cx| messages.poll_next(cx)));
+        let messages = begun.map_ok(|mut messages| {
+            flow.head(messages.headers());
+            poll_fn(move |cx| {
+                let next = ready!(messages.poll_next(cx));
+                match &next {
+                    Some(Ok(message)) => flow.message(message),
+                    Some(Err(error)) => flow.fail(error.kind),
+                    None => {}
+                }
+                Poll::Ready(next)
+            })
+        });
         messages.try_flatten_stream().map(|message| decode(message?)).fuse()
     }
 }

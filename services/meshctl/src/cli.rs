@@ -3,6 +3,7 @@
 mod chat;
 mod keys;
 mod operators;
+mod records;
 mod repository;
 mod senses;
 mod texts;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     chat::ChatArgs,
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
+    records::{AuditArgs, AuditCommand, UsageArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
     texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
@@ -81,6 +83,10 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     /// Show what goes on: each version's calls, latency, errors and share
     Top(TopArgs),
+    /// Sum up what was used, by day, tenant and model
+    Usage(UsageArgs),
+    /// Check the audit log
+    Audit(AuditArgs),
     /// Talk to a language model
     Chat(ChatArgs),
     /// Turn texts into vectors

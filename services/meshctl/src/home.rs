@@ -65,6 +65,11 @@ impl Home {
         self.root.join("control")
     }
 
+    /// What the gateway writes down of calls: what they have used, and the audit log.
+    pub(crate) fn metering(&self) -> PathBuf {
+        self.root.join("metering")
+    }
+
     /// The model repository.
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")

@@ -40,3 +40,5 @@ pub const X_TORCHMESH_COMPUTE_US: HeaderName = HeaderName::from_static("x-torchm
 /// In a worker's answer: how busy the model was when the answer left, as `depth=REQUESTS, wait-us=MICROSECONDS`: the requests that wait, and
 /// how long a new one would.
 pub const X_TORCHMESH_LOAD: HeaderName = HeaderName::from_static("x-torchmesh-load");
+/// In a worker's answer: the model and version that answer, and what the call has used (see [`crate::usage`]). It is for the gateway's meter, and goes no further.
+pub const X_TORCHMESH_USAGE: HeaderName = HeaderName::from_static("x-torchmesh-usage");

@@ -1,7 +1,7 @@
 //! What the services say to each other.
 //!
 //! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`]), checked ids ([`ids`]), what a credential may do ([`access`]), one set of error kinds with its mapping to gRPC and
-//! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`timeout`], [`trace`]).
+//! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`tally`], [`usage`], [`timeout`], [`trace`]).
 
 pub mod access;
 pub mod error;
@@ -12,7 +12,9 @@ pub mod headers;
 pub mod ids;
 pub mod method;
 pub mod peek;
+pub mod tally;
 pub mod timeout;
+mod told;
 pub mod trace;
 
 /// The Open Inference Protocol, version 2 (`inference.GRPCInferenceService`).
@@ -45,6 +47,17 @@ pub mod text {
     #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
     pub mod v1 {
         tonic::include_proto!("torchmesh.text.v1");
+    }
+}
+
+/// What calls have used.
+pub mod usage {
+    pub use crate::told::{Figures, Usage};
+
+    /// `torchmesh.usage.v1`.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("torchmesh.usage.v1");
     }
 }
 

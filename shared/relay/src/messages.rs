@@ -62,6 +62,11 @@ impl Relay {
 }
 
 impl Messages {
+    /// What the endpoint says beside its messages.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head
+    }
+
     /// The next message, its prefix taken off; `None` at the end of an answer that is OK. Nothing follows an error.
     ///
     /// Errors: what the endpoint ended with, UNAVAILABLE when it broke off, DEADLINE_EXCEEDED.

@@ -9,8 +9,13 @@ const HOP: [HeaderName; 6] =
 
 /// What every answer says anew. As values of a connection's header table each would push out an older one that is never asked for again; marked, they are sent
 /// as they are. The mark does not cross a connection, so each hop makes it.
-const NEVER_THE_SAME: [HeaderName; 4] =
-    [headers::X_TORCHMESH_QUEUE_US, headers::X_TORCHMESH_COMPUTE_US, headers::X_TORCHMESH_LOAD, headers::X_REQUEST_ID];
+const NEVER_THE_SAME: [HeaderName; 5] = [
+    headers::X_TORCHMESH_QUEUE_US,
+    headers::X_TORCHMESH_COMPUTE_US,
+    headers::X_TORCHMESH_LOAD,
+    headers::X_TORCHMESH_USAGE,
+    headers::X_REQUEST_ID,
+];
 
 /// Marks what is not worth a place in the header compression's table (RFC 7541, section 6.2.3).
 pub(crate) fn hide_from_compression(answer: &mut HeaderMap) {

@@ -12,6 +12,7 @@ use crate::form::tell_when_to_retry;
 /// The answer for an error; `param` names the wrong field, where there is one.
 pub fn render(error: &ApiError, param: Option<&str>) -> Response {
     let mut response = (error.kind.http(), Json(object(error, param))).into_response();
+    response.extensions_mut().insert(error.kind);
     tell_when_to_retry(error, response.headers_mut());
     response
 }

@@ -66,6 +66,7 @@ struct Named {
 /// An error in the protocol's form: `{"error": "…"}`.
 pub fn render(error: &ApiError) -> Response {
     let mut response = (error.kind.http(), Json(json!({ "error": error.message }))).into_response();
+    response.extensions_mut().insert(error.kind);
     tell_when_to_retry(error, response.headers_mut());
     response
 }

@@ -56,6 +56,7 @@ pub fn render(error: &ApiError) -> Response {
         }
     };
     let mut response = (status, Json(json!({ "error": error.message, "error_type": error_type }))).into_response();
+    response.extensions_mut().insert(error.kind);
     tell_when_to_retry(error, response.headers_mut());
     response
 }

@@ -88,6 +88,7 @@ pub fn render(error: &ApiError) -> Response {
     };
     let body = json!({ "code": status.as_u16(), "type": kind, "message": error.message });
     let mut response = (status, Json(body)).into_response();
+    response.extensions_mut().insert(error.kind);
     tell_when_to_retry(error, response.headers_mut());
     response
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod audit;
 mod chat;
 mod compile;
 mod down;
@@ -19,11 +20,13 @@ mod summary;
 mod texts;
 mod top;
 mod up;
+mod usage;
 
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 pub(crate) use self::{
+    audit::audit,
     chat::chat,
     compile::compile,
     down::down,
@@ -40,6 +43,7 @@ pub(crate) use self::{
     texts::{classify, entities, explain, fill, rerank},
     top::top,
     up::up,
+    usage::usage,
 };
 use crate::cli::Cli;
 

@@ -149,7 +149,10 @@ impl Plan {
         // Long enough for `meshctl` to see that an instance is going and for its callers to be told.
         let drain = ("drain", table("delay", Value::from("400ms")));
         let settings = match kind {
-            Kind::Gateway => vec![("addr", Value::from("127.0.0.1:8080")), ("keys_file", path(home.keys())), discovery],
+            Kind::Gateway => {
+                let metering = ("metering", table("folder", path(home.metering())));
+                vec![("addr", Value::from("127.0.0.1:8080")), ("keys_file", path(home.keys())), discovery, metering]
+            }
             Kind::Router => vec![("addr", free.clone()), discovery, ("store", table("folder", path(home.control()))), drain],
             Kind::Worker => vec![("addr", free.clone()), ("models_dir", path(home.models())), drain],
         };
@@ -199,14 +202,27 @@ impl Plan {
         config.into_iter().chain(self.flags.iter().flat_map(|flag| [OsString::from("--set"), flag.into()])).collect()
     }
 
+    /// A setting that no two instances may share.
+    fn of_instance(&self, name: &str, home: &Home) -> Option<String> {
+        let metering = home.metering();
+        match self.kind {
+            // The others know a worker by this name.
+            Kind::Worker => Some(format!("instance={name}")),
+            Kind::Gateway if self.instances > 1 && self.setting("metering.folder", |_| None).as_deref() == metering.to_str() => {
+                Some(format!("metering.folder={}", metering.join(name).display()))
+            }
+            Kind::Gateway | Kind::Router => None,
+        }
+    }
+
     fn instance(&self, number: u32, home: &Home) -> Instance {
         let service = self.kind.name();
         let name = if self.instances == 1 { service.to_owned() } else { format!("{service}-{number}") };
         let announce = home.announce(&name);
         let own = [OsString::from("--announce"), announce.clone().into_os_string()];
-        // The others know a worker by this name; before the user's own flags, which win.
-        let known_as = if self.kind == Kind::Worker { vec!["--set".into(), format!("instance={name}").into()] } else { Vec::new() };
-        let arguments = known_as.into_iter().chain(self.arguments(home)).chain(own).collect();
+        // Before the user's own flags, which win.
+        let its_own = self.of_instance(&name, home).into_iter().flat_map(|setting| [OsString::from("--set"), setting.into()]);
+        let arguments = its_own.chain(self.arguments(home)).chain(own).collect();
         Instance { log: home.log(&name), kind: self.kind, arguments, announce, name }
     }
 }

@@ -1,4 +1,5 @@
-//! How a message goes back: with where its time went and how busy the model is, for whoever chooses where the next one goes.
+//! How a message goes back: with where its time went and how busy the model is, for whoever chooses where the next one goes, and with what was used, for whoever
+//! meters.
 
 use std::{
     fmt::{Arguments, Write as _},
@@ -8,34 +9,46 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tonic::{Response, metadata::MetadataMap};
-use torchmesh_api::headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_LOAD, X_TORCHMESH_QUEUE_US};
+use torchmesh_api::{
+    headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_LOAD, X_TORCHMESH_QUEUE_US, X_TORCHMESH_USAGE},
+    usage::{Figures, Usage},
+};
 
 use crate::{
     admission::{Load, Spent},
     models::{Model, State},
 };
 
-/// Where the time of a call went that may run more than one request.
+/// Where the time of a call went that may run more than one request, and what it has used.
 #[derive(Debug, Default)]
-pub(super) struct Spending(Mutex<Spent>);
+pub(super) struct Spending(Mutex<(Spent, Figures)>);
 
 impl Spending {
     /// Adds what a request has spent.
     pub(super) fn add(&self, spent: Spent) {
-        let mut all = self.0.lock();
+        let all = &mut self.0.lock().0;
         all.queue += spent.queue;
         all.times += spent.times;
         all.batches += spent.batches;
     }
 
+    /// Adds what was used.
+    pub(super) fn count(&self, used: Figures) {
+        let all = &mut self.0.lock().1;
+        all.prompt_tokens += used.prompt_tokens;
+        all.items += used.items;
+        all.audio_ms += used.audio_ms;
+    }
+
     /// The answer of a call to `model`.
     pub(super) fn answer<T>(&self, message: T, model: &Model) -> Response<T> {
-        answer(message, *self.0.lock(), model)
+        let (spent, used) = *self.0.lock();
+        answer(message, spent, used, model)
     }
 }
 
-/// A message, with the headers that say where its time went and how busy `model` is.
-pub(super) fn answer<T>(message: T, spent: Spent, model: &Model) -> Response<T> {
+/// A message, with the headers that say where its time went, how busy `model` is and what was used.
+pub(super) fn answer<T>(message: T, spent: Spent, used: Figures, model: &Model) -> Response<T> {
     let mut headers = HeaderMap::with_capacity(8);
     put(&mut headers, X_TORCHMESH_QUEUE_US, format_args!("{}", micros(spent.queue)));
     put(&mut headers, X_TORCHMESH_COMPUTE_US, format_args!("{}", micros(spent.times.total())));
@@ -43,9 +56,24 @@ pub(super) fn answer<T>(message: T, spent: Spent, model: &Model) -> Response<T> 
         let Load { depth, wait_us } = serving.queue.load();
         put(&mut headers, X_TORCHMESH_LOAD, format_args!("depth={depth}, wait-us={wait_us}"));
     }
+    put_usage(&mut headers, used, model);
     let mut response = Response::new(message);
     *response.metadata_mut() = MetadataMap::from_headers(headers);
     response
+}
+
+/// An answer whose time is not known when it begins: with what was used so far.
+pub(super) fn used<T>(message: T, used: Figures, model: &Model) -> Response<T> {
+    let mut headers = HeaderMap::with_capacity(1);
+    put_usage(&mut headers, used, model);
+    let mut response = Response::new(message);
+    *response.metadata_mut() = MetadataMap::from_headers(headers);
+    response
+}
+
+fn put_usage(headers: &mut HeaderMap, figures: Figures, model: &Model) {
+    let usage = Usage { model: model.name.as_str(), version: &model.version_text, figures };
+    put(headers, X_TORCHMESH_USAGE, format_args!("{usage}"));
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, text: Arguments<'_>) {

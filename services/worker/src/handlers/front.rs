@@ -6,6 +6,7 @@ use tonic::Response;
 use torchmesh_api::{
     error::ApiError,
     inference::{ModelInferRequest, ModelInferResponse},
+    usage::Figures,
 };
 
 use super::{
@@ -48,7 +49,7 @@ impl Front {
     ) -> Result<Response<ModelInferResponse>, ApiError> {
         let model = self.find(routed, &request.model_name, &request.model_version)?;
         if model.serving().is_ok_and(|serving| serving.language().is_some()) {
-            return generation::infer(self, model, request, call).await.map(Response::new);
+            return generation::infer(self, model, request, call).await;
         }
         let outcome = Outcome::begin(&*model, call.deadline);
         outcome.end(run(&model, request, call).await)
@@ -64,7 +65,9 @@ async fn run(model: &Model, request: ModelInferRequest, mut call: CallInfo) -> R
         call.deadline = Some(call.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
     }
     let infer::Decoded { part, wanted, id } = infer::decode(request, serving)?;
+    let tokens = if serving.text().is_some() { part.rows * part.length } else { 0 };
+    let used = Figures { prompt_tokens: tokens as u64, items: part.rows as u64, ..Figures::default() };
     let Answers { answered, spent } = serving.queue.push(call.submission(vec![part]))?.await?;
     let response = infer::encode(model, &serving.outputs, id, &wanted, answered);
-    Ok(answer(response, spent, model))
+    Ok(answer(response, spent, used, model))
 }

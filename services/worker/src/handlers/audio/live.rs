@@ -8,18 +8,19 @@ use std::{
 use bytes::Bytes;
 use futures_util::Stream;
 use tokio::{sync::mpsc, time::timeout};
-use tonic::{Status, Streaming};
+use tonic::{Response, Status, Streaming};
 use torchmesh_api::{
     audio::v1::{
         AudioEncoding, DetectVoiceLiveRequest, DetectVoiceLiveResponse, LiveBegun, LiveFormat, VoiceEdge, detect_voice_live_response::Event,
     },
     error::{ApiError, ErrorKind},
+    usage::Figures,
 };
 
 use super::{CallInfo, Front, Outcome, Routed, Spending, check_id, forward::Listener, invalid, options, unfit};
 use crate::{
     audio::{Edge, Edges, Encoding, Pcm, Resampler, VoiceOptions, VoiceSettings, Windows},
-    handlers::{driven::driven, stream::until},
+    handlers::{answer::used, driven::driven, stream::until},
     manifest::Task,
     models::{Intake, Model},
 };
@@ -42,19 +43,22 @@ pub(super) async fn begin(
     routed: Routed,
     info: CallInfo,
     mut messages: Streaming<DetectVoiceLiveRequest>,
-) -> Result<impl Stream<Item = Result<DetectVoiceLiveResponse, Status>> + Send + 'static, Status> {
+) -> Result<Response<impl Stream<Item = Result<DetectVoiceLiveResponse, Status>> + Send + 'static>, Status> {
     let first = timeout(FIRST_MESSAGE, messages.message()).await.map_err(|_| Status::from(silent(FIRST_MESSAGE)))??;
     let first = first.ok_or_else(|| invalid("the stream is empty; send a first message with the model's name"))?;
     let model = front.find(&routed, &first.model, &first.model_version)?;
     let deadline = info.deadline;
     let plan = Plan::of(&model, &first)?;
     let (events, receiver) = mpsc::channel(EVENTS);
+    let listened = Arc::clone(&model);
+    // How much comes only the caller knows; what a second of it takes is known now.
+    let heard = Figures { items: 1, audio_rate: u64::from(plan.rate) * plan.pcm.frame() as u64, ..Figures::default() };
     let work = async move {
         let outcome = Outcome::begin(&*model, info.deadline);
         let heard = hear(&front, &model, &info, plan, first, messages, events).await;
         outcome.end(heard).map_err(Status::from)
     };
-    Ok(until(deadline, driven(work, receiver)))
+    Ok(used(until(deadline, driven(work, receiver)), heard, &listened))
 }
 
 fn silent(patience: Duration) -> ApiError {

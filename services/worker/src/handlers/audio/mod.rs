@@ -52,6 +52,6 @@ impl AudioService for Audio {
     ) -> Result<Response<Self::DetectVoiceLiveStream>, Status> {
         let (routed, info) = (Routed::of(request.metadata().as_ref()), CallInfo::of(&request)?);
         let events = live::begin(Arc::clone(&self.front), routed, info, request.into_inner()).await?;
-        Ok(Response::new(Box::pin(events)))
+        Ok(events.map(|events| Box::pin(events) as Self::DetectVoiceLiveStream))
     }
 }

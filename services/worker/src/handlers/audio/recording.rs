@@ -6,6 +6,7 @@ use bytes::Bytes;
 use torchmesh_api::{
     audio::v1::{DetectVoiceRequest, DetectVoiceResponse, VoiceSegment},
     error::ApiError,
+    usage::Figures,
 };
 
 use super::{CallInfo, Front, Spending, check_id, forward::Listener, invalid, options::options, unfit};
@@ -43,6 +44,8 @@ pub(super) async fn run(
     while heard.windows.ready() > 0 {
         probabilities.extend(listener.hear(&mut heard.windows).await?);
     }
+    let audio_ms = heard.frames * 1000 / u64::from(heard.rate.max(1));
+    spending.count(Figures { items: 1, audio_ms, ..Figures::default() });
     let found = segments(&probabilities, heard.length, settings.clock(), &options);
     Ok(DetectVoiceResponse {
         model: model.name.to_string(),

@@ -8,6 +8,7 @@ use tonic::Status;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     text::v1::{self as pb, ChatRequest, ChatResponse, FinishReason, ToolCallPiece, tool_choice},
+    usage::Figures,
 };
 use torchmesh_generation::{
     answer::{Ended, Piece},
@@ -35,13 +36,13 @@ use crate::{
 /// Messages that wait for a caller who does not read; see `generate`.
 const MESSAGES: usize = 16;
 
-/// Begins to write. What is wrong with the request is the call's own error.
+/// Begins to write, and gives what is used already: the prompt. What is wrong with the request is the call's own error.
 pub(super) async fn begin(
     front: &Front,
     model: Arc<Model>,
     info: CallInfo,
     request: ChatRequest,
-) -> Result<impl Stream<Item = Result<ChatResponse, Status>> + Send + use<>, ApiError> {
+) -> Result<(Figures, impl Stream<Item = Result<ChatResponse, Status>> + Send + use<>), ApiError> {
     let outcome = Outcome::begin(Arc::clone(&model), info.deadline);
     let blank = ChatResponse {
         model: model.name.as_str().to_owned(),
@@ -53,13 +54,14 @@ pub(super) async fn begin(
         Ok(begun) => begun,
         Err(error) => return outcome.end(Err(error)),
     };
+    let used = Figures { prompt_tokens: answers.usage().prompt_tokens.into(), items: 1, ..Figures::default() };
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let work = async move {
         let teller = Teller { blank, readers, pace: Pace::begin(&model), trace, messages };
         let told = teller.tell(answers).await;
         outcome.end(told).map_err(Status::from)
     };
-    Ok(driven(work, receiver))
+    Ok((used, driven(work, receiver)))
 }
 
 struct Begun {

@@ -8,6 +8,7 @@ use tonic::Status;
 use torchmesh_api::{
     error::ApiError,
     text::v1::{FinishReason, GenerateRequest, GenerateResponse},
+    usage::Figures,
 };
 use torchmesh_generation::{
     answer::{Ended, Piece},
@@ -31,7 +32,7 @@ use crate::{
 /// Messages that wait for a caller who does not read. The model goes on meanwhile; what it writes is bounded by `max_tokens`.
 const MESSAGES: usize = 16;
 
-/// Begins to write. What is wrong with the request is the call's own error.
+/// Begins to write, and gives what is used already: the prompt. What is wrong with the request is the call's own error.
 ///
 /// Everything that an answer holds (the model, its place in the cache) lives in the stream, and goes with it when the caller leaves.
 pub(super) async fn begin(
@@ -39,27 +40,31 @@ pub(super) async fn begin(
     model: Arc<Model>,
     info: CallInfo,
     request: GenerateRequest,
-) -> Result<impl Stream<Item = Result<GenerateResponse, Status>> + Send + use<>, ApiError> {
+) -> Result<(Figures, impl Stream<Item = Result<GenerateResponse, Status>> + Send + use<>), ApiError> {
     let outcome = Outcome::begin(Arc::clone(&model), info.deadline);
-    let id = request.id.clone();
-    let (answers, trace) = match prepared(front, &model, &info, request).await {
+    let (id, echo) = (request.id.clone(), request.echo);
+    let (answers, trace, count) = match prepared(front, &model, &info, request).await {
         Ok(prepared) => prepared,
         Err(error) => return outcome.end(Err(error)),
     };
+    let told = answers.usage();
+    let repeated = if echo { u64::from(told.prompt_tokens) * count as u64 } else { 0 };
+    let used = Figures { prompt_tokens: told.prompt_tokens.into(), items: 1, echoed_tokens: repeated, ..Figures::default() };
     let (messages, receiver) = mpsc::channel(MESSAGES);
     let work = async move {
         let teller = Teller { blank: blank(&model, id), pace: Pace::begin(&model), trace, messages };
         let told = teller.tell(answers).await;
         outcome.end(told).map_err(Status::from)
     };
-    Ok(driven(work, receiver))
+    Ok((used, driven(work, receiver)))
 }
 
 fn blank(model: &Model, id: String) -> GenerateResponse {
     GenerateResponse { model: model.name.as_str().to_owned(), model_version: model.version_text.clone(), id, ..Default::default() }
 }
 
-async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: GenerateRequest) -> Result<(Answers, Trace), ApiError> {
+/// The answers, their span, and how many of them are told.
+async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: GenerateRequest) -> Result<(Answers, Trace, usize), ApiError> {
     let language = language(model, &request.id)?;
     let wishes = settings::wishes(&language, request.settings)?;
     if request.prompt.is_empty() == request.tokens.is_empty() {
@@ -77,7 +82,7 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: Genera
     };
     let (prompt, grammar) = front.decoders.run(&admission, work).await?;
     let answers = prepare::submit(model, &language, info, prompt, &wishes, grammar.as_ref())?;
-    Ok((answers, Trace::begin(Operation::TextCompletion, model, info, &wishes)))
+    Ok((answers, Trace::begin(Operation::TextCompletion, model, info, &wishes), wishes.counts.n))
 }
 
 /// A text as it is; or, where the manifest says what is to be done with texts, as a conversation that says so.

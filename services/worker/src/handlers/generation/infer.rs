@@ -5,16 +5,17 @@ use std::{collections::HashMap, pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use tonic::Status;
+use tonic::{Response, Status};
 use torchmesh_api::{
     error::ApiError,
     inference::{
         InferParameter, ModelInferRequest, ModelInferResponse, infer_parameter::ParameterChoice, model_infer_response::InferOutputTensor,
     },
+    tally::parameters,
     text::v1::{GenerateRequest, GenerateResponse, GenerationSettings},
 };
 
-use super::{CallInfo, Front, generate, invalid};
+use super::{CallInfo, Front, generate, invalid, used};
 use crate::{
     infer::{self, Decoded, decode},
     models::{Model, shown},
@@ -26,15 +27,19 @@ pub(in crate::handlers) async fn infer(
     model: Arc<Model>,
     request: ModelInferRequest,
     call: CallInfo,
-) -> Result<ModelInferResponse, ApiError> {
+) -> Result<Response<ModelInferResponse>, ApiError> {
     let call = wished(call, &request)?;
     let (blank, asked) = read(&model, request)?;
-    let mut told = Box::pin(generate::begin(front, model, call, asked).await?);
-    let mut text = String::new();
+    let (mut read, told) = generate::begin(front, Arc::clone(&model), call, asked).await?;
+    let (mut told, mut text) = (Box::pin(told), String::new());
     while let Some(message) = told.next().await {
-        text.push_str(&message.map_err(ApiError::from)?.text);
+        let message = message.map_err(ApiError::from)?;
+        text.push_str(&message.text);
+        if let Some(usage) = message.usage {
+            (read.cached_tokens, read.completion_tokens) = (usage.cached_tokens.into(), usage.completion_tokens.into());
+        }
     }
-    Ok(with_text(&blank, &text))
+    Ok(used(with_text(&blank, &text), read, &model))
 }
 
 /// The answer piece by piece; the last message has no text.
@@ -46,11 +51,36 @@ pub(in crate::handlers) async fn stream(
 ) -> Result<Pin<Box<dyn Stream<Item = Result<ModelInferResponse, Status>> + Send>>, ApiError> {
     let call = wished(call, &request)?;
     let (blank, asked) = read(&model, request)?;
-    let told = generate::begin(front, model, call, asked).await?;
+    let (read, told) = generate::begin(front, model, call, asked).await?;
+    let mut untold = Untold { prompt: read.prompt_tokens, written: 0 };
     Ok(Box::pin(told.filter_map(move |message| {
-        let told = message.map(|message: GenerateResponse| (!message.text.is_empty()).then(|| with_text(&blank, &message.text)));
+        let told = message.map(|message: GenerateResponse| {
+            untold.written += message.tokens.len() as u64;
+            (!message.text.is_empty()).then(|| untold.tell(with_text(&blank, &message.text)))
+        });
         std::future::ready(told.transpose())
     })))
+}
+
+/// What was read and written since the last answer, in tokens.
+struct Untold {
+    prompt: u64,
+    written: u64,
+}
+
+impl Untold {
+    /// The answer that tells it, by its parameters.
+    fn tell(&mut self, mut answer: ModelInferResponse) -> ModelInferResponse {
+        let figures = [(parameters::PROMPT_TOKENS, &mut self.prompt), (parameters::COMPLETION_TOKENS, &mut self.written)];
+        for (name, figure) in figures {
+            let figure = i64::try_from(std::mem::take(figure)).unwrap_or(i64::MAX);
+            if figure > 0 {
+                let told = InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(figure)) };
+                answer.parameters.insert(name.to_owned(), told);
+            }
+        }
+        answer
+    }
 }
 
 /// The call with what the request's parameters say of its urgency.

@@ -21,6 +21,7 @@ use torchmesh_api::{
 pub(super) use self::infer::{infer, stream};
 use super::{
     Front,
+    answer::used,
     call::{CallInfo, Outcome, Routed, check_id, invalid, unfit},
     stream::until,
 };
@@ -50,8 +51,8 @@ impl GenerationService for Generation {
         let request = request.into_inner();
         let model = self.front.find(&routed, &request.model, &request.model_version)?;
         let deadline = info.deadline;
-        let told = generate::begin(&self.front, model, info, request).await?;
-        Ok(Response::new(Box::pin(until(deadline, told))))
+        let (read, told) = generate::begin(&self.front, Arc::clone(&model), info, request).await?;
+        Ok(used(Box::pin(until(deadline, told)), read, &model))
     }
 
     type ChatStream = Told<ChatResponse>;
@@ -61,8 +62,8 @@ impl GenerationService for Generation {
         let request = request.into_inner();
         let model = self.front.find(&routed, &request.model, &request.model_version)?;
         let deadline = info.deadline;
-        let told = chat::begin(&self.front, model, info, request).await?;
-        Ok(Response::new(Box::pin(until(deadline, told))))
+        let (read, told) = chat::begin(&self.front, Arc::clone(&model), info, request).await?;
+        Ok(used(Box::pin(until(deadline, told)), read, &model))
     }
 }
 

@@ -3,6 +3,7 @@
 use torchmesh_api::{
     error::ApiError,
     text::v1::{ExplainMethod, ExplainRequest, ExplainResponse, TokenAttribution},
+    usage::Figures,
 };
 
 use super::{TextCall, forward::floats, invalid, wire};
@@ -35,6 +36,7 @@ pub(super) async fn run(call: TextCall<'_>, request: ExplainRequest) -> Result<E
     }
     let truncation = call.truncation_of_one(request.truncation)?;
     let tokenised = call.tokenise(vec![Source::Text(request.text.clone())], truncation, true).await?.swap_remove(0);
+    call.spending.count(Figures { items: 1, ..Figures::default() });
     let window = &tokenised.windows[0];
     let explained = match method {
         ExplainMethod::Occlusion => call.occlude(window, settings, &request.label).await?,

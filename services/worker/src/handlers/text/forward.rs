@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use torchmesh_api::{error::ApiError, text::v1 as pb};
+use torchmesh_api::{error::ApiError, text::v1 as pb, usage::Figures};
 
 use super::{TextCall, invalid};
 use crate::{
@@ -69,6 +69,7 @@ impl TextCall<'_> {
 
     /// Runs the windows of all texts as one request.
     pub(super) async fn run(&self, tokenised: Vec<Tokenised>) -> Result<Vec<Read>, ApiError> {
+        self.spending.count(Figures { items: tokenised.len() as u64, ..Figures::default() });
         let windows = tokenised.iter().flat_map(|text| &text.windows);
         let mut answers = self.submit(windows.map(|window| self.part(window)).collect()).await?.into_iter();
         let output = |mut answered: Answered| answered.outputs.swap_remove(0);
@@ -81,8 +82,11 @@ impl TextCall<'_> {
 
     /// Waits for the answers of parts of one row each, in their order.
     pub(super) async fn submit(&self, parts: Vec<Part>) -> Result<Vec<Answered>, ApiError> {
+        let tokens = parts.iter().map(|part| part.length * part.attribution.as_ref().map_or(1, |along| along.steps.len()));
+        let used = Figures { prompt_tokens: tokens.sum::<usize>() as u64, ..Figures::default() };
         let answers = self.serving.queue.push(self.info.clone().submission(parts))?.await?;
         self.spending.add(answers.spent);
+        self.spending.count(used);
         Ok(answers.answered)
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use torchmesh_api::error::ApiError;
+use torchmesh_api::{error::ApiError, usage::Figures};
 
 use super::{VisionCall, invalid};
 use crate::{
@@ -43,6 +43,7 @@ impl VisionCall<'_> {
         drop(admission);
         let answered = pending.await?;
         self.spending.add(answered.spent);
+        self.spending.count(Figures { items: placed.len() as u64, ..Figures::default() });
         Ok(placed.into_iter().zip(answered).map(|(placed, Answered { outputs, .. })| Seen { placed, outputs }).collect())
     }
 }

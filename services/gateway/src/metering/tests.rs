@@ -1,0 +1,160 @@
+//! Calls through the layer, onto a real spool.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, StreamBody};
+use prost::Message as _;
+use tempfile::TempDir;
+use torchmesh_api::{
+    access::{ModelGrants, Scopes},
+    error::{ApiError, ErrorKind},
+    headers::GRPC_STATUS,
+    ids::TenantId,
+    usage::v1::UsageEvent,
+};
+use torchmesh_layers::call::CallContext;
+use torchmesh_relay::BoxError;
+use torchmesh_spool::{Settings, Spool};
+use tower::{Service as _, service_fn};
+
+use super::{Measured, Meter, WhenFull, measuring::Measuring, metered::Metered, metrics::MeteringMetrics};
+use crate::identity::{CredentialKind, Principal};
+
+/// One frame after the other.
+type Frames = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, BoxError>>>>;
+
+struct Bench {
+    spool: Spool,
+    when_full: WhenFull,
+    _folder: TempDir,
+}
+
+fn bench(max_bytes: u64, when_full: WhenFull) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, readers) = (folder.path().to_owned(), vec!["files"]);
+    let settings = Settings { folder: path, sync_every: Duration::ZERO, max_bytes, segment_bytes: 1 << 20, readers };
+    Bench { spool: Spool::open(settings).unwrap().0, when_full, _folder: folder }
+}
+
+fn data(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
+    Ok(Frame::data(Bytes::from_static(text.as_bytes())))
+}
+
+fn trailers(code: &'static str) -> Result<Frame<Bytes>, BoxError> {
+    Ok(Frame::trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(code))])))
+}
+
+impl Bench {
+    /// A call of somebody who is known, whose answer has these frames.
+    async fn call(&self, answer: Result<Vec<Result<Frame<Bytes>, BoxError>>, ErrorKind>) -> Result<Response<Metered<Frames>>, ApiError> {
+        let answer = std::sync::Mutex::new(Some(answer));
+        let inner = service_fn(|request: Request<()>| {
+            let measured: Arc<Measured> = request.extensions().get().cloned().unwrap();
+            measured.went(3);
+            let answer = answer.lock().unwrap().take().unwrap();
+            let answer = answer.map(|frames| Response::new(StreamBody::new(futures_util::stream::iter(frames))));
+            std::future::ready(answer.map_err(|kind| ApiError::new(kind, "no")))
+        });
+        let meter = Meter::new(self.spool.clone(), self.when_full, MeteringMetrics::default());
+        let mut request = Request::builder().uri("/v1/embeddings").header(CONTENT_TYPE, "application/grpc").body(()).unwrap();
+        let tenant = TenantId::parse("acme").unwrap();
+        let principal = Principal::new(tenant, "key", CredentialKind::ApiKey, Scopes::default(), ModelGrants::parse(["*"]).unwrap());
+        request.extensions_mut().insert(Arc::new(principal));
+        request.extensions_mut().insert(CallContext::read(&HeaderMap::new(), Instant::now(), |_| false));
+        Measuring::new(inner, Some(meter)).call(request).await
+    }
+
+    /// The codes of the events that are durable.
+    fn codes(&self) -> Vec<u32> {
+        let mut reader = self.spool.reader("files").unwrap();
+        let batch = reader.next(100).unwrap();
+        batch.records.iter().map(|record| UsageEvent::decode(&**record).unwrap().code).collect()
+    }
+
+    /// The same once so many were written.
+    async fn codes_of(&self, count: u64) -> Vec<u32> {
+        let mut reached = self.spool.reached();
+        while self.spool.figures().records < count {
+            reached.changed().await.unwrap();
+        }
+        self.codes()
+    }
+}
+
+async fn frame(body: &mut Metered<Frames>) -> Option<Result<Frame<Bytes>, BoxError>> {
+    poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await
+}
+
+#[tokio::test]
+async fn the_event_is_durable_when_the_trailers_are_there_and_not_made_before() {
+    let bench = bench(1 << 30, WhenFull::Refuse);
+    let mut body = bench.call(Ok(vec![data("abc"), trailers("0")])).await.unwrap().into_body();
+    assert!(frame(&mut body).await.unwrap().unwrap().is_data());
+    assert!(!body.is_end_stream());
+    assert_eq!(bench.codes(), [0_u32; 0]);
+    assert!(frame(&mut body).await.unwrap().unwrap().is_trailers());
+    assert_eq!(bench.codes(), [0]);
+    assert!(body.is_end_stream() && frame(&mut body).await.is_none());
+}
+
+#[tokio::test]
+async fn an_answer_without_trailers_ends_when_its_event_is_durable() {
+    let bench = bench(1 << 30, WhenFull::Refuse);
+    let body = bench.call(Ok(vec![data("abc"), data("def")])).await.unwrap().into_body();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "abcdef");
+    assert_eq!(bench.codes(), [0]);
+}
+
+#[tokio::test]
+async fn every_way_to_end_makes_one_event() {
+    let bench = bench(1 << 30, WhenFull::Refuse);
+    drop(bench.call(Ok(vec![data("abc"), trailers("0")])).await);
+    assert!(bench.call(Err(ErrorKind::NotFound)).await.is_err());
+    let _ = bench.call(Ok(vec![data("abc"), trailers("14")])).await.unwrap().into_body().collect().await;
+    let broken = Err(BoxError::from("broken"));
+    assert!(bench.call(Ok(vec![data("abc"), broken])).await.unwrap().into_body().collect().await.is_err());
+    assert_eq!(bench.codes_of(4).await, [1, 5, 14, 13]);
+}
+
+#[tokio::test]
+async fn an_answer_whose_event_is_lost_does_not_end_well_unless_that_is_wanted() {
+    for when_full in [WhenFull::Refuse, WhenFull::GoOn] {
+        // No room for an event.
+        let bench = bench(20, when_full);
+        let ends = bench.call(Ok(vec![data("abc"), trailers("0")])).await.unwrap().into_body().collect().await.unwrap();
+        let code = ends.trailers().unwrap()[GRPC_STATUS].to_str().unwrap();
+        let refused = bench.call(Err(ErrorKind::NotFound)).await.err().unwrap();
+        match when_full {
+            WhenFull::Refuse => assert_eq!((code, refused.kind), ("14", ErrorKind::Unavailable)),
+            WhenFull::GoOn => assert_eq!((code, refused.kind), ("0", ErrorKind::NotFound)),
+        }
+        let cut = bench.call(Ok(vec![data("abc")])).await;
+        let whole = match cut {
+            Ok(response) => response.into_body().collect().await.is_ok(),
+            Err(_) => false,
+        };
+        assert_eq!(whole, when_full == WhenFull::GoOn);
+        assert_eq!(bench.codes(), [0_u32; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_nobody_makes_no_event() {
+    let bench = bench(1 << 30, WhenFull::Refuse);
+    let inner = service_fn(|_: Request<()>| async {
+        Ok::<_, ApiError>(Response::new(http_body_util::Empty::<Bytes>::new().map_err(|never: Infallible| -> BoxError { match never {} })))
+    });
+    let meter = Meter::new(bench.spool.clone(), WhenFull::Refuse, MeteringMetrics::default());
+    let response = Measuring::new(inner, Some(meter)).call(Request::new(())).await.unwrap();
+    assert!(response.into_body().collect().await.is_ok());
+    assert_eq!((bench.codes(), bench.spool.figures().groups), (vec![], 0));
+}

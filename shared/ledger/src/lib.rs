@@ -1,0 +1,8 @@
+//! What is written down of calls, as files of JSON lines: what each has used ([`usage`]), and who has asked for what ([`audit`]).
+//!
+//! The gateway writes both, and `meshctl` reads them.
+
+pub mod audit;
+pub mod lines;
+pub mod time;
+pub mod usage;

@@ -1,0 +1,88 @@
+//! The files of a spool: `00000000000000000001.seg`, each beginning with eight bytes that say what it is.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use crate::{Position, record::Scan};
+
+/// What a file begins with.
+pub const MAGIC: [u8; 8] = *b"TMSPOOL1";
+/// Where the first record begins.
+pub const BEGIN: u64 = MAGIC.len() as u64;
+
+/// A file's path.
+pub fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:020}.seg"))
+}
+
+/// The numbers of the files that are there, in their order.
+pub fn list(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if let Some(number) = name.to_str().and_then(|name| name.strip_suffix(".seg")?.parse().ok()) {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Makes the file of this number, and makes sure that it is found again.
+pub(crate) fn create(folder: &Path, number: u64) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path(folder, number))?;
+    file.write_all(&MAGIC)?;
+    File::open(folder)?.sync_all()?;
+    Ok(file)
+}
+
+/// What is in a file from a place on.
+pub(crate) fn bytes(folder: &Path, from: Position, to: Option<u64>) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path(folder, from.segment))?;
+    let end = to.unwrap_or(file.metadata()?.len());
+    let mut bytes = Vec::with_capacity(usize::try_from(end.saturating_sub(from.offset)).unwrap_or_default());
+    file.seek(SeekFrom::Start(from.offset))?;
+    file.take(end.saturating_sub(from.offset)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What was found in a file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Content {
+    pub(crate) records: u64,
+    pub(crate) damaged: u64,
+    /// Behind the last whole record.
+    pub(crate) end: u64,
+    /// How long the file is.
+    pub(crate) length: u64,
+}
+
+/// Goes through a file.
+pub(crate) fn content(folder: &Path, number: u64) -> io::Result<Content> {
+    let begin = Position { segment: number, offset: BEGIN };
+    let length = fs::metadata(path(folder, number))?.len();
+    let bytes = bytes(folder, begin, None)?;
+    let mut scan = Scan::new(&bytes, begin);
+    let records = scan.by_ref().count() as u64;
+    Ok(Content { records, damaged: scan.passed_over(), end: scan.position().offset, length })
+}
+
+/// The last file, to go on with: what stands behind its last whole record is taken off.
+pub(crate) fn resume(folder: &Path, number: u64, content: Content) -> io::Result<File> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path(folder, number))?;
+    let mut magic = [0; MAGIC.len()];
+    let whole = file.read_exact(&mut magic).is_ok() && magic == MAGIC;
+    if !whole {
+        file.rewind()?;
+        file.write_all(&MAGIC)?;
+    }
+    if content.length != content.end || !whole {
+        file.set_len(content.end)?;
+        file.sync_all()?;
+    }
+    file.seek(SeekFrom::Start(content.end))?;
+    Ok(file)
+}
