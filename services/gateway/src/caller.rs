@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
-use crate::metering::Measured;
+use crate::{limits::Ticket, metering::Measured};
 
 /// The call that a door answers.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Caller {
     pub call: CallContext,
     /// What it has used so far.
     pub measured: Arc<Measured>,
+    /// What it is charged, where anything is limited.
+    pub ticket: Option<Arc<Ticket>>,
     /// What else the mesh is to know of it: who it is, and how urgent.
     told: [(HeaderName, Option<HeaderValue>); 2],
 }
@@ -50,6 +52,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             let value = parts.headers.get(&name).cloned();
             (name, value)
         });
-        Ok(Self { call, measured: parts.extensions.get().cloned().unwrap_or_default(), told })
+        let measured = parts.extensions.get().cloned().unwrap_or_default();
+        Ok(Self { call, measured, ticket: parts.extensions.get().cloned(), told })
     }
 }

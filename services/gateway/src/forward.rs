@@ -23,6 +23,7 @@ use torchmesh_relay::{Answer, BoxError, Call, Source, outgoing};
 use tower::{Service, ServiceExt as _};
 
 use crate::{
+    limits::{Ticket, estimate::Question},
     mesh::Mesh,
     metering::{
         Measured,
@@ -61,6 +62,8 @@ where
     if let Some(model) = &model {
         measured.asks_for(model);
     }
+    let ticket = parts.extensions.get::<Arc<Ticket>>().map(AsRef::as_ref);
+    Mesh::charge(ticket, &Question::new(parts.uri.path(), source.seen())).await?;
     let mut flow = Flow::new(Arc::clone(&measured), parts.uri.path());
     let call = outbound(method, parts, source);
     let routers = mesh.routers.load();

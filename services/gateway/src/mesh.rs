@@ -18,7 +18,12 @@ use torchmesh_api::{
 };
 use torchmesh_relay::{Relay, Reply};
 
-use crate::{Routers, caller::Caller, metering::flow::Flow};
+use crate::{
+    Routers,
+    caller::Caller,
+    limits::{Ticket, estimate::Question},
+    metering::flow::Flow,
+};
 
 /// One data thread's way to the routers.
 #[derive(Debug, Clone)]
@@ -33,6 +38,16 @@ impl Mesh {
     /// A way to the routers.
     pub fn new(relay: Relay, routers: Arc<Routers>) -> Self {
         Self { relay, routers }
+    }
+
+    /// Charges for a question before it leaves for a router: the one place that every call to a model comes by, whichever door it entered by.
+    ///
+    /// Error: ResourceExhausted, when a limit has no room for it.
+    pub async fn charge(ticket: Option<&Ticket>, question: &Question<'_>) -> Result<(), ApiError> {
+        match ticket {
+            Some(ticket) => ticket.admit(question).await,
+            None => Ok(()),
+        }
     }
 
     /// A unary call within the time of the call that it is part of.
@@ -55,6 +70,7 @@ impl Mesh {
     pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Reply, ApiError> {
         let (routers, framed) = (self.routers.load_full(), framed.into());
         caller.measured.asks(path, framed.front());
+        Self::charge(caller.ticket.as_deref(), &Question::new(path, framed.iter())).await?;
         let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
         caller.measured.head(&reply.headers);
         Ok(reply)
@@ -72,7 +88,11 @@ impl Mesh {
         let (headers, deadline, framed) = (caller.headers(), caller.deadline(), frame::encode(question));
         caller.measured.asks(path, Some(&framed));
         let mut flow = Flow::new(Arc::clone(&caller.measured), path);
-        let begun = async move { relay.stream(path, headers, framed, deadline, &routers).await };
+        let ticket = caller.ticket.clone();
+        let begun = async move {
+            Self::charge(ticket.as_deref(), &Question::new(path, std::iter::once(&framed))).await?;
+            relay.stream(path, headers, framed, deadline, &routers).await
+        };
         let messages = begun.map_ok(|mut messages| {
             flow.head(messages.headers());
             poll_fn(move |cx| {

@@ -6,6 +6,7 @@
 mod connection;
 mod http2;
 mod incoming;
+mod peer;
 mod respond;
 mod tls;
 
@@ -31,6 +32,7 @@ use tower::Service;
 
 use crate::{config::ServerSettings, lifecycle::Drain, process::StartError};
 pub use incoming::Incoming;
+pub use peer::Peer;
 
 /// Any error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -210,7 +212,8 @@ async fn data_thread<S, B>(
     let service = make();
     while let Some((stream, open)) = arrivals.recv().await {
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
-        let connection = connection::serve(stream, tls.clone(), service.clone(), drain.clone(), limits);
+        let told = peer::From::connection(&stream, service.clone());
+        let connection = connection::serve(stream, tls.clone(), told, drain.clone(), limits);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
