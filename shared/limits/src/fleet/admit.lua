@@ -21,16 +21,27 @@ local function alive(key)
   return sum
 end
 
+local function keep(key, kind, value, life)
+  if kind == 'r' then
+    redis.call('SET', key, string.format('%.3f', now + value), 'PX', math.ceil(value / 1000) + 1)
+  else
+    redis.call('SET', key, string.format('%.0f', value), 'EX', life)
+  end
+end
+
 for at = 2, #KEYS do
   local base = (at - 2) * 5 + 1
   local kind, cost, most, least = ARGV[base + 1], tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3]), tonumber(ARGV[base + 4])
   local before
-  if kind == 'r' then
-    before = math.min(math.max((tonumber(redis.call('GET', KEYS[at]) or 0)) - now, least, 0), most * 16)
-  elseif kind == 'q' then
-    before = math.max(tonumber(redis.call('GET', KEYS[at]) or 0), least)
-  else
+  if kind == 'c' then
     before = alive(KEYS[at])
+  else
+    local stored = tonumber(redis.call('GET', KEYS[at]) or 0)
+    if kind == 'r' then stored = math.max(stored - now, 0) end
+    before = math.max(stored, least)
+    if kind == 'r' then before = math.min(before, most * 16) end
+    -- What only the asker knew is known from here on, whatever becomes of the call.
+    if before > stored then keep(KEYS[at], kind, before, ARGV[base + 5]) end
   end
   -- A microsecond more, for what a fraction was rounded by.
   local fits = before + cost <= most + (kind == 'r' and 1 or 0)
@@ -43,15 +54,13 @@ if ok == 0 then return answer end
 
 for at = 2, #KEYS do
   local base = (at - 2) * 5 + 1
-  local kind, cost, life = ARGV[base + 1], tonumber(ARGV[base + 2]), tonumber(ARGV[base + 5])
+  local kind, cost, life = ARGV[base + 1], tonumber(ARGV[base + 2]), ARGV[base + 5]
   local after = counts[at] + cost
-  if kind == 'r' then
-    redis.call('SET', KEYS[at], string.format('%.3f', now + after), 'PX', math.ceil(after / 1000) + 1)
-  elseif kind == 'q' then
-    redis.call('SET', KEYS[at], string.format('%.0f', after), 'EX', life)
-  else
+  if kind == 'c' then
     redis.call('HINCRBY', KEYS[at], ARGV[1], cost)
     redis.call('EXPIRE', KEYS[at], life)
+  else
+    keep(KEYS[at], kind, after, life)
   end
   answer[at * 2 - 1] = math.ceil(after)
 end

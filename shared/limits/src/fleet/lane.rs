@@ -183,8 +183,11 @@ async fn find(fleet: &Fleet) -> Result<Link, String> {
 async fn stay(lane: &Lane, link: &Arc<Link>) {
     loop {
         tokio::select! {
-            () = lane.0.lost.notified() => return,
+            () = lane.0.lost.notified() => {}
             () = sleep(BEAT) => {}
+        }
+        if lane.link().is_none_or(|now| now.number != link.number) {
+            return;
         }
         if let Err(why) = beat(&lane.0.fleet, link).await {
             lane.lose(link, &why);
