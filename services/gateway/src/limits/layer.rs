@@ -8,7 +8,10 @@ use std::{
 };
 
 use http::{Request, Response, header};
-use torchmesh_api::error::ApiError;
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    headers::GRPC_STATUS,
+};
 use torchmesh_runtime::server::Peer;
 use tower::Service;
 
@@ -76,7 +79,11 @@ where
 {
     let answer = inner.await;
     closes.0.conclude().await?;
-    answer.map(|response| response.map(|body| Charged::new(body, closes)))
+    let response = answer?;
+    if response.status().is_success() && !response.headers().contains_key(GRPC_STATUS) {
+        closes.0.answered();
+    }
+    Ok(response.map(|body| Charged::new(body, closes)))
 }
 
 type Counting<B> = Pin<Box<dyn Future<Output = Result<Response<Charged<B>>, ApiError>> + Send>>;
@@ -113,7 +120,7 @@ where
             Step::Free { inner } => inner.poll(cx).map_ok(|response| response.map(Charged::from)),
             Step::Counted { inner } => inner.as_mut().poll(cx),
             Step::Refused { error } => {
-                let gone = || ApiError::new(torchmesh_api::error::ErrorKind::ResourceExhausted, "a limit is reached");
+                let gone = || ApiError::new(ErrorKind::ResourceExhausted, "a limit is reached");
                 Poll::Ready(Err(error.take().unwrap_or_else(gone)))
             }
         }

@@ -54,7 +54,7 @@ impl Limits {
         let mut last = std::fs::read(&path).unwrap_or_default();
         loop {
             tick.tick().await;
-            self.0.metrics.note(self.0.limiter.counts(), self.0.fleet.as_ref().map(|fleet| fleet.linked()));
+            self.0.metrics.note(self.0.limiter.counts(), self.0.fleet.as_deref());
             let Ok(bytes) = std::fs::read(&path) else { continue };
             if bytes == last {
                 continue;

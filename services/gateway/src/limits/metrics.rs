@@ -7,7 +7,10 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-use torchmesh_limits::rule::{Measure, Per, Rule};
+use torchmesh_limits::{
+    fleet::Fleet,
+    rule::{Measure, Per, Rule},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Word(&'static str);
@@ -30,6 +33,7 @@ pub(super) struct LimitMetrics {
     refusals: Family<Labels, Counter>,
     counts: Gauge,
     redis_links: Gauge,
+    gateways: Gauge,
 }
 
 impl LimitMetrics {
@@ -39,6 +43,7 @@ impl LimitMetrics {
         registry.register("refusals", "Calls that a limit refused, by whom it counts apart and by what it counts", metrics.refusals.clone());
         registry.register("counts", "Callers that are remembered, once for each limit that they have", metrics.counts.clone());
         registry.register("redis_links", "Connections to Redis that answer; 0 means that this gateway counts by its share", metrics.redis_links.clone());
+        registry.register("gateways", "Gateways that count together, as far as this one knows: each has its share while Redis is away", metrics.gateways.clone());
         metrics
     }
 
@@ -59,8 +64,9 @@ impl LimitMetrics {
         self.refusals.get_or_create(&Labels { per: Word(per), limit: Word(limit) }).inc();
     }
 
-    pub(super) fn note(&self, counts: usize, links: Option<u32>) {
+    pub(super) fn note(&self, counts: usize, fleet: Option<&Fleet>) {
         self.counts.set(i64::try_from(counts).unwrap_or(i64::MAX));
-        self.redis_links.set(links.unwrap_or_default().into());
+        self.redis_links.set(fleet.map_or(0, Fleet::linked).into());
+        self.gateways.set(fleet.map_or(1, Fleet::gateways).into());
     }
 }

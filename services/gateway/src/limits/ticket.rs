@@ -35,6 +35,8 @@ struct Held {
     /// The models that were charged for.
     models: Vec<ModelName>,
     permits: Vec<(Permit, Option<Price>)>,
+    /// The caller has a good answer, or the beginning of one.
+    answered: bool,
     closed: bool,
 }
 
@@ -131,18 +133,23 @@ impl Ticket {
         refused::error(refusal, name)
     }
 
+    /// The caller gets a good answer: from here on the call has its price, whatever else it uses.
+    pub fn answered(&self) {
+        self.held.lock().answered = true;
+    }
+
     /// The call is over: what it reserved becomes what it used.
     pub fn close(&self) {
-        let permits = {
+        let (permits, answered) = {
             let mut held = self.held.lock();
             held.closed = true;
-            std::mem::take(&mut held.permits)
+            (std::mem::take(&mut held.permits), held.answered)
         };
         let units = self.measured.units();
         let tokens = Tokens { input: units.prompt_tokens, output: units.completion_tokens };
-        let anything = tokens.sum() + units.items + units.compute_us > 0;
+        let has_price = answered || tokens.sum() > 0;
         for (permit, price) in permits {
-            let money = price.filter(|_| anything).map_or(0, |price| price.of(tokens));
+            let money = price.filter(|_| has_price).map_or(0, |price| price.of(tokens));
             permit.settle(&Costs { bytes: units.bytes_in, tokens: tokens.sum(), money });
         }
     }
