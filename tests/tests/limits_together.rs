@@ -140,8 +140,6 @@ fn calls_at_once_are_counted_together_and_those_of_a_gateway_that_died_are_forgo
         drop(other);
         let other = eventually("a call that ended makes room", PATIENCE, async || members[1].ask(&Costs::default()).await.ok()).await;
         // As the server sees a gateway that died: its lanes say nothing any more, and its calls were never taken back.
-        let answer = redis.ask("HLEN test:gone").unwrap();
-        assert!(answer.starts_with(":0"), "{answer}");
         let keys = redis.ask("KEYS test:*:/acme").unwrap();
         let key = keys.lines().last().unwrap().to_owned();
         redis.ask(&format!("HSET {key} of-one-that-died 1")).unwrap();
@@ -209,7 +207,7 @@ fn a_server_that_hangs_is_waited_for_a_few_times_and_then_no_more() {
         let redis = Redis::start().await;
         let members = members(&redis, 1, "[[limit]]\nper = 'tenant'\nrequests = '1M/1s'").await;
         redis.signal(Signal::STOP);
-        for _ in 0..3 {
+        for _ in 0..6 {
             assert!(members[0].ask(&Costs::default()).await.is_ok());
         }
         assert!(members[0].lane.link().is_none());

@@ -18,7 +18,7 @@ use tower::Service;
 use super::{
     address,
     body::{Charged, Closes},
-    limits::Lanes,
+    lanes::Lanes,
     ticket::Ticket,
 };
 use crate::identity::Principal;

@@ -10,7 +10,7 @@ pub mod body;
 pub mod estimate;
 pub mod headers;
 pub mod layer;
-pub mod limits;
+pub mod lanes;
 mod metrics;
 pub mod refused;
 pub mod settings;
@@ -18,7 +18,7 @@ pub mod ticket;
 pub mod told;
 
 pub use layer::Limit;
-pub use limits::{Lanes, Limits};
+pub use lanes::{Lanes, Limits};
 pub use settings::LimitsSettings;
 pub use ticket::Ticket;
 pub use told::Telling;

@@ -11,7 +11,7 @@ use torchmesh_limits::{
     rule::{Per, Rule, Subject},
 };
 
-use super::{estimate::Question, limits::Lanes, refused, told::Told};
+use super::{estimate::Question, lanes::Lanes, refused, told::Told};
 use crate::{identity::Principal, metering::Measured};
 
 /// One call's, in the extensions of its request.

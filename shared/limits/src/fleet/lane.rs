@@ -3,9 +3,9 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwapOption;
@@ -31,8 +31,12 @@ const BEAT: Duration = Duration::from_secs(1);
 const BEAT_WITHIN: Duration = Duration::from_secs(1);
 /// How long it is until the server is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// So many calls in a row that had no answer in time end the link.
+/// So many calls in a row that had no answer in time end the link, when nothing was heard meanwhile, not even too late: for [`SILENCE`] times as long as
+/// a call waits. This thread may have been busy for a moment itself, and then many calls miss their answers at once.
 const MISSES: u32 = 3;
+const SILENCE: u32 = 4;
+/// So many end it whatever was heard: answers that are always late are none.
+const MANY_MISSES: u32 = 64;
 /// So many corrections are told at once.
 const PART: usize = 500;
 
@@ -46,12 +50,32 @@ struct Inner {
     link: ArcSwapOption<Link>,
     lost: Notify,
     misses: AtomicU32,
+    /// When the server was heard last, in milliseconds from `began`.
+    heard: AtomicU64,
+    began: Instant,
+}
+
+impl Inner {
+    fn millis(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn hears(&self) {
+        self.heard.store(self.millis(), Ordering::Relaxed);
+    }
+
+    /// One more call has waited in vain; whether that is enough.
+    fn misses(&self) -> bool {
+        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
+        let silence = Duration::from_millis(self.millis().saturating_sub(self.heard.load(Ordering::Relaxed)));
+        misses >= MANY_MISSES || (misses >= MISSES && silence >= self.fleet.timeout * SILENCE)
+    }
 }
 
 impl Lane {
     /// Begins to look for the server, on the runtime that this is called on.
     pub fn start(fleet: Arc<Fleet>) -> Self {
-        let inner = Inner { fleet, link: ArcSwapOption::empty(), lost: Notify::new(), misses: AtomicU32::new(0) };
+        let inner = Inner { fleet, link: ArcSwapOption::empty(), lost: Notify::new(), misses: AtomicU32::new(0), heard: AtomicU64::new(0), began: Instant::now() };
         let lane = Self(Arc::new(inner));
         tokio::spawn(keep(lane.clone()));
         lane
@@ -74,10 +98,13 @@ impl Lane {
         let epoch = self.0.fleet.epoch.load(Ordering::Relaxed);
         let question = link.question(charges, now, epoch);
         let (tell, told) = oneshot::channel();
-        let (asked, theirs, at) = (Arc::clone(link), Arc::clone(charges), *now);
+        let (asked, theirs, at, lane) = (Arc::clone(link), Arc::clone(charges), *now, self.clone());
         // A task of its own: whether or not anybody waits for the answer, what it charged must not be forgotten.
         tokio::spawn(async move {
             let answer: Result<Vec<i64>, RedisError> = asked.send(question).await;
+            if answer.is_ok() {
+                lane.0.hears();
+            }
             if let Err(Ok(answer)) = tell.send(answer)
                 && answer.first() == Some(&1)
                 && let Err(error) = asked.undo(&theirs, &at).await
@@ -95,7 +122,7 @@ impl Lane {
                 None
             }
             _ => {
-                if self.0.misses.fetch_add(1, Ordering::Relaxed) + 1 >= MISSES {
+                if self.0.misses() {
                     self.lose(link, "it does not answer in time");
                 }
                 None
@@ -154,6 +181,7 @@ async fn keep(lane: Lane) {
             Ok(link) => {
                 let link = Arc::new(link);
                 lane.0.misses.store(0, Ordering::Relaxed);
+                lane.0.hears();
                 fleet.linked.fetch_add(1, Ordering::Relaxed);
                 lane.0.link.store(Some(Arc::clone(&link)));
                 fleet.say_back();
