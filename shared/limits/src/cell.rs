@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::{
     calendar::Month,
     gcra::{self, Picos},
-    rule::{Allowance, Rule},
+    rule::{Allowance, Rule, Whose},
 };
 
 /// When something is decided.
@@ -118,14 +118,29 @@ impl State {
 /// See the module.
 #[derive(Debug)]
 pub struct Cell {
+    rule: u64,
+    of: Box<str>,
+    whose: Box<str>,
     name: Box<str>,
     state: Mutex<State>,
 }
 
 impl Cell {
-    /// One that has used nothing; `name` is how the fleet calls it.
-    pub fn new(name: impl Into<Box<str>>) -> Self {
-        Self { name: name.into(), state: Mutex::default() }
+    /// One that has used nothing; the fleet knows it by a name with this prefix.
+    pub fn new(prefix: &str, rule: u64, whose: &Whose<'_>) -> Self {
+        // Whose it is can have any character; what stands in front of it cannot.
+        let name = format!("{prefix}:{rule:016x}:{}/{}", whose.of, whose.name);
+        Self { rule, of: whose.of.into(), whose: whose.name.into(), name: name.into(), state: Mutex::default() }
+    }
+
+    /// Whether it is this caller's count for this rule.
+    pub fn is(&self, rule: u64, whose: &Whose<'_>) -> bool {
+        self.rule == rule && *self.whose == *whose.name && *self.of == *whose.of
+    }
+
+    /// What it is found by.
+    pub(crate) fn found_by(&self) -> (u64, Whose<'_>) {
+        (self.rule, Whose { of: &self.of, name: &self.whose })
     }
 
     /// How the fleet calls it.

@@ -31,10 +31,6 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn of(standings: Vec<Standing>) -> Self {
-        Self { allowed: standings.iter().all(|standing| standing.allowed), standings }
-    }
-
     /// The refusal that lasts longest: coming back before that is over is in vain.
     pub fn worst(&self) -> Option<usize> {
         let refused = self.standings.iter().enumerate().filter(|(_, standing)| !standing.allowed);
@@ -51,17 +47,23 @@ pub fn ordered(mut charges: Vec<Charge>) -> Charges {
 
 /// Decides here. `sharers` gateways share the limits, each going by its own counts.
 pub fn admit(charges: &[Charge], now: &Now, sharers: u32) -> Verdict {
-    let mut cells: Vec<_> = charges.iter().map(|charge| charge.cell.lock()).collect();
-    let decided: Vec<(State, Standing)> =
-        charges.iter().zip(&cells).map(|(charge, cell)| cell.decide(&charge.rule, now, charge.cost, sharers)).collect();
-    let verdict = Verdict::of(decided.iter().map(|(_, standing)| *standing).collect());
-    if verdict.allowed {
-        for (cell, (state, _)) in cells.iter_mut().zip(decided) {
-            // Whatever the fleet says next, it does not know of this yet.
-            **cell = State { epoch: 0, ..state };
-        }
+    let mut standings = Vec::with_capacity(charges.len());
+    let allowed = decide(charges, now, sharers, true, &mut standings);
+    Verdict { allowed, standings }
+}
+
+/// Decides about one count after another, each locked until all are decided. `so_far` says whether those before had room.
+fn decide(charges: &[Charge], now: &Now, sharers: u32, so_far: bool, standings: &mut Vec<Standing>) -> bool {
+    let Some((charge, others)) = charges.split_first() else { return so_far };
+    let mut cell = charge.cell.lock();
+    let (state, standing) = cell.decide(&charge.rule, now, charge.cost, sharers);
+    standings.push(standing);
+    let allowed = decide(others, now, sharers, so_far && standing.allowed, standings);
+    if allowed {
+        // Whatever the fleet says next, it does not know of this yet.
+        *cell = State { epoch: 0, ..state };
     }
-    verdict
+    allowed
 }
 
 /// Corrects the counts here by what was `used`, in the order of the charges.
@@ -80,12 +82,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::file::Rules;
+    use crate::{file::Rules, rule::Whose};
 
     fn charges(text: &str, costs: &[u64]) -> Charges {
         let rules = Rules::parse(text).unwrap();
         let each = rules.limits.iter().zip(costs);
-        ordered(each.map(|(rule, cost)| Charge { rule: Arc::clone(rule), cell: Arc::new(Cell::new(rule.id.to_string())), cost: *cost }).collect())
+        ordered(each.map(|(rule, cost)| Charge { rule: Arc::clone(rule), cell: Arc::new(Cell::new("t", rule.id, &Whose { of: "", name: "a" })), cost: *cost }).collect())
     }
 
     fn now() -> Now {

@@ -98,16 +98,18 @@ impl Limiter {
         charge::ordered(charges)
     }
 
-    /// Whether a call will be refused whatever it is: what is known here is enough to say so, and nobody else need be asked. Only of rates whose
+    /// Whether a call will be refused whatever it is: what is known here is enough to say so, and nobody else need be asked. Only by rates whose
     /// counts never grow smaller but with time: others may have been corrected elsewhere.
-    pub fn foresee(&self, charges: &Charges, now: &Now) -> Result<(), Refusal> {
-        let standings = charges.iter().map(|charge| match charge.rule.allowance {
-            Allowance::Rate(_) => charge.cell.lock().decide(&charge.rule, now, 1, 1).1,
-            _ => Standing { allowed: true, ..Standing::default() },
-        });
-        let standings: Vec<_> = standings.collect();
-        let verdict = Verdict { allowed: standings.iter().all(|standing| standing.allowed), standings };
-        if verdict.allowed { Ok(()) } else { Err(refusal(charges, &verdict)) }
+    pub fn foresee(&self, subject: &Subject<'_>, now: &Now) -> Result<(), Refusal> {
+        let rules = self.rules.load();
+        for rule in rules.limits.iter().filter(|rule| rule.is_known_at_once() && matches!(rule.allowance, Allowance::Rate(_))) {
+            let Some(whose) = rule.whose(subject) else { continue };
+            let standing = self.table.cell(rule.id, &whose, now).lock().decide(rule, now, 1, 1).1;
+            if !standing.allowed {
+                return Err(Refusal { rule: Arc::clone(rule), cost: 1, standing, all: vec![(Arc::clone(rule), standing)] });
+            }
+        }
+        Ok(())
     }
 
     /// Decides about a call: by the fleet where it answers, and otherwise here.

@@ -114,13 +114,13 @@ impl Rule {
         self.per != Per::Model && self.model.is_none() && matches!(self.measure, Measure::Requests | Measure::Bytes)
     }
 
-    /// What the rule is, apart from how much it allows: a changed amount applies to what was counted before. The same in every process and every
-    /// build, since gateways of two builds count together while one replaces the other.
+    /// What tells the rule from others. A rate of another amount is another rule and begins anew, since what was used of one cannot be told as a part of
+    /// the other; a quota keeps its count. The same in every process and every build: gateways of two builds count together while one replaces
+    /// the other.
     pub fn identify(&self) -> u64 {
         let pattern = |pattern: &Option<Pattern>| pattern.as_ref().map(|pattern| pattern.as_str().to_owned());
         let kind = match self.allowance {
-            // Several rates of one kind stand beside each other: so much a second and so much an hour.
-            Allowance::Rate(limit) => format!("rate {}", limit.worth(limit.burst())),
+            Allowance::Rate(limit) => format!("rate {} {}", limit.worth(1), limit.burst()),
             Allowance::Month(_) => "month".to_owned(),
             Allowance::AtOnce(_) => "at once".to_owned(),
         };

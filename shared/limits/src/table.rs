@@ -1,11 +1,11 @@
 //! Every count of this process, found by rule and caller, and only so many of them.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher as _, BuildHasherDefault, Hasher, RandomState},
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
 };
 
+use hashbrown::HashTable;
 use parking_lot::Mutex;
 
 use crate::{
@@ -23,56 +23,38 @@ const FEW: usize = 32;
 #[derive(Debug)]
 pub struct Table {
     shards: Box<[Mutex<Shard>]>,
-    // Two random functions of 64 bits each: nobody can choose names that meet.
-    hashers: [RandomState; 2],
+    // Keyed at random: nobody can choose names that meet.
+    hasher: RandomState,
     prefix: String,
     most_each: usize,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    cells: HashMap<u128, Arc<Cell>, BuildHasherDefault<AsItIs>>,
+    cells: HashTable<Arc<Cell>>,
     sweep_at: usize,
-}
-
-/// The key is a hash already.
-#[derive(Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let mut low = [0; 8];
-        low.copy_from_slice(&bytes[..8]);
-        self.0 = u64::from_ne_bytes(low);
-    }
 }
 
 impl Table {
     /// Room for about `most` counts; the fleet knows them by names with this prefix.
     pub fn new(most: usize, prefix: impl Into<String>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hashers: std::array::from_fn(|_| RandomState::new()), prefix: prefix.into(), most_each: (most / SHARDS).max(FEW) }
+        Self { shards, hasher: RandomState::new(), prefix: prefix.into(), most_each: (most / SHARDS).max(FEW) }
     }
 
     /// The count of a caller for a rule; a new one where there is none.
     pub fn cell(&self, rule: u64, whose: &Whose<'_>, now: &Now) -> Arc<Cell> {
-        let [low, high] = self.hashers.each_ref().map(|hasher| hasher.hash_one((rule, whose)));
-        let key = u128::from(high) << 64 | u128::from(low);
-        let mut shard = self.shards[high as usize % SHARDS].lock();
-        if let Some(cell) = shard.cells.get(&key) {
+        let hash = self.hasher.hash_one((rule, *whose));
+        // The table goes by the highest and the lowest bits.
+        let mut shard = self.shards[(hash >> 32) as usize % SHARDS].lock();
+        if let Some(cell) = shard.cells.find(hash, |cell| cell.is(rule, whose)) {
             return Arc::clone(cell);
         }
         if shard.cells.len() >= shard.sweep_at.max(FEW) {
             shard.sweep(now, self.most_each);
         }
-        // A name tells the fleet apart what is told apart here; whose it is can have any character but these two in front of it.
-        let name = format!("{}:{rule:016x}:{}/{}", self.prefix, whose.of, whose.name);
-        let cell = Arc::new(Cell::new(name));
-        shard.cells.insert(key, Arc::clone(&cell));
+        let cell = Arc::new(Cell::new(&self.prefix, rule, whose));
+        shard.cells.insert_unique(hash, Arc::clone(&cell), |cell| self.hasher.hash_one(cell.found_by()));
         cell
     }
 
@@ -91,10 +73,10 @@ impl Shard {
     /// Forgets what is as new again; and of the rest, where there is too much of it, a quarter: made-up callers must not fill the memory. What
     /// calls hold and what is counted by the month stays.
     fn sweep(&mut self, now: &Now, most: usize) {
-        self.cells.retain(|_, cell| Arc::strong_count(cell) > 1 || !cell.lock().is_idle(now));
+        self.cells.retain(|cell| Arc::strong_count(cell) > 1 || !cell.lock().is_idle(now));
         if self.cells.len() >= most {
             let mut over = self.cells.len() - most * 3 / 4;
-            self.cells.retain(|_, cell| {
+            self.cells.retain(|cell| {
                 let state = *cell.lock();
                 let goes = over > 0 && Arc::strong_count(cell) == 1 && state.in_flight == 0 && !state.counts_month(now);
                 over -= usize::from(goes);

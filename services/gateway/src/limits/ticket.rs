@@ -54,9 +54,7 @@ impl Ticket {
     /// Refuses a call at once of which is known here that there is no room for it.
     pub fn foresee(&self) -> Result<(), ApiError> {
         let limiter = self.lanes.limiter();
-        let now = limiter.now();
-        let charges = limiter.charges(&self.subject(None), &Costs::default(), &now, Rule::is_known_at_once);
-        limiter.foresee(&charges, &now).map_err(|refusal| self.refuse(&refusal, None))
+        limiter.foresee(&self.subject(None), &limiter.now()).map_err(|refusal| self.refuse(&refusal, None))
     }
 
     /// Charges for a question that is about to leave for a router. The same model is charged for once a call.
