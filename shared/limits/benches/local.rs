@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use criterion::{Bencher, Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main, measurement::WallTime};
 use torchmesh_limits::{
     Costs, Limiter, Rules,
     gcra::{self, Limit},
@@ -49,9 +49,16 @@ fn measure(b: &mut Bencher<'_>, mut work: impl FnMut()) {
     });
 }
 
+/// Samples of a length, each long enough for a clock that is read by the tick.
+fn group(c: &mut Criterion) -> BenchmarkGroup<'_, WallTime> {
+    let mut group = c.benchmark_group("limits");
+    group.sampling_mode(SamplingMode::Flat).sample_size(40).measurement_time(Duration::from_secs(6));
+    group
+}
+
 fn decide(c: &mut Criterion) {
     let limit = Limit::new(1000, Duration::from_secs(60), 1000);
-    c.bench_function("decide about one rate", |b| {
+    group(c).bench_function("one decision about a rate", |b| {
         measure(b, || {
             black_box(gcra::decide(black_box(7), black_box(9), 1, black_box(&limit)));
         });
@@ -61,7 +68,8 @@ fn decide(c: &mut Criterion) {
 fn call(c: &mut Criterion, name: &str, rules: &str) {
     let limiter = Arc::new(Limiter::new(Rules::parse(rules).expect("good rules"), 200_000, ""));
     let costs = Costs { tokens: 300, ..Costs::default() };
-    c.bench_function(&format!("a whole call, {name}"), |b| {
+    let mut group = group(c);
+    group.bench_function(format!("a call, {name}"), |b| {
         measure(b, || {
             let now = limiter.now();
             let charges = limiter.charges(&subject(), &costs, &now, |_| true);
@@ -72,7 +80,7 @@ fn call(c: &mut Criterion, name: &str, rules: &str) {
         });
     });
     let now = limiter.now();
-    c.bench_function(&format!("what is known to be used up, {name}"), |b| {
+    group.bench_function(format!("looking ahead, {name}"), |b| {
         measure(b, || {
             let _ = black_box(limiter.foresee(&subject(), &now));
         });
