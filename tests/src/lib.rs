@@ -9,6 +9,7 @@ pub mod client;
 pub mod consul;
 pub mod directories;
 pub mod instance;
+pub mod issuer;
 pub mod language;
 pub mod load;
 pub mod memory;
@@ -30,5 +31,5 @@ pub mod web;
 pub mod writer;
 
 pub use instance::{Instance, Signal};
-pub use sandbox::{KEY, MeshSandbox};
+pub use sandbox::{KEY, MeshSandbox, key_entry};
 pub use wait::{bounded, bounded_by, eventually};

@@ -33,6 +33,7 @@ pub struct Builder {
     settings: Vec<(&'static str, String, String)>,
     stand_ins: Vec<(&'static str, SocketAddr)>,
     consul: Option<SocketAddr>,
+    keys: String,
     wait: bool,
 }
 
@@ -93,6 +94,13 @@ impl Builder {
         self
     }
 
+    /// Further entries of the keys file.
+    #[must_use]
+    pub fn keys(mut self, entries: &str) -> Self {
+        self.keys.push_str(entries);
+        self
+    }
+
     /// Does not wait until the workers, and with them the mesh, are ready.
     #[must_use]
     pub fn without_waiting(mut self) -> Self {
@@ -106,7 +114,7 @@ impl Builder {
         let repository = folder.path().join("models");
         fs::create_dir(&repository).expect("a model repository");
         self.models.iter().for_each(|model| model.install(&repository));
-        write_keys(folder.path());
+        write_keys(folder.path(), &self.keys);
         let none = Vec::new;
         let mut mesh = MeshSandbox { gateways: none(), routers: none(), workers: none(), stand_ins: self.stand_ins.clone(), folder };
         mesh.write_discovery();
@@ -159,12 +167,25 @@ impl Builder {
 impl MeshSandbox {
     /// Says what a mesh is to be made of; nothing is started yet.
     pub fn builder() -> Builder {
-        Builder { counts: [1; 3], models: Vec::new(), settings: Vec::new(), stand_ins: Vec::new(), consul: None, wait: true }
+        Builder {
+            counts: [1; 3],
+            models: Vec::new(),
+            settings: Vec::new(),
+            stand_ins: Vec::new(),
+            consul: None,
+            keys: String::new(),
+            wait: true,
+        }
     }
 
     /// Starts one of each service, with these models.
     pub async fn with(models: impl IntoIterator<Item = Model>) -> Self {
         models.into_iter().fold(Self::builder(), Builder::model).start().await
+    }
+
+    /// Replaces the entries of the keys file, that of the sandbox's own key excepted, while the mesh runs.
+    pub fn rewrite_keys(&self, entries: &str) {
+        write_keys(self.folder.path(), entries);
     }
 
     /// The address of the first gateway.
@@ -249,9 +270,15 @@ impl Drop for MeshSandbox {
     }
 }
 
-fn write_keys(folder: &Path) {
-    let hash = Sha256::digest(KEY).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    replace(&folder.join("keys.toml"), &format!("[[key]]\nname = \"test\"\ntenant = \"{TENANT}\"\nsha256 = \"{hash}\"\n"));
+fn write_keys(folder: &Path, more: &str) {
+    let own = key_entry("test", TENANT, KEY, "scopes = [\"admin\"]");
+    replace(&folder.join("keys.toml"), &format!("{own}{more}"));
+}
+
+/// An entry of the keys file; `more` are its further fields.
+pub fn key_entry(name: &str, tenant: &str, key: &str, more: &str) -> String {
+    let hash = Sha256::digest(key).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    format!("[[key]]\nname = \"{name}\"\ntenant = \"{tenant}\"\nsha256 = \"{hash}\"\n{more}\n")
 }
 
 /// Whole or not at all: a service that reads meanwhile never sees half a file.

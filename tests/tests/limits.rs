@@ -73,7 +73,8 @@ async fn joined(mesh: &MeshSandbox) {
 }
 
 async fn infers() -> Upstream {
-    Upstream::start(&["noop"], Manner::Answers(frame::encode(&ModelInferResponse { model_name: "noop".to_owned(), ..Default::default() }))).await
+    Upstream::start(&["noop"], Manner::Answers(frame::encode(&ModelInferResponse { model_name: "noop".to_owned(), ..Default::default() })))
+        .await
 }
 
 /// What came of many calls.
@@ -217,7 +218,11 @@ fn every_door_tells_how_the_limits_stand_when_it_answers_and_when_it_refuses() {
         for (path, question) in questions() {
             let answer = web::post(mesh.gateway(), path, &question).await;
             assert_eq!(answer.status, 429, "{path}: {}", answer.text());
-            assert!(answer.text().contains(&format!("the tenant {TENANT} has reached its limit of 6/24h requests")), "{path}: {}", answer.text());
+            assert!(
+                answer.text().contains(&format!("the tenant {TENANT} has reached its limit of 6/24h requests")),
+                "{path}: {}",
+                answer.text()
+            );
             assert_eq!(number(&answer.headers, "x-ratelimit-remaining-requests"), Some(0), "{path}");
             let wait = number(&answer.headers, "retry-after").unwrap();
             assert!((14_000..=14_400).contains(&wait), "{path}: {wait}");

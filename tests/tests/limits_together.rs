@@ -119,7 +119,8 @@ fn two_hundred_racing_calls_spend_a_budget_exactly_and_nothing_that_fits_is_refu
 fn what_was_reserved_and_not_used_is_there_for_the_others() {
     bounded(async {
         let redis = Redis::start().await;
-        let members = members(&redis, 2, "[[limit]]\nper = 'tenant'\ntokens = '1000/24h'\n[[limit]]\nper = 'key'\ntokens = '5000/month'").await;
+        let members =
+            members(&redis, 2, "[[limit]]\nper = 'tenant'\ntokens = '1000/24h'\n[[limit]]\nper = 'key'\ntokens = '5000/month'").await;
         let large = Costs { tokens: 900, ..Costs::default() };
         let permit = members[0].ask(&large).await.unwrap();
         assert!(members[1].ask(&large).await.is_err());

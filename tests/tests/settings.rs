@@ -5,8 +5,22 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 12] =
-    ["limits", "tls", "drain", "telemetry", "discovery", "store", "shadow", "probe", "retry", "hedge", "balance", "breaker"];
+const TABLES: [&str; 14] = [
+    "limits",
+    "tls",
+    "drain",
+    "telemetry",
+    "discovery",
+    "store",
+    "shadow",
+    "probe",
+    "retry",
+    "hedge",
+    "balance",
+    "breaker",
+    "oauth",
+    "mesh_tls",
+];
 
 /// What a service says it takes, when it is asked for something that it does not know: every setting as `key` or `table.key`.
 fn taken_by(service: &str) -> BTreeSet<String> {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
-use crate::{limits::Ticket, metering::Measured};
+use crate::{identity::Principal, limits::Ticket, metering::Measured};
 
 /// The call that a door answers.
 #[derive(Debug, Clone)]
@@ -18,11 +18,32 @@ pub struct Caller {
     pub measured: Arc<Measured>,
     /// What it is charged, where anything is limited.
     pub ticket: Option<Arc<Ticket>>,
+    /// Who it is; nobody is known on the paths that anybody may ask.
+    pub principal: Option<Arc<Principal>>,
     /// What else the mesh is to know of it: who it is, and how urgent.
     told: [(HeaderName, Option<HeaderValue>); 2],
 }
 
 impl Caller {
+    /// Whoever sent this.
+    pub fn of(parts: &Parts) -> Self {
+        // The layers in front have put it there; a call that came past them has no time left.
+        let call = parts.extensions.get::<CallContext>().cloned();
+        let call = call.unwrap_or_else(|| CallContext::read(&parts.headers, Instant::now(), |_| false));
+        let told = [X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY].map(|name| {
+            let value = parts.headers.get(&name).cloned();
+            (name, value)
+        });
+        let extensions = &parts.extensions;
+        Self {
+            call,
+            measured: extensions.get().cloned().unwrap_or_default(),
+            ticket: extensions.get().cloned(),
+            principal: extensions.get().cloned(),
+            told,
+        }
+    }
+
     /// When the caller's time is up.
     pub fn deadline(&self) -> Instant {
         self.call.deadline.unwrap_or_else(Instant::now)
@@ -45,14 +66,6 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        // The layers in front have put it there; a call that came past them has no time left.
-        let call = parts.extensions.get::<CallContext>().cloned();
-        let call = call.unwrap_or_else(|| CallContext::read(&parts.headers, Instant::now(), |_| false));
-        let told = [X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY].map(|name| {
-            let value = parts.headers.get(&name).cloned();
-            (name, value)
-        });
-        let measured = parts.extensions.get().cloned().unwrap_or_default();
-        Ok(Self { call, measured, ticket: parts.extensions.get().cloned(), told })
+        Ok(Self::of(parts))
     }
 }

@@ -12,7 +12,7 @@ use torchmesh_api::{
     inference::{ModelMetadataRequest, ModelMetadataResponse, RepositoryIndexRequest, RepositoryIndexResponse},
 };
 
-use crate::{caller::Caller, mesh::Mesh};
+use crate::{caller::Caller, identity::grants, mesh::Mesh};
 
 /// How long a description is used: a new version may be for something else.
 const REMEMBERED: Duration = Duration::from_secs(5);
@@ -52,8 +52,12 @@ impl Catalogue {
 
     /// What a model is for. An empty version is that which the route chooses.
     ///
-    /// Errors: what the mesh says of a model that is not there.
+    /// Errors: the caller may not use the model; what the mesh says of one that is not there.
     pub async fn describe(&self, caller: &Caller, model: &str, version: &str) -> Result<Arc<Described>, ApiError> {
+        // What is remembered was told to somebody else, perhaps.
+        if let Some(principal) = &caller.principal {
+            grants::may_use(principal, model)?;
+        }
         let key = (model.to_owned(), version.to_owned());
         if let Some((asked, described)) = self.remembered.load().get(&key)
             && asked.elapsed() < REMEMBERED

@@ -4,13 +4,13 @@ use std::{path::PathBuf, time::Duration};
 
 use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
-use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
+use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
 };
 
-use crate::limits::LimitsSettings;
+use crate::{identity::IdentitySettings, limits::LimitsSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ pub struct GatewayConfig {
     pub telemetry: TelemetrySettings,
     /// `discovery`: where routers are learnt from, one of `file`, `consul` and `dns`. Required.
     pub discovery: SourceSettings,
-    /// `keys_file`: TOML list of API keys' hashes, read again when it changes. Required.
-    pub keys_file: PathBuf,
+    /// `keys_file`, `[[issuer]]` and `oauth`: who may call.
+    pub identity: IdentitySettings,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED (429). Default 8192.
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls that do not say, and `limits.max_timeout` (1h), for those that ask for more.
@@ -33,6 +33,8 @@ pub struct GatewayConfig {
     pub limits: LimitsSettings,
     /// `retry`, `hedge`, `balance` and `breaker`: how a router is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
+    /// `mesh_tls`: how routers are reached. Default in clear text.
+    pub mesh_tls: Option<HopTls>,
 }
 
 impl GatewayConfig {
@@ -41,11 +43,12 @@ impl GatewayConfig {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
         let discovery = SourceSettings::read(s);
-        let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
+        let identity = IdentitySettings::read(s);
         let limits_file = s.optional::<PathBuf>("limits_file");
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
+        let mesh_tls = HopTls::read(s);
         let (server, (max_in_flight, allowance, limits)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -53,7 +56,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file))
         });
-        Self { server, drain, telemetry, discovery, keys_file, max_in_flight, allowance, limits, relay }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, limits, relay, mesh_tls }
     }
 }
 

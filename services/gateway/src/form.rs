@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Uri, header};
-use torchmesh_api::error::ApiError;
+use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_layers::errors::Door;
 
 use crate::{openai, rest_v2, tei, torchserve};
@@ -38,12 +38,17 @@ impl Form {
 
     /// An error in this form; in OpenAI's where the caller is to be answered over HTTP and speaks gRPC.
     pub fn render(self, error: &ApiError) -> Response {
-        match self {
+        let mut response = match self {
             Self::Grpc | Self::OpenAi => openai::render(error, None),
             Self::Rest => rest_v2::render(error),
             Self::Tei => tei::render(error),
             Self::TorchServe => torchserve::render(error),
+        };
+        if error.kind == ErrorKind::Unauthenticated {
+            // RFC 6750, section 3: how to show a credential here.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response
     }
 }
 
@@ -73,6 +78,14 @@ mod tests {
         assert_eq!(of("/v1/embeddings"), Form::OpenAi);
         assert_eq!(of("/v20/x"), Form::OpenAi);
         assert_eq!(of("/"), Form::OpenAi);
+    }
+
+    #[test]
+    fn whoever_is_not_known_is_told_how_to_show_a_credential() {
+        for form in [Form::OpenAi, Form::Rest, Form::Tei, Form::TorchServe] {
+            let told = |kind| form.render(&ApiError::new(kind, "no")).headers().contains_key(header::WWW_AUTHENTICATE);
+            assert!(told(ErrorKind::Unauthenticated) && !told(ErrorKind::PermissionDenied), "{form:?}");
+        }
     }
 
     #[test]

@@ -15,7 +15,6 @@ use http_body::Body as HttpBody;
 use torchmesh_api::{
     error::ApiError,
     headers::X_TORCHMESH_USAGE,
-    ids::ModelName,
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
@@ -23,7 +22,9 @@ use torchmesh_relay::{Answer, BoxError, Call, Source, outgoing};
 use tower::{Service, ServiceExt as _};
 
 use crate::{
-    limits::{Ticket, estimate::Question},
+    caller::Caller,
+    identity::{Principal, reread},
+    limits::Ticket,
     mesh::Mesh,
     metering::{
         Measured,
@@ -55,19 +56,20 @@ where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let measured = measured(&parts);
-    let mut source = Source::new(Coming::new(body, Arc::clone(&measured)), mesh.relay.keep_bytes());
-    // Refused here, a message that is none or is too large costs the mesh nothing. Whether the model exists is for the router to say.
-    let model = if method.names_a_model { source.peek(max_message, |routing| ModelName::parse(routing.name).ok()).await? } else { None };
+    let (measured, principal) = (measured(&parts), parts.extensions.get::<Arc<Principal>>().cloned());
+    let body = Coming::new(body, Arc::clone(&measured));
+    if let Some(path) = reread::concerns(parts.uri.path(), principal.as_deref()) {
+        let answer = reread::answer(mesh, Caller::of(&parts), path, body).await?;
+        return Ok(answer.map(|body| Going::new(Answer::Own(body), measured, None)));
+    }
+    let (ticket, mut flow) = (parts.extensions.get::<Arc<Ticket>>().cloned(), Flow::new(Arc::clone(&measured), parts.uri.path()));
+    let call = outbound(method, parts, Source::new(body, mesh.keep_bytes()));
+    let admitted = mesh.admit(call, principal.as_deref(), ticket.as_deref(), max_message).await?;
+    let model = admitted.model().cloned();
     if let Some(model) = &model {
         measured.asks_for(model);
     }
-    let ticket = parts.extensions.get::<Arc<Ticket>>().map(AsRef::as_ref);
-    Mesh::charge(ticket, &Question::new(parts.uri.path(), source.seen())).await?;
-    let mut flow = Flow::new(Arc::clone(&measured), parts.uri.path());
-    let call = outbound(method, parts, source);
-    let routers = mesh.routers.load();
-    let mut response = mesh.relay.send(call, &routers).await?;
+    let mut response = mesh.pass_on(admitted).await?;
     flow.head(response.headers());
     // The meter's own.
     response.headers_mut().remove(X_TORCHMESH_USAGE);

@@ -40,24 +40,29 @@ use torchmesh_runtime::{
     server::Incoming,
 };
 
-use crate::{catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, identity::Keyring, limits::Limits, mesh::Mesh, stack::Stack};
+use crate::{
+    catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, identity::Identity, limits::Limits, mesh::Mesh,
+    stack::Stack,
+};
 
 /// The routers, as every call reads them.
 pub type Routers = ArcSwap<Group>;
 
 /// Joins the parts: gives what makes each data thread's service.
-#[expect(clippy::needless_pass_by_value, reason = "the process hands its settings over")]
 pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
-    let keyring = Keyring::open(&config.keys_file, context)?;
+    let identity = Identity::open(&config.identity, context)?;
     let mut watched = config.discovery.watch("router")?;
     if let Some(settings) = config.discovery.consul() {
         let life =
             Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
         consul::announce(settings, "gateway", context.addr, config.server.tls.is_some(), life)?;
     }
+    if let Some(tls) = &config.mesh_tls {
+        tls.config()?;
+    }
     let relay_metrics = context.metrics.register(|registry| RelayMetrics::register(registry, "gateway"));
-    let known = Known { endpoints: Endpoints::new(threads), groups: Groups::new(config.relay, relay_metrics) };
+    let known = Known { endpoints: Endpoints::over(threads, config.mesh_tls), groups: Groups::new(config.relay, relay_metrics) };
     let routers = Arc::new(Routers::new(known.group(&watched.borrow_and_update())));
     let (shared, readiness) = (Arc::clone(&routers), context.readiness.clone());
     readiness.set(!routers.load().is_empty());
@@ -78,7 +83,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
         let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());
-        let http = doors(&mesh, health, max_message, config.max_in_flight);
+        let http = doors(&mesh, health, max_message, config.max_in_flight).merge(identity::routes(identity.clone()));
         let own = own_grpc
             .clone()
             .into_axum_router()
@@ -87,7 +92,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
             .method_not_allowed_fallback(health::wrong_method);
         let forward = Forward::new(mesh, max_message, own);
         let lanes = limits.as_ref().map(Limits::on_this_thread);
-        stack::assemble(forward, &keyring, lanes, &metrics, &capacity, config.allowance)
+        stack::assemble(forward, &identity, lanes, &metrics, &capacity, config.allowance)
     })
 }
 

@@ -1,4 +1,5 @@
-//! The mesh behind the gateway, for calls that the gateway makes itself.
+//! The mesh behind the gateway: the only way to the routers, for calls that are passed on and for those that the gateway makes itself. Every one of them
+//! is held against the caller's grants here, and charged to its limits.
 
 use std::{
     collections::VecDeque,
@@ -9,18 +10,22 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::poll_fn};
-use http::HeaderMap;
+use http::{HeaderMap, Response};
+use http_body::Body;
 use prost::Message;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     frame,
     headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_QUEUE_US},
+    ids::ModelName,
+    method, peek,
 };
-use torchmesh_relay::{Relay, Reply};
+use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply};
 
 use crate::{
     Routers,
     caller::Caller,
+    identity::{Principal, grants},
     limits::{Ticket, estimate::Question},
     metering::flow::Flow,
 };
@@ -28,26 +33,14 @@ use crate::{
 /// One data thread's way to the routers.
 #[derive(Debug, Clone)]
 pub struct Mesh {
-    /// Sends calls.
-    pub relay: Relay,
-    /// Where to.
-    pub routers: Arc<Routers>,
+    relay: Relay,
+    routers: Arc<Routers>,
 }
 
 impl Mesh {
     /// A way to the routers.
     pub fn new(relay: Relay, routers: Arc<Routers>) -> Self {
         Self { relay, routers }
-    }
-
-    /// Charges for a question before it leaves for a router: the one place that every call to a model comes by, whichever door it entered by.
-    ///
-    /// Error: ResourceExhausted, when a limit has no room for it.
-    pub async fn charge(ticket: Option<&Ticket>, question: &Question<'_>) -> Result<(), ApiError> {
-        match ticket {
-            Some(ticket) => ticket.admit(question).await,
-            None => Ok(()),
-        }
     }
 
     /// A unary call within the time of the call that it is part of.
@@ -68,12 +61,60 @@ impl Mesh {
 
     /// The same with a question that is in its frame already, in as many pieces as it comes; gives the answer as it came.
     pub async fn send(&self, caller: &Caller, path: &'static str, framed: impl Into<VecDeque<Bytes>>) -> Result<Reply, ApiError> {
-        let (routers, framed) = (self.routers.load_full(), framed.into());
+        let (framed, principal) = (framed.into(), caller.principal.as_deref());
+        grants::check_framed(principal, path, framed.iter())?;
         caller.measured.asks(path, framed.front());
-        Self::charge(caller.ticket.as_deref(), &Question::new(path, framed.iter())).await?;
+        charge(caller.ticket.as_deref(), &Question::new(path, framed.iter())).await?;
+        let routers = self.routers.load_full();
         let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
         caller.measured.head(&reply.headers);
+        if grants::lists_models(path) {
+            return Ok(Reply { message: grants::only_granted(principal, reply.message), ..reply });
+        }
         Ok(reply)
+    }
+
+    /// Decides whether a call may be passed on, by what its message names.
+    ///
+    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`; a limit has no room for it.
+    pub async fn admit<B>(
+        &self,
+        mut call: Call<B>,
+        principal: Option<&Principal>,
+        ticket: Option<&Ticket>,
+        max_message: usize,
+    ) -> Result<Admitted<B>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let path = call.path.path();
+        // Whether the model exists is for the router to say.
+        let decide = |routing: peek::Routing<'_>| grants::check(principal, path, routing).map(|()| ModelName::parse(routing.name).ok());
+        let model = match method::find(path) {
+            // Refused here, a message that is none or is too large costs the mesh nothing.
+            Some(method) if method.names_a_model => call.source.peek(max_message, decide).await??,
+            _ => decide(peek::Routing::default())?,
+        };
+        charge(ticket, &Question::new(path, call.source.seen())).await?;
+        Ok(Admitted { call, model })
+    }
+
+    /// Passes a call on as it comes.
+    ///
+    /// Errors: what the mesh says.
+    pub async fn pass_on<B>(&self, admitted: Admitted<B>) -> Result<Response<RelayBody<B>>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let routers = self.routers.load();
+        self.relay.send(admitted.call, &routers).await
+    }
+
+    /// How much of a call that comes is kept, to send it again.
+    pub fn keep_bytes(&self) -> usize {
+        self.relay.keep_bytes()
     }
 
     /// A call whose answer is a stream, within the time of the call that it is part of. It begins when it is first asked for an answer, and ends
@@ -88,9 +129,11 @@ impl Mesh {
         let (headers, deadline, framed) = (caller.headers(), caller.deadline(), frame::encode(question));
         caller.measured.asks(path, Some(&framed));
         let mut flow = Flow::new(Arc::clone(&caller.measured), path);
+        let granted = grants::check_framed(caller.principal.as_deref(), path, std::iter::once(&framed));
         let ticket = caller.ticket.clone();
         let begun = async move {
-            Self::charge(ticket.as_deref(), &Question::new(path, std::iter::once(&framed))).await?;
+            granted?;
+            charge(ticket.as_deref(), &Question::new(path, std::iter::once(&framed))).await?;
             relay.stream(path, headers, framed, deadline, &routers).await
         };
         let messages = begun.map_ok(|mut messages| {
@@ -107,6 +150,20 @@ impl Mesh {
     }
 }
 
+/// A call that may be passed on: [`Mesh::admit`] makes it, and nothing else.
+#[derive(Debug)]
+pub struct Admitted<B> {
+    call: Call<B>,
+    model: Option<ModelName>,
+}
+
+impl<B> Admitted<B> {
+    /// The model that it names, where its method has it name one.
+    pub fn model(&self) -> Option<&ModelName> {
+        self.model.as_ref()
+    }
+}
+
 /// Where a worker's time went, as far as it says.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Spent {
@@ -120,6 +177,16 @@ impl Spent {
     fn read(headers: &HeaderMap) -> Self {
         let micros = |name| headers.get(name)?.to_str().ok()?.parse().ok().map(Duration::from_micros);
         Self { queue: micros(X_TORCHMESH_QUEUE_US), compute: micros(X_TORCHMESH_COMPUTE_US) }
+    }
+}
+
+/// Charges for a question before it leaves for a router.
+///
+/// Error: ResourceExhausted, when a limit has no room for it.
+async fn charge(ticket: Option<&Ticket>, question: &Question<'_>) -> Result<(), ApiError> {
+    match ticket {
+        Some(ticket) => ticket.admit(question).await,
+        None => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use torchmesh_runtime::telemetry;
 use crate::{
     form::Form,
     forward::{self, Forward},
-    identity::{Auth, Keyring},
+    identity::{Auth, Identity},
     limits::{Lanes, Limit, Telling, body::Charged},
     metering::{body::Going, measuring::Measuring},
 };
@@ -28,7 +28,7 @@ pub type Stack<B> = Observe<Telling<Errors<Auth<Measuring<Limit<Shed<Deadline<Fo
 /// Puts the layers around the innermost service, from the inside out.
 pub fn assemble<B>(
     forward: Forward,
-    keyring: &Keyring,
+    identity: &Identity,
     lanes: Option<Lanes>,
     metrics: &CallMetrics,
     capacity: &Capacity,
@@ -44,7 +44,7 @@ pub fn assemble<B>(
     // Around all that uses anything or asks what was used, and behind the key check: nobody pays for a call that was not let in.
     let measured = Measuring::new(limited);
     // Before anything reads the body: an unknown caller's bytes are never looked at.
-    let known = Auth::new(measured, keyring.clone());
+    let known = Auth::new(measured, identity.clone());
     // Around all that can fail: one place where an error becomes an answer, in the form that the caller's door speaks.
     let answered = Errors::new(known, Form::of, render);
     // Outside of that, so that refusals tell how the limits stand, too.

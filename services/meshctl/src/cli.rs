@@ -1,6 +1,7 @@
 //! What can be typed, and the help that teaches it.
 
 mod chat;
+mod keys;
 mod operators;
 mod repository;
 mod senses;
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 
 pub(crate) use self::{
     chat::ChatArgs,
+    keys::{CreateArgs, KeysArgs, KeysCommand, Which},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Rollout(RolloutArgs),
     /// List the workers as a router sees them
     Endpoints(RouterArgs),
+    /// Make, list, rotate and revoke the keys of those who may call
+    Keys(KeysArgs),
     /// Show what goes on: each version's calls, latency, errors and share
     Top(TopArgs),
     /// Talk to a language model

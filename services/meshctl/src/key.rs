@@ -1,19 +1,17 @@
-//! The development key of a local mesh: made once, kept in `dev.key`, and known to the gateway by its hash only.
+//! The development key of a local mesh: made once, kept in `dev.key`, and known to the gateway by its hash only. How any key is drawn.
 
 use std::{fmt::Write as _, fs, io::Read as _, path::Path};
 
 use sha2::{Digest as _, Sha256};
-use toml::{Table, Value};
+use torchmesh_api::access::key::{self, NewKey};
 
 use crate::{
-    error::{Failure, IO, Result, USAGE},
+    error::{Failure, IO, Result},
     home::{Home, replace},
+    keys_file::{Entry, KeysFile, Kind, edit},
 };
 
-const PREFIX: &str = "tm_dev_";
-const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 43 characters of 62 are 256 bits.
-const LENGTH: usize = 43;
+/// The name, the tenant and the id of the development key.
 const NAME: &str = "dev";
 
 /// Makes sure that `dev.key` holds a key and that `keys.toml` lets it in. Other keys in `keys.toml` stay.
@@ -22,14 +20,7 @@ pub(crate) fn ensure(home: &Home) -> Result<()> {
         Some(key) => key,
         None => make(home)?,
     };
-    let path = home.keys();
-    let present = read(&path)?.unwrap_or_default();
-    match admit(&present, &sha256_hex(&key)) {
-        Ok(Some(text)) => replace(&path, &text, 0o600),
-        Ok(None) => Ok(()),
-        Err(error) => Err(Failure::new(USAGE, format!("{} is not readable as TOML: {error}", path.display()))
-            .help("repair it, or delete it: the next `meshctl up` writes a new one")),
-    }
+    edit(&home.keys(), |file| admit(file, &sha256_hex(&key)))
 }
 
 /// The text of a file without the blanks around it; `None` when the file is absent or empty.
@@ -42,56 +33,53 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>> {
 }
 
 fn make(home: &Home) -> Result<String> {
+    let NewKey { key, .. } = draw(Some(NAME))?;
+    replace(&home.dev_key(), &format!("{key}\n"), 0o600)?;
+    Ok(key)
+}
+
+/// A new key; without an id, with one that is drawn too.
+pub(crate) fn draw(id: Option<&str>) -> Result<NewKey> {
     let source = Path::new("/dev/urandom");
     let mut random = fs::File::open(source).map_err(|error| Failure::file("read", source, &error))?;
     let mut draw = || {
         let mut byte = [0];
         random.read_exact(&mut byte).map(|()| byte[0])
     };
-    let key = spell(&mut draw).map_err(|error| Failure::new(IO, format!("no random numbers for the key: {error}")))?;
-    replace(&home.dev_key(), &format!("{key}\n"), 0o600)?;
-    Ok(key)
-}
-
-/// Spells a key from random bytes.
-fn spell(draw: &mut dyn FnMut() -> std::io::Result<u8>) -> std::io::Result<String> {
-    let mut key = PREFIX.to_owned();
-    while key.len() < PREFIX.len() + LENGTH {
-        let byte = usize::from(draw()?);
-        // 248 is the last multiple of 62 in a byte; taking the rest too would favour the first letters.
-        if byte < 248 {
-            key.push(char::from(ALPHABET[byte % 62]));
-        }
-    }
-    Ok(key)
+    key::draw(id, &mut draw).map_err(|error| Failure::new(IO, format!("no random numbers for the key: {error}")))
 }
 
 /// The SHA-256 of a key, as `keys.toml` holds it.
-fn sha256_hex(key: &str) -> String {
+pub(crate) fn sha256_hex(key: &str) -> String {
     Sha256::digest(key).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// The text of `keys.toml` that lets the key with this hash in; `None` when it does already.
-fn admit(present: &str, sha256: &str) -> std::result::Result<Option<String>, toml::de::Error> {
-    let mut table: Table = present.parse()?;
-    let keys = table.entry("key").or_insert_with(|| Value::Array(Vec::new()));
-    let Value::Array(keys) = keys else { return Ok(None) };
-    if keys.iter().any(|key| key.get("sha256").and_then(Value::as_str) == Some(sha256)) {
-        return Ok(None);
+/// Lets the key with this hash in, which may do everything, in place of the development key before it.
+fn admit(file: &mut KeysFile, sha256: &str) -> Result<()> {
+    // One that says no scopes was written before there were any.
+    if file.entries().iter().any(|entry| entry.sha256 == sha256 && entry.scopes.is_some()) {
+        return Ok(());
     }
-    keys.retain(|key| key.get("name").and_then(Value::as_str) != Some(NAME));
-    let fields = [("name", NAME), ("tenant", NAME), ("sha256", sha256)];
-    keys.push(Value::Table(fields.map(|(name, value)| (name.to_owned(), Value::from(value))).into_iter().collect()));
-    Ok(Some(format!(
-        "# The keys that the gateway accepts, by hash. `meshctl up` keeps the entry \"{NAME}\" in step with dev.key.\n{table}"
-    )))
+    file.remove(Kind::Key, |entry| entry.name == NAME || entry.sha256 == sha256);
+    file.add(&Entry {
+        kind: Kind::Key,
+        name: NAME.to_owned(),
+        id: NAME.to_owned(),
+        tenant: NAME.to_owned(),
+        scopes: Some(vec!["admin".to_owned()]),
+        models: None,
+        expires: None,
+        sha256: sha256.to_owned(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use torchmesh_api::access::key::{Spelling, spelling};
+
     use super::*;
 
     fn home() -> (tempfile::TempDir, Home) {
@@ -109,7 +97,7 @@ mod tests {
         ensure(&home).unwrap();
         assert_eq!(read(&home.dev_key()).unwrap().unwrap(), key);
         assert_eq!(fs::read_to_string(home.keys()).unwrap(), keys);
-        assert!(key.starts_with(PREFIX) && key.len() == PREFIX.len() + LENGTH, "{key}");
+        assert!(key.starts_with("tm_dev_") && spelling(key.as_bytes()) == Spelling::Right, "{key}");
         assert!(keys.contains(&sha256_hex(&key)) && !keys.contains(&key));
     }
 
@@ -124,28 +112,24 @@ mod tests {
     #[test]
     fn a_key_that_somebody_added_stays_and_a_replaced_dev_key_is_replaced() {
         let before = "[[key]]\nname = 'mine'\ntenant = 't'\nsha256 = 'aa'\n[[key]]\nname = 'dev'\ntenant = 'dev'\nsha256 = 'bb'\n";
-        let after = admit(before, "cc").unwrap().unwrap();
-        assert!(after.contains("\"mine\"") && after.contains("\"cc\"") && !after.contains("\"bb\""), "{after}");
-        assert_eq!(admit(&after, "cc").unwrap(), None);
+        let mut file = KeysFile::parse(before).unwrap();
+        admit(&mut file, "cc").unwrap();
+        let after = file.text();
+        assert!(after.contains("'mine'") && after.contains("\"cc\"") && !after.contains("'bb'"), "{after}");
+        admit(&mut file, "cc").unwrap();
+        assert_eq!(file.text(), after);
+    }
+
+    #[test]
+    fn a_dev_key_from_before_there_were_scopes_gets_them_and_stays_the_same_key() {
+        let mut file = KeysFile::parse("[[key]]\nname = 'dev'\ntenant = 'dev'\nsha256 = 'bb'\n").unwrap();
+        admit(&mut file, "bb").unwrap();
+        let [entry] = &file.entries()[..] else { panic!("{}", file.text()) };
+        assert_eq!((entry.sha256.as_str(), entry.scopes.as_deref()), ("bb", Some(&["admin".to_owned()][..])));
     }
 
     #[test]
     fn the_hash_is_the_standard_one() {
         assert_eq!(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    }
-
-    #[test]
-    fn every_letter_is_as_likely_as_any_other() {
-        let mut next = 0_u8;
-        let mut draw = || {
-            next = next.wrapping_add(1);
-            Ok(next)
-        };
-        let mut seen = std::collections::BTreeMap::new();
-        for letter in (0..1000).flat_map(|_| spell(&mut draw).unwrap()[PREFIX.len()..].chars().collect::<Vec<_>>()) {
-            *seen.entry(letter).or_insert(0) += 1;
-        }
-        let (least, most) = (seen.values().min().unwrap(), seen.values().max().unwrap());
-        assert!(seen.len() == 62 && most - least <= 8, "{least} to {most} over {} letters", seen.len());
     }
 }

@@ -10,6 +10,7 @@ mod error;
 mod home;
 pub mod import;
 mod key;
+mod keys_file;
 mod launch;
 mod mesh;
 mod output;
@@ -64,6 +65,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Rollout(args) => on_one_thread(commands::rollout(&args, &home, screen)),
         Command::Top(args) => on_one_thread(commands::top(&args, &home, screen)),
         Command::Endpoints(args) => on_one_thread(commands::endpoints(&args, &home, screen)),
+        Command::Keys(args) => commands::keys(&args, &home, screen),
         Command::Import(args) => commands::import(&args, &home, screen),
         Command::Pull(args) => on_one_thread(commands::pull(&args, &home, screen)),
         Command::Compile(args) => on_one_thread(commands::compile(&args, &home, screen)),

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
-use torchmesh_relay::{Blame, HedgeSettings, RelaySettings};
+use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
@@ -36,6 +36,8 @@ pub struct RouterConfig {
     pub shadow: ShadowSettings,
     /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
+    /// `mesh_tls`: how workers, and other routers, are reached. Default in clear text.
+    pub mesh_tls: Option<HopTls>,
 }
 
 /// Where routes come from.
@@ -77,6 +79,7 @@ impl RouterConfig {
         let shadow = ShadowSettings::read(s);
         let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
         let relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
+        let mesh_tls = HopTls::read(s);
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -84,7 +87,7 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, relay }
+        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, relay, mesh_tls }
     }
 }
 

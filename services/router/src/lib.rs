@@ -61,11 +61,15 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let relays = Relay::for_threads(threads + 1, &config.relay);
     let groups = Groups::new(config.relay, context.metrics.register(|registry| RelayMetrics::register(registry, "router")));
     let watching = Arc::new(Watching::new(threads));
-    let (endpoints, probes) = (Endpoints::new(threads + 2), relays[threads].clone());
+    if let Some(tls) = &config.mesh_tls {
+        tls.config()?;
+    }
+    let known_endpoints = || Endpoints::over(threads + 2, config.mesh_tls.clone());
+    let (endpoints, probes) = (known_endpoints(), relays[threads].clone());
     let mirror = Mirror::new(probes.once(threads + 1), context.control.clone(), config.shadow);
     context.metrics.register(|registry| mirror.register(registry));
     let process = format!("{:016x}", fastrand::u64(..));
-    let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), threads + 2));
+    let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), known_endpoints()));
     if let Some(store) = &store {
         let (book, lead) = (Book::new(store.clone()), store.lead(&context.addr.to_string()));
         context.control.spawn(conduct(book, lead, Arc::clone(&gather), config.discovery.watch_peers("router")?));

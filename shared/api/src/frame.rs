@@ -16,6 +16,15 @@ pub fn encode(message: &impl Message) -> Bytes {
     bytes.freeze()
 }
 
+/// Puts a prefix before a message that is encoded already.
+pub fn framed(message: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(peek::PREFIX + message.len());
+    bytes.put_u8(0);
+    bytes.put_u32(message.len() as u32);
+    bytes.put_slice(message);
+    bytes.freeze()
+}
+
 /// Takes the prefix off one whole message. `None` when the bytes are not exactly one uncompressed message.
 pub fn message(mut bytes: Bytes) -> Option<Bytes> {
     let (compressed, length) = peek::prefix(&bytes)?;
@@ -31,6 +40,7 @@ mod tests {
     fn what_is_framed_comes_out_again() {
         let ready = ModelReadyRequest { name: "minilm".into(), version: "1".into() };
         let body = message(encode(&ready)).unwrap();
+        assert_eq!(framed(&body), encode(&ready));
         assert_eq!(ModelReadyRequest::decode(body).unwrap(), ready);
     }
 

@@ -34,7 +34,9 @@ impl Verdict {
     /// The refusal that lasts longest: coming back before that is over is in vain.
     pub fn worst(&self) -> Option<usize> {
         let refused = self.standings.iter().enumerate().filter(|(_, standing)| !standing.allowed);
-        refused.max_by_key(|(_, standing)| (standing.retry_after.is_none() && !standing.reset.is_zero(), standing.retry_after)).map(|(at, _)| at)
+        refused
+            .max_by_key(|(_, standing)| (standing.retry_after.is_none() && !standing.reset.is_zero(), standing.retry_after))
+            .map(|(at, _)| at)
     }
 }
 
@@ -87,7 +89,14 @@ mod tests {
     fn charges(text: &str, costs: &[u64]) -> Charges {
         let rules = Rules::parse(text).unwrap();
         let each = rules.limits.iter().zip(costs);
-        ordered(each.map(|(rule, cost)| Charge { rule: Arc::clone(rule), cell: Arc::new(Cell::new("t", rule.id, &Whose { of: "", name: "a" })), cost: *cost }).collect())
+        ordered(
+            each.map(|(rule, cost)| Charge {
+                rule: Arc::clone(rule),
+                cell: Arc::new(Cell::new("t", rule.id, &Whose { of: "", name: "a" })),
+                cost: *cost,
+            })
+            .collect(),
+        )
     }
 
     fn now() -> Now {

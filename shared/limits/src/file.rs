@@ -91,7 +91,8 @@ fn limit(s: &mut Section, seen: &mut HashSet<u64>) -> Vec<Rule> {
             field,
             "cannot be counted by the month for each address; there is no end to addresses",
         );
-        let allowance = period.map_or(Allowance::Month(amount), |period| Allowance::Rate(Limit::new(amount, period, burst.unwrap_or(amount))));
+        let allowance =
+            period.map_or(Allowance::Month(amount), |period| Allowance::Rate(Limit::new(amount, period, burst.unwrap_or(amount))));
         rules.push((field, rule(measure, allowance, said)));
     }
     if let Some(most) = s.optional::<u32>("concurrent") {
@@ -201,12 +202,15 @@ mod tests {
         .unwrap();
         let allowances: Vec<_> = rules.limits.iter().map(|rule| (rule.measure, rule.allowance)).collect();
         let rate = |amount, seconds, burst| Allowance::Rate(Limit::new(amount, Duration::from_secs(seconds), burst));
-        assert_eq!(allowances, [
-            (Measure::Requests, rate(1000, 60, 1000)),
-            (Measure::Tokens, Allowance::Month(2_000_000)),
-            (Measure::Concurrent, Allowance::AtOnce(20)),
-            (Measure::Bytes, rate(1 << 20, 1, 4 << 20)),
-        ]);
+        assert_eq!(
+            allowances,
+            [
+                (Measure::Requests, rate(1000, 60, 1000)),
+                (Measure::Tokens, Allowance::Month(2_000_000)),
+                (Measure::Concurrent, Allowance::AtOnce(20)),
+                (Measure::Bytes, rate(1 << 20, 1, 4 << 20)),
+            ]
+        );
         assert_eq!(rules.price("smollm2").unwrap().input, 150_000);
         assert!(rules.price("minilm").is_none());
     }
@@ -235,7 +239,13 @@ mod tests {
             "#,
         );
         for field in [
-            "limit[0].per", "limit[0].requests", "limit[1].tokens", "limit[2].per", "limit[3].burst", "limit[3].concurrent", "limit[3].colour",
+            "limit[0].per",
+            "limit[0].requests",
+            "limit[1].tokens",
+            "limit[2].per",
+            "limit[3].burst",
+            "limit[3].concurrent",
+            "limit[3].colour",
             "price[0].per_request",
         ] {
             assert!(found.iter().any(|named| named == field), "{field} is not among {found:?}");
@@ -244,10 +254,7 @@ mod tests {
 
     #[test]
     fn the_same_limit_twice_is_a_mistake_and_two_times_for_one_measure_are_none() {
-        assert_eq!(
-            problems("[[limit]]\nper='key'\nrequests='10/1s'\n[[limit]]\nper='key'\nrequests='10/1s'"),
-            ["limit[1].requests"]
-        );
+        assert_eq!(problems("[[limit]]\nper='key'\nrequests='10/1s'\n[[limit]]\nper='key'\nrequests='10/1s'"), ["limit[1].requests"]);
         assert!(Rules::parse("[[limit]]\nper='key'\nrequests='10/1s'\n[[limit]]\nper='key'\nrequests='10000/1h'").is_ok());
     }
 

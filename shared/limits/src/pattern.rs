@@ -50,7 +50,9 @@ mod tests {
     #[test]
     fn a_star_stands_for_any_text() {
         let fits = |pattern: &str, name: &str| Pattern::new(pattern).matches(name);
-        assert!(fits("smollm2", "smollm2") && fits("*", "") && fits("smol*", "smollm2") && fits("*llm*", "smollm2") && fits("s*m2", "smollm2"));
+        assert!(
+            fits("smollm2", "smollm2") && fits("*", "") && fits("smol*", "smollm2") && fits("*llm*", "smollm2") && fits("s*m2", "smollm2")
+        );
         assert!(!fits("smollm2", "smollm") && !fits("smol*", "mol") && !fits("*llm", "smollm2") && !fits("aa*aa", "aaa") && !fits("", "a"));
     }
 }

@@ -107,7 +107,9 @@ mod tests {
         let table = Table::new(1000, "t");
         let first = table.cell(1, &whose("a"), &now(0));
         assert!(Arc::ptr_eq(&first, &table.cell(1, &whose("a"), &now(0))));
-        for other in [table.cell(2, &whose("a"), &now(0)), table.cell(1, &whose("b"), &now(0)), table.cell(1, &Whose { of: "a", name: "" }, &now(0))] {
+        for other in
+            [table.cell(2, &whose("a"), &now(0)), table.cell(1, &whose("b"), &now(0)), table.cell(1, &Whose { of: "a", name: "" }, &now(0))]
+        {
             assert!(!Arc::ptr_eq(&first, &other) && first.name() != other.name());
         }
     }

@@ -22,6 +22,8 @@ use tokio::{
 };
 use torchmesh_wire::{Gathering, gather};
 
+use crate::{tls::HopTls, transport::Transport};
+
 /// How much of one answer may be on its way to us before somebody reads it.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// How much of all answers together: callers that do not read must not stop those that do, which share the connection with them.
@@ -42,6 +44,7 @@ pub(crate) struct Lane {
     open: Mutex<Option<Opened>>,
     connecting: tokio::sync::Mutex<()>,
     generation: AtomicU64,
+    tls: Option<Arc<HopTls>>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,6 +54,11 @@ pub(crate) struct Opened {
 }
 
 impl Lane {
+    /// A connection that is not open yet, over TLS where that is given.
+    pub(crate) fn over(tls: Option<Arc<HopTls>>) -> Self {
+        Self { tls, ..Self::default() }
+    }
+
     /// The open connection, or a new one. Callers that come while it is being opened wait for it together.
     pub(crate) async fn get(self: &Arc<Self>, addr: SocketAddr) -> io::Result<Opened> {
         if let Some(opened) = self.open.lock().as_ref() {
@@ -82,7 +90,14 @@ impl Lane {
         let handshake = async {
             let stream = TcpStream::connect(addr).await?;
             stream.set_nodelay(true)?;
-            let (stream, flusher) = gather(stream);
+            let transport = match &self.tls {
+                None => Transport::Clear(stream),
+                Some(tls) => {
+                    let (connector, name) = tls.connector().map_err(io::Error::other)?;
+                    Transport::Tls(Box::new(connector.connect(name, stream).await?))
+                }
+            };
+            let (stream, flusher) = gather(transport);
             client::Builder::new()
                 .initial_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
@@ -103,7 +118,7 @@ impl Lane {
 }
 
 /// Moves the connection's bytes until it closes or its peer is found to be gone.
-async fn drive(mut connection: client::Connection<Gathering<TcpStream>, Bytes>, lane: std::sync::Weak<Lane>, generation: u64) {
+async fn drive(mut connection: client::Connection<Gathering<Transport>, Bytes>, lane: std::sync::Weak<Lane>, generation: u64) {
     let pings = connection.ping_pong();
     let ended = tokio::select! {
         biased;

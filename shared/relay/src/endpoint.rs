@@ -14,7 +14,7 @@ use http::uri::Authority;
 use parking_lot::Mutex;
 use torchmesh_api::ids::InstanceId;
 
-use crate::{clock, connection::Lane};
+use crate::{clock, connection::Lane, tls::HopTls};
 
 /// The wait after a first failed connection; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -41,6 +41,11 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint with one connection for each of `lanes` threads, none opened yet.
     pub fn new(id: InstanceId, addr: SocketAddr, lanes: usize) -> Self {
+        Self::over(id, addr, lanes, None)
+    }
+
+    /// The same, over TLS where that is given.
+    pub fn over(id: InstanceId, addr: SocketAddr, lanes: usize, tls: Option<&Arc<HopTls>>) -> Self {
         let text = addr.to_string();
         // An address's own text is always a valid authority; the constant only satisfies the type.
         let authority = text.parse().unwrap_or_else(|_| Authority::from_static("localhost"));
@@ -48,7 +53,7 @@ impl Endpoint {
             id,
             addr,
             authority,
-            lanes: (0..lanes).map(|_| Arc::default()).collect(),
+            lanes: (0..lanes).map(|_| Arc::new(Lane::over(tls.cloned()))).collect(),
             in_flight: AtomicUsize::new(0),
             born: Instant::now(),
             paused_until: AtomicU64::new(0),
@@ -108,13 +113,19 @@ impl Endpoint {
 #[derive(Debug)]
 pub struct Endpoints {
     lanes: usize,
+    tls: Option<Arc<HopTls>>,
     known: Mutex<HashMap<InstanceId, Arc<Endpoint>>>,
 }
 
 impl Endpoints {
     /// None yet; each will have one connection for each of `lanes` threads.
     pub fn new(lanes: usize) -> Self {
-        Self { lanes, known: Mutex::default() }
+        Self::over(lanes, None)
+    }
+
+    /// The same, over TLS where that is given.
+    pub fn over(lanes: usize, tls: Option<HopTls>) -> Self {
+        Self { lanes, tls: tls.map(Arc::new), known: Mutex::default() }
     }
 
     /// Takes the instances that exist now, and gives their endpoints in the same order. An instance with a new address is a new endpoint.
@@ -124,7 +135,7 @@ impl Endpoints {
         let mut listed = Vec::with_capacity(instances.len());
         for (id, addr) in instances {
             let kept = known.remove(id).filter(|endpoint| endpoint.addr == *addr);
-            let endpoint = kept.unwrap_or_else(|| Arc::new(Endpoint::new(id.clone(), *addr, self.lanes)));
+            let endpoint = kept.unwrap_or_else(|| Arc::new(Endpoint::over(id.clone(), *addr, self.lanes, self.tls.as_ref())));
             next.insert(id.clone(), Arc::clone(&endpoint));
             listed.push(endpoint);
         }

@@ -30,6 +30,8 @@ mod shot;
 #[cfg(test)]
 mod simulation;
 mod ticket;
+pub mod tls;
+mod transport;
 mod unary;
 
 /// Any error of a body.

@@ -25,13 +25,17 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
 }
 
-/// `tls.cert` and `tls.key`: PEM files, the chain with the leaf first.
+/// `tls`: PEM files, the chain with the leaf first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificate chain.
     pub cert: PathBuf,
     /// The private key (PKCS #8, PKCS #1 or SEC 1).
     pub key: PathBuf,
+    /// `tls.client_ca`: PEM certificates that those of clients must be signed by. Default none: clients are not asked for any.
+    pub client_ca: Option<PathBuf>,
+    /// `tls.client_certificate`: `required` (the default with `tls.client_ca`), or `optional`.
+    pub client_certificate_required: bool,
 }
 
 impl ServerSettings {
@@ -67,12 +71,17 @@ impl ServerSettings {
 
 fn read_tls(s: &mut Section) -> Option<TlsSettings> {
     let (cert, key) = (s.required::<PathBuf>("cert"), s.required::<PathBuf>("key"));
-    for (name, path) in [("cert", &cert), ("key", &key)] {
+    let client_ca = s.optional::<PathBuf>("client_ca");
+    let asked = s.optional::<String>("client_certificate");
+    s.check(asked.is_none() || client_ca.is_some(), "client_certificate", "needs client_ca, which says whose certificates are good");
+    let known = asked.as_deref().is_none_or(|asked| matches!(asked, "required" | "optional"));
+    s.check(known, "client_certificate", "must be required or optional");
+    for (name, path) in [("cert", &cert), ("key", &key), ("client_ca", &client_ca)] {
         if let Some(path) = path {
             s.check(path.is_file(), name, format!("{} is not a file", path.display()));
         }
     }
-    Some(TlsSettings { cert: cert?, key: key? })
+    Some(TlsSettings { cert: cert?, key: key?, client_ca, client_certificate_required: asked.as_deref() != Some("optional") })
 }
 
 /// How a service stops.

@@ -1,127 +1,138 @@
-//! Lets a call in when its key is known, and says who calls.
+//! The layer that lets a call in, or refuses it.
 
 use std::{
     future::Future,
-    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
-    time::Duration,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use arc_swap::ArcSwap;
-use http::{HeaderMap, Request, header};
+use http::{Request, header, request::Parts};
 use torchmesh_api::{
+    access::Scope,
     error::{ApiError, ErrorKind},
     headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_TENANT},
 };
 use torchmesh_layers::call::CallContext;
-use torchmesh_runtime::process::{Context, StartError};
+use torchmesh_runtime::server::Peer;
 use tower::Service;
 
-use super::{keys::Keys, principal::Principal};
+use super::{
+    issuer::Issuer,
+    known::{Doubt, Identity},
+    needs::{Need, looks_itself, need},
+    principal::Principal,
+};
 
-/// How often the keys file is looked at: a key that was taken out is refused after at most this long.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What only the mesh may say: a client cannot say it for it.
+const OURS: [header::HeaderName; 5] =
+    [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED];
 
-/// Paths that anybody may ask: whether we live, and what our API looks like.
-const OPEN: [&str; 7] = [
-    "/v2/health/",
-    "/ping",
-    "/grpc.health.v1.Health/",
-    "/grpc.reflection.v1.ServerReflection/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-    "/inference.GRPCInferenceService/ServerLive",
-    "/inference.GRPCInferenceService/ServerReady",
-];
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
 
-/// The known keys, kept up to date with their file.
-#[derive(Debug, Clone)]
-pub struct Keyring(Arc<ArcSwap<Keys>>);
+fn unknown(message: &str) -> ApiError {
+    ApiError::new(ErrorKind::Unauthenticated, message)
+}
 
-impl Keyring {
-    /// Reads the file and begins to watch it. A change that is wrong is reported in the log, and the last good keys stay.
-    pub fn open(path: &Path, context: &Context) -> Result<Self, StartError> {
-        let ring = Self(Arc::new(ArcSwap::from_pointee(Keys::read(path).map_err(|error| format!("keys_file: {error}"))?)));
-        context.control.spawn(ring.clone().watch(path.to_owned()));
-        Ok(ring)
-    }
+/// What is known of a call before it goes in.
+enum Outcome {
+    /// It goes in; nobody is known on a path that anybody may ask.
+    Admitted(Option<Arc<Principal>>),
+    /// It can be told when the issuer's keys have been read again.
+    Later(Arc<Issuer>, ApiError),
+}
 
-    async fn watch(self, path: PathBuf) {
-        let mut tick = tokio::time::interval(LOOK_EVERY);
-        let mut last = std::fs::read(&path).unwrap_or_default();
-        loop {
-            tick.tick().await;
-            let Ok(bytes) = std::fs::read(&path) else { continue };
-            if bytes == last {
-                continue;
+impl Identity {
+    /// Checks the call's credential, and replaces it by the tenant: the credential goes no further.
+    fn admit(&self, parts: &mut Parts, now: u64) -> Result<Outcome, ApiError> {
+        for name in OURS {
+            parts.headers.remove(name);
+        }
+        let Need::Scope(scope) = need(&parts.method, parts.uri.path()) else {
+            if !looks_itself(parts.uri.path()) {
+                parts.headers.remove(header::AUTHORIZATION);
             }
-            last = bytes;
-            match Keys::read(&path) {
-                Ok(keys) => {
-                    tracing::info!(keys = keys.count(), "the keys file changed");
-                    self.0.store(Arc::new(keys));
-                }
-                Err(error) => tracing::error!(error, "the keys file is wrong; the last good keys stay in use"),
-            }
-        }
-    }
-
-    /// Checks the call's key, and replaces it by the tenant: the key goes no further. `None` is a path that anybody may ask.
-    fn admit(&self, path: &str, headers: &mut HeaderMap) -> Result<Option<Arc<Principal>>, ApiError> {
-        // What only the mesh may say, a client cannot say for it.
-        for name in [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED] {
-            headers.remove(name);
-        }
-        let sent = headers.remove(header::AUTHORIZATION);
-        // A folder is open with all that is in it, a path only as it is.
-        if OPEN.iter().any(|open| path == *open || (open.ends_with('/') && path.starts_with(open))) {
-            return Ok(None);
-        }
-        let refuse = |message: &str| Err(ApiError::new(ErrorKind::Unauthenticated, message));
-        let Some(sent) = sent else {
-            return refuse("no API key was sent; send it as `authorization: Bearer YOUR_KEY`");
+            return Ok(Outcome::Admitted(None));
         };
-        let Some(key) = bearer(sent.as_bytes()) else {
-            return refuse("the authorization header has another form than `Bearer YOUR_KEY`");
+        let known = match parts.headers.get(header::AUTHORIZATION) {
+            Some(sent) => self.by_secret(bearer(sent.as_bytes()).ok_or_else(another_form)?, now),
+            None => match parts.extensions.get::<Arc<Peer>>() {
+                Some(peer) if peer.has_certificate => self.by_certificate(&peer.uris, now),
+                _ => Err(nothing_sent().into()),
+            },
         };
-        match self.0.load().find(key) {
-            Some(principal) => {
-                headers.insert(X_TORCHMESH_TENANT, principal.tenant_header.clone());
-                Ok(Some(Arc::clone(principal)))
-            }
-            None => refuse("the API key is not valid; check that it was copied whole and that it was not revoked"),
+        let principal = match known {
+            Ok(principal) => principal,
+            Err(Doubt::NewKey(issuer, refusal)) => return Ok(Outcome::Later(issuer, refusal)),
+            Err(Doubt::Refused(refusal)) => return Err(refusal),
+        };
+        if !principal.scopes.has(scope) {
+            return Err(lacking(&principal, scope));
         }
+        parts.headers.remove(header::AUTHORIZATION);
+        parts.headers.insert(X_TORCHMESH_TENANT, principal.tenant_header.clone());
+        Ok(Outcome::Admitted(Some(principal)))
     }
 }
 
+fn nothing_sent() -> ApiError {
+    unknown("no API key was sent; send it as `authorization: Bearer YOUR_KEY`")
+}
+
+fn another_form() -> ApiError {
+    unknown("the authorization header has another form than `Bearer YOUR_KEY`")
+}
+
+fn lacking(principal: &Principal, scope: Scope) -> ApiError {
+    let has = if principal.scopes.is_empty() { "none".to_owned() } else { principal.scopes.to_string() };
+    let message = format!("this call needs the scope {scope}, and the credential has {has}; whoever gave it can add the scope");
+    ApiError::new(ErrorKind::PermissionDenied, message)
+}
+
 /// The token of a `Bearer` authorization (RFC 6750, section 2.1); the scheme's case does not matter.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Says in the call who is calling.
+fn introduce(parts: &mut Parts, principal: Option<Arc<Principal>>) {
+    if let Some(principal) = principal {
+        // For the calls that the gateway makes itself on behalf of this one.
+        if let Some(call) = parts.extensions.get_mut::<CallContext>() {
+            call.tenant = Some(principal.tenant_header.clone());
+        }
+        parts.extensions.insert(principal);
+    }
 }
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Auth<S> {
     inner: S,
-    keyring: Keyring,
+    identity: Identity,
 }
 
 impl<S> Auth<S> {
     /// Wraps a service.
-    pub fn new(inner: S, keyring: Keyring) -> Self {
-        Self { inner, keyring }
+    pub fn new(inner: S, identity: Identity) -> Self {
+        Self { inner, identity }
     }
 }
 
 impl<S, R> Service<Request<R>> for Auth<S>
 where
-    S: Service<Request<R>, Error = ApiError>,
+    S: Service<Request<R>, Error = ApiError> + Clone + Send + 'static,
+    S::Future: Send,
+    R: Send + 'static,
 {
     type Response = S::Response;
     type Error = ApiError;
-    type Future = Admission<S::Future>;
+    type Future = Admission<S::Future, S::Response>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), ApiError>> {
         self.inner.poll_ready(cx)
@@ -129,30 +140,43 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        match self.keyring.admit(parts.uri.path(), &mut parts.headers) {
-            Ok(principal) => {
-                if let Some(principal) = principal {
-                    // For the calls that the gateway makes itself on behalf of this one.
-                    if let Some(call) = parts.extensions.get_mut::<CallContext>() {
-                        call.tenant = Some(principal.tenant_header.clone());
-                    }
-                    parts.extensions.insert(principal);
-                }
+        match self.identity.admit(&mut parts, now()) {
+            Ok(Outcome::Admitted(principal)) => {
+                introduce(&mut parts, principal);
                 Admission::Admitted { inner: self.inner.call(Request::from_parts(parts, body)) }
+            }
+            Ok(Outcome::Later(issuer, refusal)) => {
+                let (mut inner, identity) = (self.inner.clone(), self.identity.clone());
+                let later = async move {
+                    if !issuer.newer_keys().await {
+                        return Err(refusal);
+                    }
+                    let Outcome::Admitted(principal) = identity.admit(&mut parts, now())? else { return Err(refusal) };
+                    introduce(&mut parts, principal);
+                    std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
+                    inner.call(Request::from_parts(parts, body)).await
+                };
+                Admission::Later { inner: Box::pin(later) }
             }
             Err(error) => Admission::Refused { error: Some(error) },
         }
     }
 }
 
+/// A call that waits for an issuer's keys first.
+type Later<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>> + Send>>;
+
 pin_project_lite::pin_project! {
     /// The answer, or the refusal.
     #[project = Step]
     #[allow(missing_docs)]
-    pub enum Admission<F> {
+    pub enum Admission<F, T> {
         Admitted {
             #[pin]
             inner: F,
+        },
+        Later {
+            inner: Later<T>,
         },
         Refused {
             error: Option<ApiError>,
@@ -160,7 +184,7 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<F, T> Future for Admission<F>
+impl<F, T> Future for Admission<F, T>
 where
     F: Future<Output = Result<T, ApiError>>,
 {
@@ -169,8 +193,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         match self.project() {
             Step::Admitted { inner } => inner.poll(cx),
+            Step::Later { inner } => inner.as_mut().poll(cx),
             Step::Refused { error } => {
-                let gone = || ApiError::new(ErrorKind::Unauthenticated, "the API key is not valid");
+                let gone = || ApiError::new(ErrorKind::Unauthenticated, "the credential is not valid");
                 Poll::Ready(Err(error.take().unwrap_or_else(gone)))
             }
         }
@@ -179,58 +204,105 @@ where
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
     use sha2::{Digest as _, Sha256};
 
-    use super::*;
+    use super::{super::keys::Keys, *};
 
     const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 
-    fn ring() -> Keyring {
+    fn identity() -> Identity {
         let hash = Sha256::digest("tm_good").iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-        let keys = Keys::parse(&format!("[[key]]\nname = 'n'\ntenant = 'acme'\nsha256 = '{hash}'")).unwrap();
-        Keyring(Arc::new(ArcSwap::from_pointee(keys)))
+        let workload = "[[workload]]\nspiffe = 'spiffe://example.org/ns/*/sa/api'\ntenant = 'bolt'\n";
+        Identity::of(Keys::parse(&format!("[[key]]\nname = 'n'\ntenant = 'acme'\nsha256 = '{hash}'\n{workload}")).unwrap())
     }
 
-    fn headers(authorization: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static(authorization))])
+    fn call(path: &str, authorization: &str) -> Parts {
+        let request = Request::post(path).header(header::AUTHORIZATION, authorization);
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn admit(parts: &mut Parts) -> Result<Option<Arc<Principal>>, ApiError> {
+        match identity().admit(parts, 0)? {
+            Outcome::Admitted(principal) => Ok(principal),
+            Outcome::Later(_, refusal) => Err(refusal),
+        }
     }
 
     #[test]
     fn a_good_key_becomes_its_tenant_and_goes_no_further() {
         for form in ["Bearer tm_good", "bearer tm_good", "Bearer  tm_good "] {
-            let mut headers = headers(form);
-            ring().admit(PATH, &mut headers).unwrap();
-            assert_eq!(headers[X_TORCHMESH_TENANT], "acme");
-            assert!(!headers.contains_key(header::AUTHORIZATION));
+            let mut parts = call(PATH, form);
+            let principal = admit(&mut parts).unwrap().unwrap();
+            assert_eq!((parts.headers[X_TORCHMESH_TENANT].as_bytes(), &*principal.credential), (&b"acme"[..], "n"));
+            assert!(!parts.headers.contains_key(header::AUTHORIZATION));
         }
     }
 
     #[test]
     fn everything_else_is_refused_and_the_refusal_does_not_repeat_the_key() {
-        for form in ["", "Bearer", "Bearer ", "Bearer tm_bad", "Basic tm_good", "tm_good"] {
-            let error = ring().admit(PATH, &mut headers(form)).unwrap_err();
+        for form in ["", "Bearer", "Bearer ", "Bearer tm_bad", "Basic tm_good", "tm_good", "Bearer eyJ.eyJ.x"] {
+            let error = admit(&mut call(PATH, form)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Unauthenticated);
             assert!(!error.message.contains("tm_"), "{}", error.message);
         }
-        assert!(ring().admit(PATH, &mut HeaderMap::new()).is_err());
+        let mut parts = call(PATH, "");
+        parts.headers = HeaderMap::new();
+        assert!(admit(&mut parts).unwrap_err().message.contains("no API key was sent"));
+    }
+
+    #[test]
+    fn a_typo_is_told_from_a_key_that_is_not_valid() {
+        let right = torchmesh_api::access::key::draw(Some("dev"), &mut || Ok(9)).unwrap().key;
+        let typo = right.replace("_9", "_8");
+        let message = |key: &str| admit(&mut call(PATH, &format!("Bearer {key}"))).unwrap_err().message;
+        assert!(message(&right).contains("not valid") && message(&typo).contains("typo"), "{}", message(&typo));
+    }
+
+    #[test]
+    fn a_scope_that_is_missing_is_named() {
+        let error = admit(&mut call("/v2/repository/models/m/load", "Bearer tm_good")).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::PermissionDenied);
+        assert!(error.message.contains("models:write") && error.message.contains("infer models:read"), "{error}");
     }
 
     #[test]
     fn a_client_cannot_name_its_own_tenant() {
-        let mut headers = headers("Bearer tm_good");
-        headers.insert(X_TORCHMESH_TENANT, HeaderValue::from_static("other"));
-        headers.insert(X_TORCHMESH_MODEL, HeaderValue::from_static("secret-model"));
-        ring().admit(PATH, &mut headers).unwrap();
-        assert_eq!(headers[X_TORCHMESH_TENANT], "acme");
-        assert!(!headers.contains_key(X_TORCHMESH_MODEL));
+        let mut parts = call(PATH, "Bearer tm_good");
+        parts.headers.insert(X_TORCHMESH_TENANT, HeaderValue::from_static("other"));
+        parts.headers.insert(X_TORCHMESH_MODEL, HeaderValue::from_static("secret-model"));
+        admit(&mut parts).unwrap();
+        assert_eq!(parts.headers[X_TORCHMESH_TENANT], "acme");
+        assert!(!parts.headers.contains_key(X_TORCHMESH_MODEL));
     }
 
     #[test]
-    fn health_needs_no_key_and_a_path_that_only_looks_like_it_does() {
-        assert!(ring().admit("/v2/health/live", &mut HeaderMap::new()).is_ok());
-        for path in ["/v2/healthy", "/pingpong", "/inference.GRPCInferenceService/ServerReadyNot"] {
-            assert!(ring().admit(path, &mut HeaderMap::new()).is_err(), "{path} was let in");
+    fn health_needs_no_key_and_keeps_none() {
+        let mut parts = call("/v2/health/live", "Bearer tm_good");
+        assert_eq!(admit(&mut parts).unwrap(), None);
+        assert!(!parts.headers.contains_key(header::AUTHORIZATION));
+        let mut parts = call("/oauth/token", "Basic eDp5");
+        assert_eq!(admit(&mut parts).unwrap(), None);
+        assert!(parts.headers.contains_key(header::AUTHORIZATION), "a client's secret is for this door");
+    }
+
+    #[test]
+    fn a_client_certificate_is_a_credential_where_no_other_is_shown() {
+        let with = |uris: &[&str], authorization: Option<&str>| {
+            let mut parts = call(PATH, authorization.unwrap_or("x"));
+            if authorization.is_none() {
+                parts.headers.clear();
+            }
+            let uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            parts.extensions.insert(Arc::new(Peer { addr: ([127, 0, 0, 1], 1).into(), has_certificate: true, uris }));
+            admit(&mut parts).map(|principal| principal.unwrap().credential.to_string())
+        };
+        let id = "spiffe://example.org/ns/search/sa/api";
+        assert_eq!(with(&[id], None).unwrap(), id);
+        assert_eq!(with(&[id], Some("Bearer tm_good")).unwrap(), "n");
+        assert!(with(&[id], Some("Bearer tm_bad")).is_err(), "a wrong key is not made good by a certificate");
+        for uris in [&[][..], &[id, id], &["https://example.org"], &["spiffe://example.org/other"]] {
+            assert_eq!(with(uris, None).unwrap_err().kind, ErrorKind::Unauthenticated, "{uris:?}");
         }
     }
 }

@@ -1,10 +1,28 @@
 //! Who calls, and what they may do.
 //!
-//! [`Auth`] looks at what a call shows, and puts an `Arc<`[`Principal`]`>` in its extensions or refuses it.
+//! [`Auth`] looks at what a call shows, and puts an `Arc<`[`Principal`]`>` in its extensions or refuses it. Whom it finds is [`Identity`]'s to say: API keys,
+//! OAuth clients and workloads of the keys file, and the tokens of [issuers](IssuerSettings). What a path needs says [`needs`]; which models a caller may
+//! use, [`grants`].
 
 mod auth;
+pub mod grants;
+mod issuer;
 mod keys;
+mod known;
+pub mod needs;
+mod oauth;
 mod principal;
+mod remembered;
+pub mod reread;
+mod rights;
+mod settings;
+mod signing;
+mod spiffe;
+mod token;
 
-pub use auth::{Admission, Auth, Keyring};
+pub use auth::{Admission, Auth};
+pub use issuer::{IssuerSettings, KeysFrom, ScopeMapping, TenantFrom};
+pub use known::Identity;
+pub use oauth::{OauthSettings, routes};
 pub use principal::{CredentialKind, Principal};
+pub use settings::IdentitySettings;

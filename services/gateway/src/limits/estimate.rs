@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn what_a_question_asks_for_at_most_is_reserved_for_each_of_its_answers() {
-        let settings = GenerationSettings { max_tokens: Some(100), n: Some(2), best_of: Some(3), temperature: Some(0.5), ..Default::default() };
+        let settings =
+            GenerationSettings { max_tokens: Some(100), n: Some(2), best_of: Some(3), temperature: Some(0.5), ..Default::default() };
         let request = GenerateRequest { prompt: "x".repeat(400), settings: Some(settings.clone()), ..Default::default() };
         let told = tokens(GENERATE, &frame::encode(&request));
         assert_eq!(told.output, 300);

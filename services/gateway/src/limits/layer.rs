@@ -41,7 +41,7 @@ impl<S> Limit<S> {
         let lanes = self.lanes.as_ref()?;
         let extensions = request.extensions();
         let principal = extensions.get::<Arc<Principal>>()?;
-        let peer = extensions.get::<Peer>().map(|peer| peer.0);
+        let peer = extensions.get::<Arc<Peer>>().map(|peer| peer.addr.ip());
         let address = address::of(peer, request.headers(), lanes.trusted_proxies());
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let (measured, told) = (extensions.get().cloned().unwrap_or_default(), extensions.get().cloned().unwrap_or_default());

@@ -40,10 +40,22 @@ impl LimitMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         let registry = registry.sub_registry_with_prefix("torchmesh_gateway_limit");
-        registry.register("refusals", "Calls that a limit refused, by whom it counts apart and by what it counts", metrics.refusals.clone());
+        registry.register(
+            "refusals",
+            "Calls that a limit refused, by whom it counts apart and by what it counts",
+            metrics.refusals.clone(),
+        );
         registry.register("counts", "Callers that are remembered, once for each limit that they have", metrics.counts.clone());
-        registry.register("redis_links", "Connections to Redis that answer; 0 means that this gateway counts by its share", metrics.redis_links.clone());
-        registry.register("gateways", "Gateways that count together, as far as this one knows: each has its share while Redis is away", metrics.gateways.clone());
+        registry.register(
+            "redis_links",
+            "Connections to Redis that answer; 0 means that this gateway counts by its share",
+            metrics.redis_links.clone(),
+        );
+        registry.register(
+            "gateways",
+            "Gateways that count together, as far as this one knows: each has its share while Redis is away",
+            metrics.gateways.clone(),
+        );
         metrics
     }
 

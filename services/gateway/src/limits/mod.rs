@@ -9,16 +9,16 @@ pub mod address;
 pub mod body;
 pub mod estimate;
 pub mod headers;
-pub mod layer;
 pub mod lanes;
+pub mod layer;
 mod metrics;
 pub mod refused;
 pub mod settings;
 pub mod ticket;
 pub mod told;
 
-pub use layer::Limit;
 pub use lanes::{Lanes, Limits};
+pub use layer::Limit;
 pub use settings::LimitsSettings;
 pub use ticket::Ticket;
 pub use told::Telling;

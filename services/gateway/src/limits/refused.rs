@@ -26,7 +26,8 @@ pub fn error(refusal: &Refusal, name: &str) -> ApiError {
     let error = |message: String| ApiError::new(ErrorKind::ResourceExhausted, message);
     match (rule.allowance, wait) {
         (Allowance::AtOnce(most), _) => {
-            error(format!("the {whose} may have {most} calls at once and has them; try again when one of them has ended")).retry_after(A_MOMENT)
+            error(format!("the {whose} may have {most} calls at once and has them; try again when one of them has ended"))
+                .retry_after(A_MOMENT)
         }
         (_, None) => {
             let (asked, most) = (rule.amount(refusal.cost), rule.amount(rule.most()));
@@ -126,7 +127,9 @@ mod tests {
 
     #[test]
     fn a_time_is_never_told_shorter_than_it_is() {
-        for (time, words) in [(1, "1 ms"), (999, "999 ms"), (1001, "2 s"), (119_001, "2 min"), (3_600_001, "61 min"), (200_000_000, "3 days")] {
+        for (time, words) in
+            [(1, "1 ms"), (999, "999 ms"), (1001, "2 s"), (119_001, "2 min"), (3_600_001, "61 min"), (200_000_000, "3 days")]
+        {
             assert_eq!(in_words(Duration::from_millis(time)), words);
         }
     }

@@ -42,7 +42,14 @@ struct Held {
 
 impl Ticket {
     /// A call that nothing was charged for.
-    pub fn new(lanes: Lanes, principal: Arc<Principal>, address: Option<String>, announced: u64, measured: Arc<Measured>, told: Told) -> Self {
+    pub fn new(
+        lanes: Lanes,
+        principal: Arc<Principal>,
+        address: Option<String>,
+        announced: u64,
+        measured: Arc<Measured>,
+        told: Told,
+    ) -> Self {
         Self { lanes, principal, address, announced, measured, told, held: Mutex::default() }
     }
 

@@ -7,6 +7,7 @@ mod embed;
 mod endpoints;
 mod gate;
 mod import;
+mod keys;
 mod models;
 mod operator;
 mod pull;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     embed::embed,
     endpoints::endpoints,
     import::import,
+    keys::keys,
     models::models,
     pull::pull,
     rollout::rollout,

@@ -54,9 +54,9 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// For the router that listens at `own`; `relay` has a lane of its own among `lanes`.
-    pub fn new(process: String, own: SocketAddr, watching: Arc<Watching>, relay: Relay, lanes: usize) -> Self {
-        Self { process, own, watching, relay, endpoints: Endpoints::new(lanes) }
+    /// For the router that listens at `own`; `relay` has a lane of its own among those of `endpoints`.
+    pub fn new(process: String, own: SocketAddr, watching: Arc<Watching>, relay: Relay, endpoints: Endpoints) -> Self {
+        Self { process, own, watching, relay, endpoints }
     }
 
     /// What each router that answers has counted.

@@ -77,7 +77,12 @@ pub(super) fn write(charge: &Charge, now: &Now, epoch: u32, command: &mut redis:
         Allowance::Rate(limit) => {
             let least = if told { 0 } else { state.arrival.saturating_sub(now.picos) / MICRO };
             let micros = |picos: Picos| picos as f64 / MICRO as f64;
-            command.arg(Kind::Rate.letter()).arg(micros(limit.worth(charge.cost))).arg(micros(limit.worth(limit.burst()))).arg(least as u64).arg(0);
+            command
+                .arg(Kind::Rate.letter())
+                .arg(micros(limit.worth(charge.cost)))
+                .arg(micros(limit.worth(limit.burst())))
+                .arg(least as u64)
+                .arg(0);
         }
         Allowance::Month(most) => {
             let known = if !told && state.month == Month::of(now.wall) { state.known } else { 0 };
@@ -104,7 +109,11 @@ pub(super) fn read(charges: &[Charge], answer: &[i64], now: &Now, epoch: u32) ->
         let (fits, value) = (pair[0] == 1, u64::try_from(pair[1]).unwrap_or_default());
         let mut cell = charge.cell.lock();
         let (state, standing) = learn(*cell, charge, value, fits, now);
-        *cell = State { epoch, in_flight: state.in_flight + u32::from(allowed && matches!(charge.rule.allowance, Allowance::AtOnce(_))), ..state };
+        *cell = State {
+            epoch,
+            in_flight: state.in_flight + u32::from(allowed && matches!(charge.rule.allowance, Allowance::AtOnce(_))),
+            ..state
+        };
         standings.push(standing);
     }
     Some(Verdict { allowed, standings })
@@ -137,7 +146,8 @@ fn learn(state: State, charge: &Charge, value: u64, fits: bool, now: &Now) -> (S
 
 /// What the server is to be told when `used` turns out to be what was used, in the order of the charges. Nothing for what stays as it is.
 pub fn corrections(charges: &[Charge], used: &[u64], now: &Now) -> Vec<Correction> {
-    let each = charges.iter().zip(used).filter(|(charge, used)| charge.cost != **used || matches!(charge.rule.allowance, Allowance::AtOnce(_)));
+    let each =
+        charges.iter().zip(used).filter(|(charge, used)| charge.cost != **used || matches!(charge.rule.allowance, Allowance::AtOnce(_)));
     each.map(|(charge, used)| correction(charge, *used, now)).collect()
 }
 

@@ -75,7 +75,14 @@ impl Inner {
 impl Lane {
     /// Begins to look for the server, on the runtime that this is called on.
     pub fn start(fleet: Arc<Fleet>) -> Self {
-        let inner = Inner { fleet, link: ArcSwapOption::empty(), lost: Notify::new(), misses: AtomicU32::new(0), heard: AtomicU64::new(0), began: Instant::now() };
+        let inner = Inner {
+            fleet,
+            link: ArcSwapOption::empty(),
+            lost: Notify::new(),
+            misses: AtomicU32::new(0),
+            heard: AtomicU64::new(0),
+            began: Instant::now(),
+        };
         let lane = Self(Arc::new(inner));
         tokio::spawn(keep(lane.clone()));
         lane

@@ -132,7 +132,10 @@ impl Fleet {
     }
 
     fn take_owed(&self) -> Vec<Correction> {
-        std::mem::take(&mut *self.owed.lock()).into_iter().map(|(key, Owed { more, most, life })| Correction::quota(key, more, most, life)).collect()
+        std::mem::take(&mut *self.owed.lock())
+            .into_iter()
+            .map(|(key, Owed { more, most, life })| Correction::quota(key, more, most, life))
+            .collect()
     }
 }
 

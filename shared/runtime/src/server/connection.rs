@@ -1,6 +1,6 @@
 //! One connection: TLS or not, HTTP/2 or HTTP/1.1.
 
-use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
+use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -11,7 +11,11 @@ use tokio::{
 };
 use tower::Service;
 
-use super::{BoxError, Incoming, Limits, http2, tls};
+use super::{
+    BoxError, Incoming, Limits, http2,
+    peer::{Introduced, Peer},
+    tls,
+};
 use crate::lifecycle::Drain;
 
 /// How long a client may take for its first bytes, its TLS handshake, or the headers of an HTTP/1.1 request.
@@ -31,6 +35,7 @@ where
     B::Error: Into<BoxError>,
 {
     stream.set_nodelay(true)?;
+    let addr = stream.peer_addr()?;
     let hello = until_drain(
         &drain,
         timeout(HELLO_TIMEOUT, async {
@@ -44,7 +49,13 @@ where
         }),
     );
     let Some(hello) = hello.await else { return Ok(()) };
-    match hello?? {
+    let (http2, transport) = hello??;
+    let chain = match &transport {
+        Transport::Clear(_) => None,
+        Transport::Tls(stream) => tls::shown(stream),
+    };
+    let service = Introduced { inner: service, peer: Arc::new(Peer::new(addr, chain)) };
+    match (http2, transport) {
         (true, Transport::Clear(stream)) => http2::serve(stream, service, drain, limits).await,
         (true, Transport::Tls(stream)) => http2::serve(stream, service, drain, limits).await,
         (false, Transport::Clear(stream)) => http1(stream, service, drain).await,

@@ -128,6 +128,9 @@ impl Server {
             threads.push(thread);
         }
         open.accepting.store(1, Ordering::Release);
+        if let Some(tls) = self.tls {
+            control.spawn(tls.keep_up());
+        }
         let listener = TcpListener::from_std(self.listener)?;
         control.spawn(accept(listener, lanes, Arc::clone(&open), drain, self.limits.max_connections));
         Ok(Serving { open, cut, threads })
@@ -212,8 +215,7 @@ async fn data_thread<S, B>(
     let service = make();
     while let Some((stream, open)) = arrivals.recv().await {
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
-        let told = peer::From::connection(&stream, service.clone());
-        let connection = connection::serve(stream, tls.clone(), told, drain.clone(), limits);
+        let connection = connection::serve(stream, tls.clone(), service.clone(), drain.clone(), limits);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");

@@ -1,0 +1,198 @@
+//! Everybody who is known at the moment: keys, clients, workloads, issuers.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwap, Guard};
+use sha2::{Digest as _, Sha256};
+use torchmesh_api::{
+    access::key::{Spelling, spelling},
+    error::{ApiError, ErrorKind},
+};
+use torchmesh_runtime::process::{Context, StartError};
+
+use super::{
+    IdentitySettings,
+    issuer::Issuer,
+    keys::{Found, Keys},
+    oauth::Oauth,
+    principal::{CredentialKind, Principal},
+    remembered::Remembered,
+    rights::Hash,
+    spiffe::SpiffeId,
+    token::{Refused, Token, is_token},
+};
+
+/// How often the keys file is looked at: whatever was taken out is refused after at most this long.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// So many tokens and workloads are remembered at most.
+const REMEMBERED: usize = 16_384;
+/// How long a workload is, before its entry is looked for again; an entry that changes is noticed at once all the same.
+const WORKLOAD_FOR: u64 = 3600;
+
+/// See the module. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Identity(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    keys: ArcSwap<Keys>,
+    /// Counted up whenever something may have been revoked.
+    generation: Arc<AtomicU64>,
+    issuers: Vec<Arc<Issuer>>,
+    oauth: Option<Arc<Oauth>>,
+    remembered: Remembered,
+}
+
+/// Why a caller is not known.
+#[derive(Debug)]
+pub(super) enum Doubt {
+    /// They are refused.
+    Refused(ApiError),
+    /// Their token is signed with a key that the issuer may have by now.
+    NewKey(Arc<Issuer>, ApiError),
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoKeys => Self::new(ErrorKind::Unavailable, refused.to_string()).retry_after(Duration::from_secs(1)),
+            _ => Self::new(ErrorKind::Unauthenticated, refused.to_string()),
+        }
+    }
+}
+
+impl From<ApiError> for Doubt {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<Refused> for Doubt {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused.into())
+    }
+}
+
+fn unknown(message: &str) -> Doubt {
+    Doubt::Refused(ApiError::new(ErrorKind::Unauthenticated, message))
+}
+
+impl Identity {
+    /// Reads the keys file and begins to watch it, and the keys of the issuers. A change that is wrong is reported in the log, and what was good last
+    /// stays.
+    pub fn open(settings: &IdentitySettings, context: &Context) -> Result<Self, StartError> {
+        let keys = Keys::read(&settings.keys_file).map_err(|error| format!("keys_file: {error}"))?;
+        let generation = Arc::default();
+        let issuers = settings.issuers.iter().map(|issuer| Issuer::start(issuer.clone(), &generation, context));
+        let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
+        let oauth = settings.oauth.clone().map(|oauth| Oauth::start(oauth, context)).transpose()?;
+        let known = Known { keys: ArcSwap::from_pointee(keys), generation, issuers, oauth, remembered: Remembered::new(REMEMBERED) };
+        let identity = Self(Arc::new(known));
+        context.control.spawn(identity.clone().watch(settings.keys_file.clone()));
+        Ok(identity)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(keys: Keys) -> Self {
+        let known = Known {
+            keys: ArcSwap::from_pointee(keys),
+            generation: Arc::default(),
+            issuers: Vec::new(),
+            oauth: None,
+            remembered: Remembered::new(16),
+        };
+        Self(Arc::new(known))
+    }
+
+    pub(super) fn keys(&self) -> Guard<Arc<Keys>> {
+        self.0.keys.load()
+    }
+
+    pub(super) fn oauth(&self) -> Option<Arc<Oauth>> {
+        self.0.oauth.clone()
+    }
+
+    async fn watch(self, path: PathBuf) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        let mut last = std::fs::read(&path).unwrap_or_default();
+        loop {
+            tick.tick().await;
+            let Ok(bytes) = std::fs::read(&path) else { continue };
+            if bytes != last {
+                last = bytes;
+                self.read_again(&path);
+            }
+        }
+    }
+
+    fn read_again(&self, path: &Path) {
+        match Keys::read(path) {
+            Ok(keys) => {
+                tracing::info!(keys = keys.count(), "the keys file changed");
+                self.0.keys.store(Arc::new(keys));
+                self.0.generation.fetch_add(1, Ordering::AcqRel);
+            }
+            Err(error) => tracing::error!(error, "the keys file is wrong; the last good keys stay in use"),
+        }
+    }
+
+    /// Whose key or token this is at `now`, in seconds since 1970.
+    pub(super) fn by_secret(&self, sent: &[u8], now: u64) -> Result<Arc<Principal>, Doubt> {
+        let hash: Hash = Sha256::digest(sent).into();
+        match self.keys().find(&hash, now) {
+            Found::Good(principal) => Ok(Arc::clone(principal)),
+            Found::Expired => Err(unknown("the API key has expired; ask for a new one")),
+            Found::Unknown if is_token(sent) => self.by_token(hash, sent, now),
+            Found::Unknown if spelling(sent) == Spelling::Wrong => Err(unknown("the API key has a typo; copy it again, whole")),
+            Found::Unknown => Err(unknown("the API key is not valid; check that it was copied whole and that it was not revoked")),
+        }
+    }
+
+    fn by_token(&self, hash: Hash, sent: &[u8], now: u64) -> Result<Arc<Principal>, Doubt> {
+        // Before anything is read that may change: what is found out now is of this generation at best.
+        let generation = self.0.generation.load(Ordering::Acquire);
+        if let Some(principal) = self.0.remembered.find(&hash, generation, now) {
+            return Ok(principal);
+        }
+        let token = Token::parse(sent)?;
+        let named = token.claimed_issuer().unwrap_or_default();
+        let (principal, until) = match (&self.0.oauth, self.0.issuers.iter().find(|issuer| issuer.name() == named)) {
+            (Some(oauth), _) if oauth.name() == named => oauth.verify(&self.keys(), token, now)?,
+            (_, Some(issuer)) => issuer.verify(token, now).map_err(|refused| match refused {
+                Refused::Key | Refused::NoKeys => Doubt::NewKey(Arc::clone(issuer), refused.into()),
+                other => other.into(),
+            })?,
+            (_, None) => return Err(Refused::Issuer.into()),
+        };
+        let principal = Arc::new(principal);
+        self.0.remembered.keep(hash, Arc::clone(&principal), until, generation);
+        Ok(principal)
+    }
+
+    /// Whose client certificate this is; `uris` are the names in it.
+    pub(super) fn by_certificate(&self, uris: &[String], now: u64) -> Result<Arc<Principal>, Doubt> {
+        // X.509-SVID, section 2: one name of this kind, and no more.
+        let id = match uris {
+            [only] => SpiffeId::parse(only).ok_or_else(|| unknown("the client certificate has no SPIFFE id"))?,
+            _ => return Err(unknown("the client certificate has no SPIFFE id, or more than one name")),
+        };
+        let hash: Hash = Sha256::digest(id.as_str()).into();
+        let generation = self.0.generation.load(Ordering::Acquire);
+        if let Some(principal) = self.0.remembered.find(&hash, generation, now) {
+            return Ok(principal);
+        }
+        let rights = self.keys().workload(id).cloned();
+        let rights =
+            rights.ok_or_else(|| unknown("the workload of the client certificate is not listed; add a [[workload]] to the keys file"))?;
+        let principal = Arc::new(rights.of(id.as_str(), CredentialKind::Mtls));
+        self.0.remembered.keep(hash, Arc::clone(&principal), now + WORKLOAD_FOR, generation);
+        Ok(principal)
+    }
+}
