@@ -49,7 +49,7 @@ stop: ## Stop the mesh that runs in the background
 	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down; else echo "nothing is built, so nothing is running"; fi
 
 .PHONY: test
-test: setup clients consul ## Run every test (ARGS: arguments for cargo test instead of --workspace)
+test: setup clients consul redis ## Run every test (ARGS: arguments for cargo test instead of --workspace)
 	@$(PYTHON) -m unittest discover -s setup/tests
 	@$(PYTHON) -m unittest discover -s benches/measure/tests -t benches
 	cargo build --release --workspace --bins
@@ -59,6 +59,10 @@ test: setup clients consul ## Run every test (ARGS: arguments for cargo test ins
 .PHONY: consul
 consul: ## Fetch the Consul that the tests start, where none is installed
 	@command -v consul >/dev/null || $(PYTHON) setup/fetch.py consul
+
+.PHONY: redis
+redis: ## Fetch the Redis that the tests start, where none is installed
+	@command -v redis-server >/dev/null || $(PYTHON) setup/fetch.py redis
 
 .PHONY: bench
 bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers where they are installed (ARGS: see benches/run.py --help)

@@ -46,6 +46,10 @@ def bring(item: Item, source: Source, store: Store, progress: Progress) -> str:
         if error.code == BAD_DATA:
             store.discard(item)
         raise
+    for path in item.files:
+        # Archives of packages do not always keep it.
+        if path.startswith("bin/"):
+            os.chmod(os.path.join(tree, path), 0o755)
     for path, target in item.links.items():
         os.symlink(target, os.path.join(tree, path))
     for path, text in item.texts.items():

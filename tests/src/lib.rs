@@ -19,6 +19,7 @@ pub mod models;
 pub mod origin;
 pub mod places;
 pub mod raw;
+pub mod redis;
 pub mod sandbox;
 pub mod schemas;
 pub mod spans;

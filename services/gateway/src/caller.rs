@@ -7,17 +7,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
-use crate::{identity::Principal, metering::Measured};
+use crate::{identity::Principal, limits::Ticket, metering::Measured};
 
 /// The call that a door answers.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// Its trace, its id, its deadline.
     pub call: CallContext,
-    /// Who it is; nobody is known on the paths that anybody may ask.
-    pub principal: Option<Arc<Principal>>,
     /// What it has used so far.
     pub measured: Arc<Measured>,
+    /// What it is charged, where anything is limited.
+    pub ticket: Option<Arc<Ticket>>,
+    /// Who it is; nobody is known on the paths that anybody may ask.
+    pub principal: Option<Arc<Principal>>,
     /// What else the mesh is to know of it: who it is, and how urgent.
     told: [(HeaderName, Option<HeaderValue>); 2],
 }
@@ -32,8 +34,14 @@ impl Caller {
             let value = parts.headers.get(&name).cloned();
             (name, value)
         });
-        let (principal, measured) = (parts.extensions.get().cloned(), parts.extensions.get().cloned().unwrap_or_default());
-        Self { call, principal, measured, told }
+        let extensions = &parts.extensions;
+        Self {
+            call,
+            measured: extensions.get().cloned().unwrap_or_default(),
+            ticket: extensions.get().cloned(),
+            principal: extensions.get().cloned(),
+            told,
+        }
     }
 
     /// When the caller's time is up.

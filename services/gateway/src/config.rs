@@ -1,6 +1,6 @@
 //! The gateway's settings.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use torchmesh_discovery::SourceSettings;
 use torchmesh_layers::deadline::Allowance;
@@ -10,7 +10,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::{identity::IdentitySettings, metering::MeteringSettings};
+use crate::{identity::IdentitySettings, limits::LimitsSettings, metering::MeteringSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct GatewayConfig {
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls that do not say, and `limits.max_timeout` (1h), for those that ask for more.
     pub allowance: Allowance,
+    /// `limits_file` and more of `limits`: who may use how much.
+    pub limits: LimitsSettings,
     /// `retry`, `hedge`, `balance` and `breaker`: how a router is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
     /// `mesh_tls`: how routers are reached. Default in clear text.
@@ -44,19 +46,20 @@ impl GatewayConfig {
         let telemetry = TelemetrySettings::read(s);
         let discovery = SourceSettings::read(s);
         let identity = IdentitySettings::read(s);
+        let limits_file = s.optional::<PathBuf>("limits_file");
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
         let mesh_tls = HopTls::read(s);
         let metering = MeteringSettings::read(s);
-        let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8080, 9080, |s| {
+        let (server, (max_in_flight, allowance, limits)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
                 max: s.or("max_timeout", Duration::from_secs(3600)),
             };
-            (s.or("max_in_flight", 8192), allowance)
+            (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file))
         });
-        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, relay, mesh_tls, metering }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, limits, relay, mesh_tls, metering }
     }
 }
 

@@ -24,6 +24,7 @@ use tower::{Service, ServiceExt as _};
 use crate::{
     caller::Caller,
     identity::{Principal, reread},
+    limits::Ticket,
     mesh::Mesh,
     metering::{
         Measured,
@@ -55,16 +56,15 @@ where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let measured = measured(&parts);
+    let (measured, principal) = (measured(&parts), parts.extensions.get::<Arc<Principal>>().cloned());
     let body = Coming::new(body, Arc::clone(&measured));
-    let principal = parts.extensions.get::<Arc<Principal>>().cloned();
     if let Some(path) = reread::concerns(parts.uri.path(), principal.as_deref()) {
         let answer = reread::answer(mesh, Caller::of(&parts), path, body).await?;
         return Ok(answer.map(|body| Going::new(Answer::Own(body), measured, None)));
     }
-    let mut flow = Flow::new(Arc::clone(&measured), parts.uri.path());
+    let (ticket, mut flow) = (parts.extensions.get::<Arc<Ticket>>().cloned(), Flow::new(Arc::clone(&measured), parts.uri.path()));
     let call = outbound(method, parts, Source::new(body, mesh.keep_bytes()));
-    let admitted = mesh.admit(call, principal.as_deref(), max_message).await?;
+    let admitted = mesh.admit(call, principal.as_deref(), ticket.as_deref(), max_message).await?;
     let model = admitted.model().cloned();
     if let Some(model) = &model {
         measured.asks_for(model);

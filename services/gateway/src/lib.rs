@@ -15,6 +15,7 @@ pub mod forward;
 mod generation;
 pub mod health;
 pub mod identity;
+pub mod limits;
 pub mod mesh;
 pub mod metering;
 pub mod openai;
@@ -40,7 +41,16 @@ use torchmesh_runtime::{
     server::Incoming,
 };
 
-use crate::{catalogue::Catalogue, config::GatewayConfig, forward::Forward, health::Health, identity::Identity, mesh::Mesh, stack::Stack};
+use crate::{
+    catalogue::Catalogue,
+    config::GatewayConfig,
+    forward::Forward,
+    health::Health,
+    identity::Identity,
+    limits::Limits,
+    mesh::Mesh,
+    stack::{Policies, Stack},
+};
 
 /// The routers, as every call reads them.
 pub type Routers = ArcSwap<Group>;
@@ -73,7 +83,8 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
 
     let meter = metering::start(&config.metering, context)?;
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
-    let capacity = Capacity::new(config.max_in_flight);
+    let limits = Limits::open(&config.limits, context)?;
+    let capacity = Capacity::new(config.max_in_flight).shared_fairly();
     let relays = Relay::for_threads(threads, &config.relay);
     let (max_message, context) = (config.server.max_message.0, context.clone());
     let own_grpc = grpc::standard_routes(&context, &[]);
@@ -88,7 +99,8 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
             .fallback(health::no_such_path)
             .method_not_allowed_fallback(health::wrong_method);
         let forward = Forward::new(mesh, max_message, own);
-        stack::assemble(forward, &identity, meter.as_ref(), &metrics, &capacity, config.allowance)
+        let lanes = limits.as_ref().map(Limits::on_this_thread);
+        stack::assemble(forward, &identity, Policies { lanes, meter: meter.as_ref() }, &metrics, &capacity, config.allowance)
     })
 }
 

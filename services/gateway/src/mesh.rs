@@ -1,5 +1,5 @@
 //! The mesh behind the gateway: the only way to the routers, for calls that are passed on and for those that the gateway makes itself. Every one of them
-//! is held against the caller's grants here.
+//! is held against the caller's grants here, and charged to its limits.
 
 use std::{
     collections::VecDeque,
@@ -26,6 +26,7 @@ use crate::{
     Routers,
     caller::Caller,
     identity::{Principal, grants},
+    limits::{Ticket, estimate::Question},
     metering::flow::Flow,
 };
 
@@ -63,6 +64,7 @@ impl Mesh {
         let (framed, principal) = (framed.into(), caller.principal.as_deref());
         grants::check_framed(principal, path, framed.iter())?;
         caller.measured.asks(path, framed.front());
+        charge(caller.ticket.as_deref(), &Question::new(path, framed.iter())).await?;
         let routers = self.routers.load_full();
         let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
         caller.measured.head(&reply.headers);
@@ -74,8 +76,14 @@ impl Mesh {
 
     /// Decides whether a call may be passed on, by what its message names.
     ///
-    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`.
-    pub async fn admit<B>(&self, mut call: Call<B>, principal: Option<&Principal>, max_message: usize) -> Result<Admitted<B>, ApiError>
+    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`; a limit has no room for it.
+    pub async fn admit<B>(
+        &self,
+        mut call: Call<B>,
+        principal: Option<&Principal>,
+        ticket: Option<&Ticket>,
+        max_message: usize,
+    ) -> Result<Admitted<B>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -88,6 +96,7 @@ impl Mesh {
             Some(method) if method.names_a_model => call.source.peek(max_message, decide).await??,
             _ => decide(peek::Routing::default())?,
         };
+        charge(ticket, &Question::new(path, call.source.seen())).await?;
         Ok(Admitted { call, model })
     }
 
@@ -118,11 +127,13 @@ impl Mesh {
     ) -> impl Stream<Item = Result<A, ApiError>> + Send + use<Q, A> {
         let (relay, routers) = (self.relay.clone(), self.routers.load_full());
         let (headers, deadline, framed) = (caller.headers(), caller.deadline(), frame::encode(question));
-        let granted = grants::check_framed(caller.principal.as_deref(), path, std::iter::once(&framed));
         caller.measured.asks(path, Some(&framed));
         let mut flow = Flow::new(Arc::clone(&caller.measured), path);
+        let granted = grants::check_framed(caller.principal.as_deref(), path, std::iter::once(&framed));
+        let ticket = caller.ticket.clone();
         let begun = async move {
             granted?;
+            charge(ticket.as_deref(), &Question::new(path, std::iter::once(&framed))).await?;
             relay.stream(path, headers, framed, deadline, &routers).await
         };
         let messages = begun.map_ok(|mut messages| {
@@ -168,6 +179,16 @@ impl Spent {
     fn read(headers: &HeaderMap) -> Self {
         let micros = |name| headers.get(name)?.to_str().ok()?.parse().ok().map(Duration::from_micros);
         Self { queue: micros(X_TORCHMESH_QUEUE_US), compute: micros(X_TORCHMESH_COMPUTE_US) }
+    }
+}
+
+/// Charges for a question before it leaves for a router.
+///
+/// Error: ResourceExhausted, when a limit has no room for it.
+async fn charge(ticket: Option<&Ticket>, question: &Question<'_>) -> Result<(), ApiError> {
+    match ticket {
+        Some(ticket) => ticket.admit(question).await,
+        None => Ok(()),
     }
 }
 

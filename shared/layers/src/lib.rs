@@ -6,5 +6,6 @@
 pub mod call;
 pub mod deadline;
 pub mod errors;
+pub mod fair;
 pub mod observe;
 pub mod shed;

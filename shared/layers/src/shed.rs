@@ -12,10 +12,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use torchmesh_api::error::{ApiError, ErrorKind};
 use tower::Service;
+
+use crate::{
+    call::CallContext,
+    fair::{self, Tenants},
+};
 
 /// When to come back after a refusal.
 const COME_BACK: Duration = Duration::from_millis(100);
@@ -25,12 +30,20 @@ const COME_BACK: Duration = Duration::from_millis(100);
 pub struct Capacity {
     used: Arc<AtomicUsize>,
     max: usize,
+    tenants: Option<Arc<Tenants>>,
 }
 
 impl Capacity {
     /// Room for `max` calls at once.
     pub fn new(max: usize) -> Self {
-        Self { used: Arc::default(), max }
+        Self { used: Arc::default(), max, tenants: None }
+    }
+
+    /// When all places are taken, tenants who have fewer than their fair share are still let in, and only the others refused. No more than twice
+    /// as many calls as there are places can come of it.
+    #[must_use]
+    pub fn shared_fairly(self) -> Self {
+        Self { tenants: Some(Arc::default()), ..self }
     }
 
     /// How many calls there are.
@@ -38,18 +51,28 @@ impl Capacity {
         self.used.load(Ordering::Relaxed)
     }
 
-    fn enter(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.used));
-        (self.used.fetch_add(1, Ordering::Relaxed) < self.max).then_some(place)
+    fn enter(&self, tenant: Option<&HeaderValue>) -> Option<Place> {
+        let tenant = self.tenants.as_ref().map(|tenants| Tenants::enter(tenants, tenant));
+        let used = self.used.fetch_add(1, Ordering::Relaxed);
+        // Made before it is known whether it may be kept: what is dropped counts no more.
+        let place = Place { used: Arc::clone(&self.used), tenant };
+        let fits = match &place.tenant {
+            Some(entered) => fair::lets_in(used, self.max, entered.others(), entered.tenants()),
+            None => used < self.max,
+        };
+        fits.then_some(place)
     }
 }
 
 #[derive(Debug)]
-struct Place(Arc<AtomicUsize>);
+struct Place {
+    used: Arc<AtomicUsize>,
+    tenant: Option<fair::Entered>,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.used.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -80,7 +103,8 @@ where
     }
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
-        match self.capacity.enter() {
+        let tenant = request.extensions().get::<CallContext>().and_then(|call| call.tenant.as_ref());
+        match self.capacity.enter(tenant) {
             Some(place) => Shedding { inner: Some(self.inner.call(request)), place: Some(place) },
             None => Shedding { inner: None, place: None },
         }

@@ -161,6 +161,11 @@ impl<B> Source<B> {
         copy
     }
 
+    /// What has come so far, in frames.
+    pub fn seen(&self) -> impl Iterator<Item = &Bytes> {
+        self.frames.iter()
+    }
+
     fn end(&mut self) {
         self.rest = None;
         if let Some(copy) = &self.copy {
