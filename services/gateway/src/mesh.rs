@@ -15,7 +15,7 @@ use torchmesh_api::{
     ids::ModelName,
     method, peek,
 };
-use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply, Source};
+use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply};
 
 use crate::{
     Routers,
