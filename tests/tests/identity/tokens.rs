@@ -63,6 +63,10 @@ fn a_token_is_good_and_each_that_is_not_is_told_why() {
         }
         let (status, text) = models(&mesh, &changed(json!({ "scope": "openid" }))).await;
         assert!(status == 403 && text.contains("models:read"), "{text}");
+        let counted = |why| [("credential", "token"), ("why", why)];
+        let name = "torchmesh_gateway_refused_credentials_total";
+        mesh.gateways[0].metric_until(name, &counted("unknown"), SOON, |count| count >= 9).await;
+        mesh.gateways[0].metric_until(name, &counted("scope"), SOON, |count| count == 1).await;
     });
 }
 

@@ -15,7 +15,6 @@ use torchmesh_api::{
     headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_TENANT},
 };
 use torchmesh_layers::call::CallContext;
-use torchmesh_runtime::server::Peer;
 use tower::Service;
 
 use super::{
@@ -23,6 +22,7 @@ use super::{
     known::{Doubt, Identity},
     needs::{Need, looks_itself, need},
     principal::Principal,
+    shown::Shown,
 };
 
 /// What only the mesh may say: a client cannot say it for it.
@@ -58,19 +58,24 @@ impl Identity {
             }
             return Ok(Outcome::Admitted(None));
         };
-        let known = match parts.headers.get(header::AUTHORIZATION) {
-            Some(sent) => self.by_secret(bearer(sent.as_bytes()).ok_or_else(another_form)?, now),
-            None => match parts.extensions.get::<Arc<Peer>>() {
-                Some(peer) if peer.has_certificate => self.by_certificate(&peer.uris, now),
-                _ => Err(nothing_sent().into()),
-            },
+        let shown = Shown::of(parts);
+        let kind = shown.kind();
+        let known = match shown {
+            Shown::Nothing => Err(unknown("no API key was sent; send it as `authorization: Bearer YOUR_KEY`").into()),
+            Shown::OtherForm => Err(unknown("the authorization header has another form than `Bearer YOUR_KEY`").into()),
+            Shown::Secret(secret) => self.by_secret(secret, now),
+            Shown::Certificate(peer) => self.by_certificate(&peer.uris, now),
         };
         let principal = match known {
             Ok(principal) => principal,
             Err(Doubt::NewKey(issuer, refusal)) => return Ok(Outcome::Later(issuer, refusal)),
-            Err(Doubt::Refused(refusal)) => return Err(refusal),
+            Err(Doubt::Refused(refusal)) => {
+                self.metrics().unknown(kind);
+                return Err(refusal);
+            }
         };
         if !principal.scopes.has(scope) {
+            self.metrics().lacking(kind);
             return Err(lacking(&principal, scope));
         }
         parts.headers.remove(header::AUTHORIZATION);
@@ -79,24 +84,10 @@ impl Identity {
     }
 }
 
-fn nothing_sent() -> ApiError {
-    unknown("no API key was sent; send it as `authorization: Bearer YOUR_KEY`")
-}
-
-fn another_form() -> ApiError {
-    unknown("the authorization header has another form than `Bearer YOUR_KEY`")
-}
-
 fn lacking(principal: &Principal, scope: Scope) -> ApiError {
     let has = if principal.scopes.is_empty() { "none".to_owned() } else { principal.scopes.to_string() };
     let message = format!("this call needs the scope {scope}, and the credential has {has}; whoever gave it can add the scope");
     ApiError::new(ErrorKind::PermissionDenied, message)
-}
-
-/// The token of a `Bearer` authorization (RFC 6750, section 2.1); the scheme's case does not matter.
-pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
 /// Says in the call who is calling.
@@ -148,10 +139,15 @@ where
             Ok(Outcome::Later(issuer, refusal)) => {
                 let (mut inner, identity) = (self.inner.clone(), self.identity.clone());
                 let later = async move {
-                    if !issuer.newer_keys().await {
-                        return Err(refusal);
-                    }
-                    let Outcome::Admitted(principal) = identity.admit(&mut parts, now())? else { return Err(refusal) };
+                    let again =
+                        if issuer.newer_keys().await { identity.admit(&mut parts, now())? } else { Outcome::Later(issuer, refusal) };
+                    let principal = match again {
+                        Outcome::Admitted(principal) => principal,
+                        Outcome::Later(_, refusal) => {
+                            identity.metrics().unknown("token");
+                            return Err(refusal);
+                        }
+                    };
                     introduce(&mut parts, principal);
                     std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
                     inner.call(Request::from_parts(parts, body)).await
@@ -206,6 +202,7 @@ where
 mod tests {
     use http::{HeaderMap, HeaderValue};
     use sha2::{Digest as _, Sha256};
+    use torchmesh_runtime::server::Peer;
 
     use super::{super::keys::Keys, *};
 

@@ -21,6 +21,7 @@ use super::{
     IdentitySettings,
     issuer::Issuer,
     keys::{Found, Keys},
+    metrics::IdentityMetrics,
     oauth::Oauth,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
@@ -48,6 +49,7 @@ struct Known {
     issuers: Vec<Arc<Issuer>>,
     oauth: Option<Arc<Oauth>>,
     remembered: Remembered,
+    metrics: IdentityMetrics,
 }
 
 /// Why a caller is not known.
@@ -89,11 +91,12 @@ impl Identity {
     /// stays.
     pub fn open(settings: &IdentitySettings, context: &Context) -> Result<Self, StartError> {
         let keys = Keys::read(&settings.keys_file).map_err(|error| format!("keys_file: {error}"))?;
-        let generation = Arc::default();
-        let issuers = settings.issuers.iter().map(|issuer| Issuer::start(issuer.clone(), &generation, context));
+        let (generation, metrics) = (Arc::default(), context.metrics.register(IdentityMetrics::register));
+        let issuers = settings.issuers.iter().map(|issuer| Issuer::start(issuer.clone(), &generation, &metrics, context));
         let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
         let oauth = settings.oauth.clone().map(|oauth| Oauth::start(oauth, context)).transpose()?;
-        let known = Known { keys: ArcSwap::from_pointee(keys), generation, issuers, oauth, remembered: Remembered::new(REMEMBERED) };
+        let known =
+            Known { keys: ArcSwap::from_pointee(keys), generation, issuers, oauth, remembered: Remembered::new(REMEMBERED), metrics };
         let identity = Self(Arc::new(known));
         context.control.spawn(identity.clone().watch(settings.keys_file.clone()));
         Ok(identity)
@@ -107,12 +110,17 @@ impl Identity {
             issuers: Vec::new(),
             oauth: None,
             remembered: Remembered::new(16),
+            metrics: IdentityMetrics::default(),
         };
         Self(Arc::new(known))
     }
 
     pub(super) fn keys(&self) -> Guard<Arc<Keys>> {
         self.0.keys.load()
+    }
+
+    pub(super) fn metrics(&self) -> &IdentityMetrics {
+        &self.0.metrics
     }
 
     pub(super) fn oauth(&self) -> Option<Arc<Oauth>> {

@@ -23,6 +23,7 @@ use torchmesh_runtime::process::{Context, StartError};
 pub use settings::{IssuerSettings, KeysFrom, ScopeMapping, TenantFrom};
 
 use super::{
+    metrics::IdentityMetrics,
     principal::Principal,
     token::{Claims, Expected, Jwks, Refused, Token},
 };
@@ -45,10 +46,15 @@ pub(super) struct Issuer {
 
 impl Issuer {
     /// Begins to read the issuer's keys. `changed` is counted up when they are others than before.
-    pub(super) fn start(settings: IssuerSettings, changed: &Arc<AtomicU64>, context: &Context) -> Result<Arc<Self>, StartError> {
+    pub(super) fn start(
+        settings: IssuerSettings,
+        changed: &Arc<AtomicU64>,
+        metrics: &IdentityMetrics,
+        context: &Context,
+    ) -> Result<Arc<Self>, StartError> {
         let source = source::Source::new(&settings)?;
         let issuer = Arc::new(Self::new(settings));
-        context.control.spawn(Arc::clone(&issuer).keep_up(source, Arc::clone(changed)));
+        context.control.spawn(Arc::clone(&issuer).keep_up(source, Arc::clone(changed), metrics.clone()));
         Ok(issuer)
     }
 
@@ -83,9 +89,11 @@ impl Issuer {
         tokio::time::timeout(PATIENCE, reads.changed()).await.is_ok_and(|changed| changed.is_ok())
     }
 
-    async fn keep_up(self: Arc<Self>, source: source::Source, changed: Arc<AtomicU64>) {
+    async fn keep_up(self: Arc<Self>, source: source::Source, changed: Arc<AtomicU64>, metrics: IdentityMetrics) {
         loop {
-            let wait = match source.read().await {
+            let read = source.read().await;
+            metrics.read(self.name(), read.is_ok());
+            let wait = match read {
                 Ok(keys) => {
                     if self.keys.load().as_deref() != Some(&keys) {
                         tracing::info!(issuer = self.name(), "the issuer's keys changed");

@@ -1,0 +1,54 @@
+//! What is counted of callers: never who they are.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+/// `torchmesh_gateway_…_total` of credentials and issuers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IdentityMetrics {
+    refused: Family<Refusal, Counter>,
+    reads: Family<Read, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    credential: &'static str,
+    why: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Read {
+    issuer: String,
+    outcome: &'static str,
+}
+
+impl IdentityMetrics {
+    /// Registers the metrics.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        let refused = "Calls that were refused for what they showed: nothing, a key, a token or a certificate";
+        registry.register("torchmesh_gateway_refused_credentials", refused, metrics.refused.clone());
+        let reads = "Times that an issuer's keys were read, or could not be";
+        registry.register("torchmesh_gateway_issuer_key_reads", reads, metrics.reads.clone());
+        metrics
+    }
+
+    /// Whoever showed this is not known.
+    pub(super) fn unknown(&self, credential: &'static str) {
+        self.refused.get_or_create(&Refusal { credential, why: "unknown" }).inc();
+    }
+
+    /// Whoever showed this may not do what they ask.
+    pub(super) fn lacking(&self, credential: &'static str) {
+        self.refused.get_or_create(&Refusal { credential, why: "scope" }).inc();
+    }
+
+    /// An issuer's keys were read, or not; there are as many issuers as the settings have.
+    pub(super) fn read(&self, issuer: &str, good: bool) {
+        let outcome = if good { "ok" } else { "failed" };
+        self.reads.get_or_create(&Read { issuer: issuer.to_owned(), outcome }).inc();
+    }
+}
