@@ -45,7 +45,7 @@ fn measure(b: &mut Bencher<'_>, mut work: impl FnMut()) {
     b.iter_custom(|times| {
         let began = on_processor();
         (0..times).for_each(|_| work());
-        on_processor() - began
+        on_processor().saturating_sub(began)
     });
 }
 

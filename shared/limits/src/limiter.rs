@@ -201,7 +201,7 @@ impl Permit {
         let now = Now { wall: self.wall, ..self.limiter.now() };
         charge::settle(&self.charges, &used, &now, self.sharers);
         if let Some(lane) = &self.lane {
-            lane.correct(self.link.take(), corrections(&self.charges, &used, &now));
+            lane.correct(self.link.as_deref(), corrections(&self.charges, &used, &now));
         }
     }
 }

@@ -143,12 +143,12 @@ impl Lane {
     }
 
     /// Tells the server of corrections; those of quotas later when it is away. `by` is the link that had let the call in, if one had.
-    pub fn correct(&self, by: Option<Arc<Link>>, mut corrections: Vec<Correction>) {
+    pub fn correct(&self, by: Option<&Link>, mut corrections: Vec<Correction>) {
         let now = self.link();
-        let same = by.as_ref().zip(now.as_ref()).is_some_and(|(by, now)| by.number == now.number);
+        let same = by.zip(now.as_deref()).is_some_and(|(by, now)| by.number == now.number);
         if !same {
             // What another link's lane held is forgotten with it, and what rates were decided here was never the server's.
-            corrections.retain(|correction| correction.is_quota());
+            corrections.retain(Correction::is_quota);
         }
         if corrections.is_empty() {
             return;
