@@ -132,3 +132,23 @@ fn a_stream_that_is_whole_is_billed_for_what_its_last_message_says() {
         }
     });
 }
+
+#[test]
+fn a_stream_that_fails_through_no_fault_of_its_caller_costs_nothing() {
+    bounded(async {
+        let ledger = Ledger::default();
+        let writer = Writer::start(|_| {
+            let piece = writer::text(GenerateResponse { text: "a".into(), tokens: tokens(3), ..Default::default() });
+            vec![piece, Step::Fails(13, "the model failed")]
+        });
+        let writer = writer.await;
+        let mesh = mesh(&ledger, &writer).await;
+        let request = named(GenerateRequest { model: MODEL.into(), ..Default::default() }, "failed");
+        let mut stream = client::generation(mesh.gateway()).generate(request).await.unwrap().into_inner();
+        assert_eq!(stream.message().await.unwrap().unwrap().tokens.len(), 3);
+        assert_eq!(stream.message().await.unwrap_err().code(), tonic::Code::Internal);
+        let line = ledger.line("failed").await;
+        let told = ["prompt_tokens", "completion_tokens", "items", "code"].map(|field| line[field].clone());
+        assert_eq!(told, [json!(0), json!(0), json!(0), json!("INTERNAL")], "{line}");
+    });
+}

@@ -100,7 +100,7 @@ async fn the_event_is_durable_when_the_trailers_are_there_and_not_made_before() 
     let mut body = bench.call(Ok(vec![data("abc"), trailers("0")])).await.unwrap().into_body();
     assert!(frame(&mut body).await.unwrap().unwrap().is_data());
     assert!(!body.is_end_stream());
-    assert_eq!(bench.codes(), [0_u32; 0]);
+    assert!(bench.codes().is_empty());
     assert!(frame(&mut body).await.unwrap().unwrap().is_trailers());
     assert_eq!(bench.codes(), [0]);
     assert!(body.is_end_stream() && frame(&mut body).await.is_none());
@@ -143,7 +143,7 @@ async fn an_answer_whose_event_is_lost_does_not_end_well_unless_that_is_wanted()
             Err(_) => false,
         };
         assert_eq!(whole, when_full == WhenFull::GoOn);
-        assert_eq!(bench.codes(), [0_u32; 0]);
+        assert!(bench.codes().is_empty());
     }
 }
 
@@ -156,5 +156,5 @@ async fn a_call_of_nobody_makes_no_event() {
     let meter = Meter::new(bench.spool.clone(), WhenFull::Refuse, MeteringMetrics::default());
     let response = Measuring::new(inner, Some(meter)).call(Request::new(())).await.unwrap();
     assert!(response.into_body().collect().await.is_ok());
-    assert_eq!((bench.codes(), bench.spool.figures().groups), (vec![], 0));
+    assert!(bench.codes().is_empty() && bench.spool.figures().groups == 0);
 }
