@@ -25,7 +25,10 @@ use crate::keys::Keys;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Paths that anybody may ask: whether we live, and what our API looks like.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 10] = [
+    "/openapi.json",
+    "/docs",
+    "/docs/errors",
     "/v2/health/",
     "/ping",
     "/grpc.health.v1.Health/",

@@ -1,12 +1,12 @@
 //! The doors that speak OpenAI's form of HTTP: `POST /v1/chat/completions`, `POST /v1/completions`, `POST /v1/embeddings`, `POST /v1/rerank` and
 //! `GET /v1/models`.
 
-mod chat;
-mod completions;
-mod embeddings;
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod embeddings;
 mod error;
 mod models;
-mod rerank;
+pub(crate) mod rerank;
 mod stamp;
 mod stream;
 mod usage;
@@ -23,6 +23,7 @@ use torchmesh_api::{
 };
 use torchmesh_layers::call::ServedModel;
 
+pub(crate) use error::names;
 pub use error::render;
 
 use crate::mesh::Mesh;

@@ -2,9 +2,9 @@
 
 mod chunks;
 mod logprobs;
-mod messages;
-mod question;
-mod tools;
+pub(crate) mod messages;
+pub(crate) mod question;
+pub(crate) mod tools;
 mod whole;
 
 use axum::{
