@@ -61,7 +61,7 @@ pub async fn no_such_path(uri: Uri, headers: HeaderMap) -> Response {
             format!("there is no method {path}; reflection lists those there are"),
         ));
     }
-    form.render(&ApiError::new(ErrorKind::NotFound, format!("there is nothing at {path}; docs/http.md lists the paths there are")))
+    form.render(&ApiError::new(ErrorKind::NotFound, format!("there is nothing at {path}; GET /docs lists the paths there are")))
 }
 
 /// A path of ours, asked in another way than it answers.

@@ -19,6 +19,8 @@ pub mod limits;
 pub mod mesh;
 pub mod metering;
 pub mod openai;
+pub mod openapi;
+mod rejected;
 pub mod rest_v2;
 pub mod stack;
 pub mod tasks;
@@ -87,11 +89,14 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     let capacity = Capacity::new(config.max_in_flight).shared_fairly();
     let relays = Relay::for_threads(threads, &config.relay);
     let (max_message, context) = (config.server.max_message.0, context.clone());
+    let written = openapi::Written::new(max_message, if config.server.tls.is_some() { "https" } else { "http" });
     let own_grpc = grpc::standard_routes(&context, &[]);
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
         let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());
-        let http = doors(&mesh, health, max_message, config.max_in_flight).merge(identity::routes(identity.clone()));
+        let http = doors(&mesh, health, max_message, config.max_in_flight)
+            .merge(identity::routes(identity.clone()))
+            .merge(openapi::routes(&written));
         let own = own_grpc
             .clone()
             .into_axum_router()
@@ -114,6 +119,7 @@ fn doors(mesh: &Mesh, health: Health, max_body: usize, max_in_flight: usize) -> 
         .merge(tasks::routes(catalogue.clone(), max_body))
         .merge(torchserve::routes(catalogue, health.clone(), max_body))
         .merge(health::routes(health))
+        .layer(from_fn(rejected::tell_in_form))
         .layer(from_fn(move |request, next| body::refuse_too_large(max_body, request, next)))
 }
 

@@ -20,14 +20,36 @@ pub(crate) trait Fields: Default {
 
 /// The body of [`Fields::take`]: each name is a field of the same name.
 macro_rules! take {
-    ($self:ident, $name:ident, $map:ident, $($field:ident),+ $(,)?) => {
+    ($self:ident, $name:ident, $map:ident, $($field:ident),+ $(,)?) => {{
+        #[cfg(test)]
+        $crate::generation::fields::seen::note(&[$(stringify!($field)),+]);
         match $name {
             $(stringify!($field) => { $self.$field = $map.next_value()?; Ok(true) })+
             _ => Ok(false),
         }
-    };
+    }};
 }
 pub(crate) use take;
+
+/// Which names [`take`] lists: what a test compares with what is written of a door's body.
+#[cfg(test)]
+pub(crate) mod seen {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static NAMES: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Adds names.
+    pub(crate) fn note(names: &[&'static str]) {
+        NAMES.with_borrow_mut(|all| all.extend_from_slice(names));
+    }
+
+    /// Those that were added since they were last taken on this thread.
+    pub(crate) fn take() -> Vec<&'static str> {
+        NAMES.take()
+    }
+}
 
 /// An object of JSON, read by its fields.
 pub(crate) struct Object<T>(pub(crate) T);

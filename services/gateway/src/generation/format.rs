@@ -8,7 +8,7 @@ use super::Refused;
 use crate::bounded::AtMost;
 
 /// The most texts of which one is to be chosen.
-pub(super) const MAX_CHOICES: usize = 1024;
+pub(crate) const MAX_CHOICES: usize = 1024;
 
 /// `response_format`, as OpenAI has it.
 #[derive(Debug, Deserialize)]

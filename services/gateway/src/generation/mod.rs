@@ -5,7 +5,7 @@
 pub(crate) mod begun;
 pub(crate) mod events;
 pub(crate) mod fields;
-mod format;
+pub(crate) mod format;
 pub(crate) mod one_or_many;
 mod read;
 pub(crate) mod refused;

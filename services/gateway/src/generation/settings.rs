@@ -18,17 +18,29 @@ use super::{
 use crate::bounded::AtMost;
 
 /// The most texts that may end an answer.
-const MAX_STOP: usize = 16;
+pub(crate) const MAX_STOP: usize = 16;
 /// The longest of them, in bytes.
-const MAX_STOP_BYTES: usize = 256;
+pub(crate) const MAX_STOP_BYTES: usize = 256;
 /// The most tokens that may end an answer.
-const MAX_STOP_TOKENS: usize = 64;
+pub(crate) const MAX_STOP_TOKENS: usize = 64;
 /// The most tokens that may be made likelier or less likely.
-const MAX_BIASED: usize = 1024;
+pub(crate) const MAX_BIASED: usize = 1024;
 /// The most answers to one prompt.
-const MAX_ANSWERS: u32 = 16;
+pub(crate) const MAX_ANSWERS: u32 = 16;
 /// The most likely tokens that are told for each place.
 pub(crate) const MAX_LIKELIEST: u32 = 20;
+/// How far the choice of tokens may be sharpened or flattened.
+pub(crate) const TEMPERATURE: RangeInclusive<f32> = 0.0..=2.0;
+/// What a token's probability must be, as a part of the likeliest one's.
+pub(crate) const MIN_P: RangeInclusive<f32> = 0.0..=1.0;
+/// The most of `top_p`, which is over 0.
+pub(crate) const MAX_TOP_P: f32 = 1.0;
+/// The most of `repetition_penalty`, which is over 0.
+pub(crate) const MAX_REPETITION_PENALTY: f32 = 2.0;
+/// How far `frequency_penalty` and `presence_penalty` go.
+pub(crate) const PENALTY: RangeInclusive<f32> = -2.0..=2.0;
+/// How far a bias goes.
+pub(crate) const BIAS: RangeInclusive<f32> = -100.0..=100.0;
 
 /// The fields as they are sent.
 #[derive(Debug, Default)]
@@ -129,13 +141,13 @@ impl Settings {
         }
         Ok(GenerationSettings {
             max_tokens,
-            temperature: within("temperature", self.temperature, 0.0..=2.0)?,
+            temperature: within("temperature", self.temperature, TEMPERATURE)?,
             top_k: self.top_k.map(likeliest).transpose()?,
-            top_p: above_zero("top_p", self.top_p, 1.0)?,
-            min_p: within("min_p", self.min_p, 0.0..=1.0)?,
-            repetition_penalty: above_zero("repetition_penalty", self.repetition_penalty, 2.0)?,
-            frequency_penalty: within("frequency_penalty", self.frequency_penalty, -2.0..=2.0)?,
-            presence_penalty: within("presence_penalty", self.presence_penalty, -2.0..=2.0)?,
+            top_p: above_zero("top_p", self.top_p, MAX_TOP_P)?,
+            min_p: within("min_p", self.min_p, MIN_P)?,
+            repetition_penalty: above_zero("repetition_penalty", self.repetition_penalty, MAX_REPETITION_PENALTY)?,
+            frequency_penalty: within("frequency_penalty", self.frequency_penalty, PENALTY)?,
+            presence_penalty: within("presence_penalty", self.presence_penalty, PENALTY)?,
             logit_bias: biases(self.logit_bias.unwrap_or_default())?,
             seed: self.seed.map(|Seed(seed)| seed),
             stop: stops(self.stop.unwrap_or_default().0)?,
@@ -205,10 +217,11 @@ fn biases(told: HashMap<String, f32>) -> Result<HashMap<u32, f32>, Refused> {
     let bias = |(token, bias): (String, f32)| {
         let shown: String = token.chars().take(32).collect();
         let id = token.parse().map_err(|_| Refused::field("logit_bias", format!("{shown:?} is no token's id; send whole numbers")))?;
-        match bias {
-            -100.0..=100.0 => Ok((id, bias)),
-            _ => Err(Refused::field("logit_bias", format!("that of token {id} must be -100 to 100, not {bias}"))),
+        if BIAS.contains(&bias) {
+            return Ok((id, bias));
         }
+        let (least, most) = (BIAS.start(), BIAS.end());
+        Err(Refused::field("logit_bias", format!("that of token {id} must be {least} to {most}, not {bias}")))
     };
     told.into_iter().map(bias).collect()
 }

@@ -13,7 +13,10 @@ pub enum Need {
 }
 
 /// Paths that anybody may ask; what ends with `/` is open with all that is below it, any other path only as it is.
-const OPEN: [&str; 10] = [
+const OPEN: [&str; 13] = [
+    "/openapi.json",
+    "/docs",
+    "/docs/errors",
     "/v2/health/",
     "/ping",
     "/grpc.health.v1.Health/",

@@ -16,11 +16,11 @@ use super::{Refusal, render, served, unreadable};
 use crate::{caller::Caller, mesh::Mesh};
 
 /// The most inputs of one request.
-const MAX_INPUTS: usize = 2048;
+pub(crate) const MAX_INPUTS: usize = 2048;
 
 /// The request, as OpenAI's reference describes it. `user` is taken and not used.
 #[derive(Debug, Deserialize)]
-pub(super) struct Question {
+pub(crate) struct Question {
     model: String,
     input: Input,
     #[serde(default)]

@@ -24,7 +24,7 @@ pub(super) fn object(error: &ApiError, param: Option<&str>) -> Value {
 }
 
 /// OpenAI's `type` and `code`.
-fn names(kind: ErrorKind) -> (&'static str, &'static str) {
+pub(crate) fn names(kind: ErrorKind) -> (&'static str, &'static str) {
     match kind {
         ErrorKind::InvalidArgument => ("invalid_request_error", "invalid_value"),
         ErrorKind::TooLarge => ("invalid_request_error", "request_too_large"),

@@ -1,13 +1,13 @@
 //! The doors that speak OpenAI's form of HTTP: `POST /v1/chat/completions`, `POST /v1/responses`, `POST /v1/completions`, `POST /v1/embeddings`,
 //! `POST /v1/rerank` and `GET /v1/models`.
 
-mod chat;
-mod completions;
-mod embeddings;
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod embeddings;
 mod error;
 mod models;
-mod rerank;
-mod responses;
+pub(crate) mod rerank;
+pub(crate) mod responses;
 mod stamp;
 mod stream;
 mod usage;
@@ -24,6 +24,7 @@ use torchmesh_api::{
 };
 use torchmesh_layers::call::ServedModel;
 
+pub(crate) use error::names;
 pub use error::render;
 
 use crate::mesh::Mesh;

@@ -15,10 +15,10 @@ use super::{Refusal, render, served, unreadable};
 use crate::{caller::Caller, mesh::Mesh};
 
 /// The most documents of one request.
-const MAX_DOCUMENTS: usize = 2048;
+pub(crate) const MAX_DOCUMENTS: usize = 2048;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Question {
+pub(crate) struct Question {
     model: String,
     query: String,
     documents: Vec<Document>,

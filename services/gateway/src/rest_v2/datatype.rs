@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// What a tensor's elements are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Datatype {
+pub(crate) enum Datatype {
     Bool,
     Uint8,
     Uint16,
@@ -24,7 +24,7 @@ pub(super) enum Datatype {
 
 impl Datatype {
     /// Every one of them.
-    pub(super) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Bool,
         Self::Uint8,
         Self::Uint16,
@@ -42,7 +42,7 @@ impl Datatype {
     ];
 
     /// As the protocol writes it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Bool => "BOOL",
             Self::Uint8 => "UINT8",

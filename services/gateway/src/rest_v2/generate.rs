@@ -29,7 +29,7 @@ use crate::{
 
 /// The fields as they are sent: the settings in `parameters`, or beside the text.
 #[derive(Debug, Default)]
-struct Question {
+pub(crate) struct Question {
     text_input: Option<String>,
     id: Option<String>,
     settings: Settings,

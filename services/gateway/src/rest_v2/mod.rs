@@ -4,17 +4,17 @@
 
 mod assemble;
 mod classification;
-mod datatype;
+pub(crate) mod datatype;
 mod describe;
 mod elements;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod generate;
+pub(crate) mod generate;
 mod infer;
-mod parameters;
-mod reflect;
-mod repository;
-mod request;
+pub(crate) mod parameters;
+pub(crate) mod reflect;
+pub(crate) mod repository;
+pub(crate) mod request;
 mod response;
 
 use axum::{

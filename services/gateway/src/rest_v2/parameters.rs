@@ -9,7 +9,7 @@ use serde::{
 use torchmesh_api::inference::{InferParameter, infer_parameter::ParameterChoice};
 
 /// The most values in one place.
-const MAX: usize = 64;
+pub(crate) const MAX: usize = 64;
 
 /// Values by name.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -10,7 +10,7 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
 };
 
-static PROTOS: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap_or_default());
+pub(crate) static PROTOS: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap_or_default());
 
 /// A message of `package inference`, as it came, in JSON. Fields at their defaults are written too.
 pub(super) fn json(message: &str, bytes: Bytes) -> Result<Value, ApiError> {

@@ -22,12 +22,12 @@ use super::{reflect, render};
 use crate::{body, caller::Caller, mesh::Mesh};
 
 /// The longest body of a load, in bytes.
-const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 
 /// What a load may bring.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Question {
+pub(crate) struct Question {
     parameters: HashMap<String, Value>,
 }
 

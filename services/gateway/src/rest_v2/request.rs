@@ -13,9 +13,9 @@ use super::{datatype::Datatype, elements, parameters::Parameters};
 use crate::{body::Segments, bounded::AtMost};
 
 /// The most inputs, and the most outputs, of one request.
-const MAX_TENSORS: usize = 1024;
+pub(crate) const MAX_TENSORS: usize = 1024;
 /// The most dimensions of a tensor.
-const MAX_DIMENSIONS: usize = 32;
+pub(crate) const MAX_DIMENSIONS: usize = 32;
 /// Where an input says how many bytes of the binary part are its own.
 pub(super) const BINARY_SIZE: &str = "binary_data_size";
 
@@ -49,7 +49,7 @@ pub(super) struct Manner {
 }
 
 #[derive(Deserialize)]
-struct Header<'a> {
+pub(crate) struct Header<'a> {
     #[serde(default)]
     id: String,
     #[serde(default)]

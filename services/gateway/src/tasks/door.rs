@@ -21,7 +21,7 @@ use super::{
 use crate::{aside, body, caller::Caller, catalogue::Catalogue, openai::render};
 
 /// The most inputs of one request.
-const MAX_INPUTS: usize = 2048;
+pub(crate) const MAX_INPUTS: usize = 2048;
 
 /// The route; a body may have up to `max_body` bytes.
 pub fn routes(catalogue: Catalogue, max_body: usize) -> Router {
@@ -32,14 +32,14 @@ pub fn routes(catalogue: Catalogue, max_body: usize) -> Router {
 /// `?version=`: empty is that which the route chooses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Version {
+pub(crate) struct Version {
     version: String,
 }
 
 /// A body of JSON.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Question {
+pub(crate) struct Question {
     inputs: Inputs,
     #[serde(default)]
     parameters: Value,

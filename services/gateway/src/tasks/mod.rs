@@ -1,10 +1,10 @@
 //! `POST /v1/tasks/{model}`: in goes what the model's task takes, out comes what it gives, in one shape for every task.
 
-mod door;
+pub(crate) mod door;
 mod input;
 mod output;
-mod senses;
-mod text;
+pub(crate) mod senses;
+pub(crate) mod text;
 
 use torchmesh_api::error::{ApiError, ErrorKind};
 

@@ -26,14 +26,14 @@ use crate::{
 /// The options of the tasks; each has those that say something to it, and refuses the others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Classify {
+pub(crate) struct Classify {
     top_k: u32,
     min_score: Option<f32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Detect {
+pub(crate) struct Detect {
     score_threshold: Option<f32>,
     iou_threshold: Option<f32>,
     max_detections: u32,
@@ -41,7 +41,7 @@ struct Detect {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Voice {
+pub(crate) struct Voice {
     threshold: Option<f64>,
     neg_threshold: Option<f64>,
     min_speech_ms: Option<u32>,

@@ -22,13 +22,13 @@ use crate::{
 /// The options of the tasks; each has those that say something to it, and refuses the others.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Embed {
+pub(crate) struct Embed {
     truncation: Long,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Classify {
+pub(crate) struct Classify {
     truncation: Long,
     scores: Scores,
     top_k: u32,
@@ -36,21 +36,21 @@ struct Classify {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct ClassifyTokens {
+pub(crate) struct ClassifyTokens {
     truncation: Long,
     aggregation: Words,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Fill {
+pub(crate) struct Fill {
     truncation: Long,
     top_k: u32,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Rerank {
+pub(crate) struct Rerank {
     truncation: Long,
     scores: Scores,
     top_n: u32,

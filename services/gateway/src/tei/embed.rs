@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Question {
+pub(crate) struct Question {
     inputs: Inputs,
     truncate: Option<bool>,
     #[serde(default)]

@@ -10,6 +10,9 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 
 use crate::form::tell_when_to_retry;
 
+/// Its server's word for a request that holds nothing to work on.
+pub(crate) const EMPTY: &str = "Empty";
+
 /// Why a call is refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -36,7 +39,7 @@ impl IntoResponse for Refusal {
         match self {
             Self::Empty(field) => {
                 let message = format!("{field} is empty; send at least one text that is not");
-                (StatusCode::BAD_REQUEST, Json(json!({ "error": message, "error_type": "Empty" }))).into_response()
+                (StatusCode::BAD_REQUEST, Json(json!({ "error": message, "error_type": EMPTY }))).into_response()
             }
             Self::Api(error) => render(&error),
         }
@@ -45,20 +48,29 @@ impl IntoResponse for Refusal {
 
 /// The answer for an error. What its server has no status for keeps ours.
 pub fn render(error: &ApiError) -> Response {
-    let (status, error_type) = match error.kind {
-        ErrorKind::InvalidArgument => (StatusCode::UNPROCESSABLE_ENTITY, "Validation"),
-        ErrorKind::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "Overloaded"),
-        ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy"),
-        ErrorKind::Internal | ErrorKind::Unimplemented => (StatusCode::FAILED_DEPENDENCY, "Backend"),
-        ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => (error.kind.http(), "Backend"),
-        ErrorKind::TooLarge | ErrorKind::Unauthenticated | ErrorKind::PermissionDenied | ErrorKind::NotFound => {
-            (error.kind.http(), "Validation")
-        }
+    let status = match error.kind {
+        ErrorKind::InvalidArgument => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Internal | ErrorKind::Unimplemented => StatusCode::FAILED_DEPENDENCY,
+        kind => kind.http(),
     };
-    let mut response = (status, Json(json!({ "error": error.message, "error_type": error_type }))).into_response();
+    let mut response = (status, Json(json!({ "error": error.message, "error_type": error_type(error.kind) }))).into_response();
     response.extensions_mut().insert(error.kind);
     tell_when_to_retry(error, response.headers_mut());
     response
+}
+
+/// Its server's word for a kind.
+pub(crate) fn error_type(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ResourceExhausted => "Overloaded",
+        ErrorKind::Unavailable => "Unhealthy",
+        ErrorKind::Internal | ErrorKind::Unimplemented | ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => "Backend",
+        ErrorKind::InvalidArgument
+        | ErrorKind::TooLarge
+        | ErrorKind::Unauthenticated
+        | ErrorKind::PermissionDenied
+        | ErrorKind::NotFound => "Validation",
+    }
 }
 
 #[cfg(test)]

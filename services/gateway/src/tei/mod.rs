@@ -2,12 +2,12 @@
 //!
 //! Its server has one model; ours has many. A call means the model of `?model=NAME`, or the only one of the task that the path is for.
 
-mod embed;
+pub(crate) mod embed;
 mod error;
 mod info;
 mod measured;
-mod predict;
-mod rerank;
+pub(crate) mod predict;
+pub(crate) mod rerank;
 
 use axum::{
     Json, Router,
@@ -24,6 +24,7 @@ use torchmesh_api::{
 
 use error::Refusal;
 pub use error::render;
+pub(crate) use error::{EMPTY, error_type};
 
 use crate::{
     caller::Caller,
@@ -47,7 +48,7 @@ pub use info::Limits;
 /// `?model=` and `?version=`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Named {
+pub(crate) struct Named {
     model: String,
     version: String,
 }

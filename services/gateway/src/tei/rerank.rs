@@ -12,7 +12,7 @@ use super::{Direction, Named, error::Refusal, meant, measured::Measured, read, t
 use crate::{caller::Caller, catalogue::Catalogue};
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Question {
+pub(crate) struct Question {
     query: String,
     texts: Vec<String>,
     truncate: Option<bool>,

@@ -72,7 +72,21 @@ async fn ping(health: Health, caller: Caller) -> Response {
 
 /// An error in TorchServe's form: `{"code", "type", "message"}`.
 pub fn render(error: &ApiError) -> Response {
-    let kind = match error.kind {
+    let status = match error.kind {
+        // A model that does not take what was sent: to its clients a request that is wrong.
+        ErrorKind::Unimplemented => StatusCode::BAD_REQUEST,
+        kind => kind.http(),
+    };
+    let body = json!({ "code": status.as_u16(), "type": exception(error.kind), "message": error.message });
+    let mut response = (status, Json(body)).into_response();
+    response.extensions_mut().insert(error.kind);
+    tell_when_to_retry(error, response.headers_mut());
+    response
+}
+
+/// TorchServe's word for a kind.
+pub(crate) fn exception(kind: ErrorKind) -> &'static str {
+    match kind {
         ErrorKind::InvalidArgument | ErrorKind::Unimplemented => "BadRequestException",
         ErrorKind::TooLarge => "PayloadTooLargeException",
         ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => "InvalidKeyException",
@@ -80,15 +94,5 @@ pub fn render(error: &ApiError) -> Response {
         ErrorKind::ResourceExhausted | ErrorKind::Unavailable => "ServiceUnavailableException",
         ErrorKind::DeadlineExceeded | ErrorKind::Cancelled => "RequestTimeoutException",
         ErrorKind::Internal => "InternalServerException",
-    };
-    let status = match error.kind {
-        // A model that does not take what was sent: to its clients a request that is wrong.
-        ErrorKind::Unimplemented => StatusCode::BAD_REQUEST,
-        kind => kind.http(),
-    };
-    let body = json!({ "code": status.as_u16(), "type": kind, "message": error.message });
-    let mut response = (status, Json(body)).into_response();
-    response.extensions_mut().insert(error.kind);
-    tell_when_to_retry(error, response.headers_mut());
-    response
+    }
 }

@@ -11,9 +11,9 @@ use torchmesh_api::text::v1::{ChatMessage, ToolCall};
 use crate::{bounded::AtMost, generation::Refused};
 
 /// The most parts of one message.
-const MAX_PARTS: usize = 4096;
+pub(crate) const MAX_PARTS: usize = 4096;
 /// The most calls of one message.
-const MAX_CALLS: usize = 256;
+pub(crate) const MAX_CALLS: usize = 256;
 
 /// A message as it is sent.
 #[derive(Debug, Deserialize)]

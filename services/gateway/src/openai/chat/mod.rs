@@ -2,9 +2,9 @@
 
 mod chunks;
 mod logprobs;
-pub(super) mod messages;
-mod question;
-pub(super) mod tools;
+pub(crate) mod messages;
+pub(crate) mod question;
+pub(crate) mod tools;
 mod whole;
 
 use axum::{

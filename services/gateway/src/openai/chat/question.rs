@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// The most messages of a conversation.
-const MAX_MESSAGES: usize = 16_384;
+pub(crate) const MAX_MESSAGES: usize = 16_384;
 /// The most tools.
-const MAX_TOOLS: usize = 512;
+pub(crate) const MAX_TOOLS: usize = 512;
 
 /// The fields as they are sent.
 #[derive(Debug, Default)]
-pub(super) struct Question {
+pub(crate) struct Question {
     model: Option<String>,
     messages: Option<AtMost<Message, MAX_MESSAGES>>,
     tools: Option<AtMost<Tool, MAX_TOOLS>>,

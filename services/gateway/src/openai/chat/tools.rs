@@ -11,6 +11,9 @@ use torchmesh_api::text::v1::{Tool as Told, ToolChoice, tool_choice};
 
 use crate::generation::Refused;
 
+/// The longest name of a function, in bytes.
+pub(crate) const MAX_NAME: usize = 64;
+
 /// A tool as it is sent.
 #[derive(Debug, Deserialize)]
 pub(super) struct Tool {
@@ -91,8 +94,8 @@ pub(in crate::openai) fn function(place: &str, function: Function) -> Result<Tol
     let place = |field: &str| format!("{place}.{field}");
     let Function { name, description, parameters, strict } = function;
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !(1..=64).contains(&name.len()) || !name.bytes().all(letter) {
-        return Err(Refused::field(place("name"), "must be 1 to 64 letters, digits, _ and -"));
+    if !(1..=MAX_NAME).contains(&name.len()) || !name.bytes().all(letter) {
+        return Err(Refused::field(place("name"), format!("must be 1 to {MAX_NAME} letters, digits, _ and -")));
     }
     let parameters = parameters.map(|parameters| parameters.get().to_owned()).unwrap_or_default();
     if !parameters.is_empty() && !parameters.starts_with('{') {

@@ -2,8 +2,8 @@
 
 mod chunks;
 mod logprobs;
-mod prompt;
-mod question;
+pub(crate) mod prompt;
+pub(crate) mod question;
 mod whole;
 
 use axum::{

@@ -10,9 +10,9 @@ use serde::{
 use crate::bounded::AtMost;
 
 /// The most prompts of one request.
-const MAX_PROMPTS: usize = 1024;
+pub(crate) const MAX_PROMPTS: usize = 1024;
 /// The most tokens of one prompt.
-const MAX_TOKENS: usize = 4 << 20;
+pub(crate) const MAX_TOKENS: usize = 4 << 20;
 
 /// One prompt or several.
 #[derive(Debug, PartialEq, Eq)]

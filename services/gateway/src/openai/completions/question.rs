@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// The most answers of which the best are chosen.
-const MAX_BEST_OF: u32 = 16;
+pub(crate) const MAX_BEST_OF: u32 = 16;
 
 /// The fields as they are sent.
 #[derive(Debug, Default)]
-pub(super) struct Question {
+pub(crate) struct Question {
     model: Option<String>,
     prompt: Option<Prompt>,
     suffix: Option<String>,

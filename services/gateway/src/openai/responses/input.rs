@@ -15,20 +15,20 @@ use crate::{
 };
 
 /// The most items.
-const MAX_ITEMS: usize = 16_384;
+pub(crate) const MAX_ITEMS: usize = 16_384;
 /// The kinds of parts that are texts; what a model has said is sent back as `output_text`.
 const TEXTS: [&str; 3] = ["input_text", "output_text", "text"];
 
 /// What is sent.
 #[derive(Debug)]
-pub(super) enum Input {
+pub(crate) enum Input {
     Text(String),
     Items(Vec<Item>),
 }
 
 /// An item of any type: each has fields of its own.
 #[derive(Debug, Deserialize)]
-pub(super) struct Item {
+pub(crate) struct Item {
     #[serde(rename = "type")]
     kind: Option<String>,
     role: Option<String>,

@@ -1,9 +1,9 @@
 //! `POST /v1/responses`: an answer as a list of items, whole or as it is written. Nothing is stored: a conversation is sent whole each time.
 
 mod events;
-mod input;
+pub(crate) mod input;
 mod output;
-mod question;
+pub(crate) mod question;
 mod response;
 
 use axum::{
@@ -23,11 +23,7 @@ use crate::{
 };
 
 pub(super) async fn create(State(mesh): State<Mesh>, caller: Caller, max_body: usize, request: Request) -> HttpResponse {
-    answer(&mesh, &caller, max_body, request).await.unwrap_or_else(|Refused { error, param }| {
-        // The settings are those of conversations but for one name.
-        let param = param.map(|param| if param == "max_completion_tokens" { "max_output_tokens".to_owned() } else { param });
-        render(&error, param.as_deref())
-    })
+    answer(&mesh, &caller, max_body, request).await.unwrap_or_else(|Refused { error, param }| render(&error, param.as_deref()))
 }
 
 async fn answer(mesh: &Mesh, caller: &Caller, max_body: usize, request: Request) -> Result<HttpResponse, Refused> {

@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// The most tools.
-const MAX_TOOLS: usize = 512;
+pub(crate) const MAX_TOOLS: usize = 512;
 
 /// The fields as they are sent.
 #[derive(Debug, Default)]
-pub(super) struct Question {
+pub(crate) struct Question {
     model: Option<String>,
     input: Option<Input>,
     instructions: Option<String>,
@@ -61,8 +61,7 @@ struct Tool {
 
 impl Fields for Question {
     fn take<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
-        // Named otherwise here, or not for one answer.
-        if !["max_tokens", "max_completion_tokens", "n", "response_format"].contains(&name) && self.settings.take(name, map)? {
+        if self.settings.take(name, map)? {
             return Ok(true);
         }
         take!(
@@ -111,7 +110,10 @@ impl Question {
             return Err(Refused::field("max_output_tokens", "must be at least 1; leave it out for as many as there is room for"));
         }
         let mut settings = self.settings.check()?;
-        settings.max_tokens = self.max_output_tokens;
+        if settings.n.is_some_and(|n| n > 1) {
+            return Err(Refused::field("n", "must be 1: a response is one answer"));
+        }
+        settings.max_tokens = self.max_output_tokens.or(settings.max_tokens);
         if let Some(format) = self.text.and_then(|text| text.format) {
             let form = form(format)?;
             if settings.format.is_some() && form.is_some() {
@@ -216,6 +218,7 @@ mod tests {
             (json!({ "text": { "format": { "type": "xml" } } }), "text.format.type"),
             (json!({ "max_output_tokens": 0 }), "max_output_tokens"),
             (json!({ "temperature": 3 }), "temperature"),
+            (json!({ "n": 2 }), "n"),
         ] {
             assert_eq!(check(&rest).unwrap_err().param.as_deref(), Some(param), "{rest}");
         }

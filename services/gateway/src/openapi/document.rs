@@ -1,0 +1,55 @@
+//! The document: all doors together.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    about, errors, oip, openai,
+    operation::{Operation, Tag},
+    tasks, tei, torchserve,
+};
+
+/// The headings, in the order in which they are read.
+pub(super) const TAGS: [Tag; 6] = [openai::TAG, tasks::TAG, oip::TAG, tei::TAG, torchserve::TAG, about::TAG];
+
+/// Every door.
+pub(super) fn operations() -> Vec<Operation> {
+    [openai::operations(), tasks::operations(), oip::operations(), tei::operations(), torchserve::operations(), about::operations()]
+        .concat()
+}
+
+/// The document of a gateway that takes bodies of up to `max_body` bytes.
+pub(super) fn write(max_body: usize) -> Value {
+    let mut paths = Map::new();
+    for operation in operations() {
+        let (method, path) = (operation.method, operation.path);
+        paths.entry(path).or_insert_with(|| json!({}))[method] = operation.json();
+    }
+    let tags = TAGS.map(|tag| json!({ "name": tag.name, "description": tag.what }));
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "torchmesh", "version": env!("CARGO_PKG_VERSION"), "summary": "A mesh that serves models.", "description": about_all(max_body) },
+        "servers": [{ "url": "/", "description": "The gateway that this document came from." }],
+        "security": [{ "key": [] }],
+        "tags": tags,
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "key": { "type": "http", "scheme": "bearer", "description": "The API key, as `Authorization: Bearer YOUR_KEY`." } },
+            "responses": errors::responses(),
+            "schemas": schemas(),
+        },
+    })
+}
+
+fn schemas() -> Map<String, Value> {
+    let named = [errors::schemas(), openai::schemas(), tasks::schemas(), tei::schemas(), torchserve::schemas()].concat();
+    let named = named.into_iter().map(|(name, schema)| (name.to_owned(), schema));
+    named.chain(oip::schemas()).map(|(name, schema)| (name, schema.json())).collect()
+}
+
+fn about_all(max_body: usize) -> String {
+    format!(
+        "Every door of this gateway that speaks HTTP. A body may have up to {max_body} bytes. `x-request-timeout` says how many seconds an answer \
+         may take. `x-request-id` is taken over and returned; one is made where there is none. Hanging up ends a call. What is asked in another way \
+         than a path answers is 405. Errors have the form that the door's own clients read; [what they mean](/docs/errors)."
+    )
+}

@@ -1,0 +1,53 @@
+//! A line for the terminal that does what an example says.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::BASE;
+
+/// The line for a path with its question mark, and an example body of this kind, where there is one.
+pub(super) fn line(method: &str, path: &str, open: bool, body: Option<(&str, &Value)>) -> String {
+    let mut line = format!("curl -s {}", quoted(&format!("{BASE}{path}")));
+    if method != "get" && body.is_none() {
+        line.push_str(" -X POST");
+    }
+    if !open {
+        line.push_str(" -H 'Authorization: Bearer YOUR_KEY'");
+    }
+    match body {
+        Some(("multipart/form-data", Value::Object(parts))) => {
+            for (name, value) in parts {
+                let _ = write!(line, " -F {}", quoted(&format!("{name}={}", value.as_str().unwrap_or_default())));
+            }
+        }
+        Some((kind, value)) => {
+            let text = if kind.ends_with("json") { value.to_string() } else { value.as_str().unwrap_or_default().to_owned() };
+            let _ = write!(line, " -H 'Content-Type: {kind}' --data-binary {}", quoted(&text));
+        }
+        None => {}
+    }
+    line
+}
+
+/// As a shell takes it for one word.
+fn quoted(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/:._-@".contains(letter);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_survives_the_shell() {
+        let line = line("post", "/embed?model=m", false, Some(("application/json", &json!({ "a": "it's" }))));
+        assert_eq!(
+            line,
+            r#"curl -s '@GATEWAY@/embed?model=m' -H 'Authorization: Bearer YOUR_KEY' -H 'Content-Type: application/json' --data-binary '{"a":"it'\''s"}'"#
+        );
+    }
+}
