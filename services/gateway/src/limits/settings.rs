@@ -31,6 +31,7 @@ impl LimitsSettings {
         let trusted_proxies = s.or("trusted_proxies", 0);
         s.check(trusted_proxies <= 16, "trusted_proxies", "must be at most 16");
         let redis = if s.has("redis") { s.section("redis", read_redis) } else { None };
+        s.check(redis.is_none() || file.is_some(), "redis", "is for the limits of limits_file, and there is no limits_file");
         Self { file, max_counts, assumed_tokens, trusted_proxies, redis }
     }
 }
