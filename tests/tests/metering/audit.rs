@@ -19,7 +19,13 @@ async fn log(ledger: &Ledger) {
     for number in 0..12 {
         connection.call(&noop(&format!("call-{number}"))).await.unwrap();
     }
-    eventually("the calls are in the audit log", Duration::from_secs(20), async || (ledger.records().len() == 12).then_some(())).await;
+    // The head is written behind the records.
+    let head = ledger.folder().join("audit/audit.head");
+    eventually("the calls are in the audit log", Duration::from_secs(20), async || {
+        let head = fs::read_to_string(&head).unwrap_or_default();
+        (ledger.records().len() == 12 && head.contains("\"number\":12,")).then_some(())
+    })
+    .await;
 }
 
 #[test]

@@ -83,7 +83,8 @@ fn copies_retries_and_second_tries_are_no_events() {
         let shadowed = "[[route]]\nmodel = 'noop'\nto = [{ version = '1' }]\nshadow = { version = '2', percent = 100 }";
         fs::write(&routes, shadowed).unwrap();
         let quick = Upstream::start(&["noop"], Manner::AnswersUsing("noop/1 prompt=4 items=1", answer())).await;
-        let slow = Upstream::start(&["noop"], Manner::AnswersAfter(Duration::from_millis(400), answer())).await;
+        // Of calls so few that nobody knows what is slow, a second is asked after half of their time.
+        let slow = Upstream::start(&["noop"], Manner::AnswersAfter(Duration::from_millis(2500), answer())).await;
         let failing = Upstream::start(&["noop"], Manner::Refuses(14, "away")).await;
         let shadow = Upstream::start(&["noop@2"], Manner::AnswersUsing("noop/2 prompt=900 items=9", answer())).await;
         let workers = [&quick, &slow, &failing, &shadow].into_iter();
@@ -100,9 +101,10 @@ fn copies_retries_and_second_tries_are_no_events() {
         let builder = settings.into_iter().fold(builder, |builder, (key, value)| builder.set("router", key, value));
         let mesh = ledger.of(builder).start().await;
         let connection = Connection::open(mesh.gateway()).await.unwrap();
-        let ids: Vec<String> = (0..40).map(|number| format!("call-{number}")).collect();
+        let ids: Vec<String> = (0..12).map(|number| format!("call-{number}")).collect();
         for id in &ids {
-            assert_eq!(connection.call(&noop(id)).await.unwrap().status().code(), tonic::Code::Ok);
+            let call = noop(id).within(Duration::from_secs(4));
+            assert_eq!(connection.call(&call).await.unwrap().status().code(), tonic::Code::Ok);
         }
         let router = &mesh.routers[0];
         for happened in ["retries_total", "hedges_total"] {

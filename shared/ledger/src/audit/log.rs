@@ -100,11 +100,12 @@ impl Log {
         for &first in files.iter().rev().take(2).rev() {
             last_records(&places.file(first), &mut chain, &mut known)?;
         }
-        if let Some(head) = places.read_head()?
-            && head.number > chain.number
-        {
+        match places.read_head()? {
             // What was cut off is for `verify` to tell: the numbers go on behind it.
-            chain = head;
+            Some(head) if head.number > chain.number => chain = head,
+            // A process that was killed behind its last record has not written the head.
+            head if head.map_or(0, |head| head.number) < chain.number => places.write_head(chain)?,
+            _ => {}
         }
         Ok(Self { places, rotate_bytes, chain, file, known })
     }

@@ -94,6 +94,15 @@ fn a_log_goes_on_after_a_restart_and_leaves_out_what_comes_again() {
 }
 
 #[test]
+fn a_head_that_a_killed_process_left_behind_is_written_at_the_next_start() {
+    let (folder, files) = log(4, 1 << 20);
+    fs::remove_file(folder.path().join("audit.head")).unwrap();
+    assert!(!verify(&files).unwrap().unwrap().end_is_known);
+    Log::open(folder.path(), 1 << 20).unwrap();
+    assert!(verify(&files).unwrap().unwrap().end_is_known);
+}
+
+#[test]
 fn what_was_cut_off_while_nobody_wrote_is_found_after_more_was_written() {
     let (folder, files) = log(6, 1 << 20);
     fs::write(&files[0], lines(&files[0])[..4].concat()).unwrap();
