@@ -377,6 +377,6 @@ fn a_tenant_that_takes_all_places_does_not_keep_another_out() {
         let waiting: Vec<_> = (0..2).map(|_| tokio::spawn(ask(other, "/v2/models/noop/infer"))).collect();
         eventually("the other's calls are let in, up to its share", PATIENCE, async || (upstream.seen().len() == 6).then_some(())).await;
         assert_eq!(ask(other, "/v2/models/noop/infer").await.status, 429);
-        held.iter().chain(&waiting).for_each(|call| call.abort());
+        held.iter().chain(&waiting).for_each(tokio::task::JoinHandle::abort);
     });
 }
