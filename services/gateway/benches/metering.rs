@@ -63,7 +63,7 @@ fn run(meter: Option<&Meter>, principal: &Arc<Principal>, count: u64) -> Duratio
         tasks.spawn_local(calls(meter.cloned(), Arc::clone(principal), count.div_ceil(CALLERS)));
     }
     runtime.block_on(tasks);
-    spent() - before
+    spent().saturating_sub(before)
 }
 
 fn metering(c: &mut Criterion) {

@@ -38,16 +38,12 @@ async fn call(address: SocketAddr, prefix: String, log: Arc<Mutex<Log>>) {
         let request = format!("{prefix}-{number}");
         let answered = connection.call(&noop(&request)).await;
         let mut log = log.lock().unwrap();
-        match answered {
-            Ok(answer) => {
-                assert_eq!(answer.status().code(), Code::Ok, "{:?}", answer.status());
-                log.answered.insert(request);
-            }
-            Err(_) => {
-                log.broken.insert(request);
-                return;
-            }
-        }
+        let Ok(answer) = answered else {
+            log.broken.insert(request);
+            return;
+        };
+        assert_eq!(answer.status().code(), Code::Ok, "{:?}", answer.status());
+        log.answered.insert(request);
     }
 }
 
@@ -76,7 +72,9 @@ fn a_gateway_that_is_killed_again_and_again_loses_no_answered_call_and_counts_no
         let Log { answered, broken } = std::mem::take(&mut *log.lock().unwrap());
         let lines = ledger.has(answered.iter().cloned()).await;
         let mut counts = BTreeMap::<String, usize>::new();
-        lines.iter().for_each(|line| *counts.entry(text(line, "request_id")).or_default() += 1);
+        for line in &lines {
+            *counts.entry(text(line, "request_id")).or_default() += 1;
+        }
         let twice: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
         assert!(twice.is_empty(), "counted twice: {twice:?}");
         let made_up: Vec<_> = counts.keys().filter(|request| !answered.contains(*request) && !broken.contains(*request)).collect();

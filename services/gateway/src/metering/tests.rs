@@ -45,10 +45,12 @@ fn bench(max_bytes: u64, when_full: WhenFull) -> Bench {
     Bench { spool: Spool::open(settings).unwrap().0, when_full, _folder: folder }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a body gives its frames")]
 fn data(text: &'static str) -> Result<Frame<Bytes>, BoxError> {
     Ok(Frame::data(Bytes::from_static(text.as_bytes())))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a body gives its frames")]
 fn trailers(code: &'static str) -> Result<Frame<Bytes>, BoxError> {
     Ok(Frame::trailers(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static(code))])))
 }
