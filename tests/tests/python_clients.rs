@@ -73,3 +73,16 @@ async fn services_are_listed_and_called_by_reflection_at_every_hop() {
         }
     }
 }
+
+/// What Schemathesis makes of the document: requests that are as it says and requests that are not. No answer may be one that is not written, and none a
+/// fault of ours.
+#[tokio::test]
+async fn schemathesis_finds_no_answer_that_the_document_does_not_have() {
+    let mesh = MeshSandbox::with([Model::minilm(), Model::stories()]).await;
+    let mut command = Command::new(places::clients().join("bin/st"));
+    command.arg("--config-file").arg(places::repository().join("tests/clients/schemathesis.toml"));
+    command.args(["run", &format!("http://{}/openapi.json", mesh.gateway()), "--header", &format!("Authorization: Bearer {KEY}")]);
+    // Where it keeps what it found goes with the test.
+    command.current_dir(mesh.folder());
+    run(command).await;
+}

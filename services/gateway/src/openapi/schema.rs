@@ -82,6 +82,12 @@ impl Schema {
         Self::of(json!({ "anyOf": all, "description": what }))
     }
 
+    /// An event of a stream, whose data are JSON: `text/event-stream` has the schema of one event.
+    pub(super) fn event(data: Self, what: &str) -> Self {
+        let data = json!({ "type": "string", "description": what, "contentMediaType": "application/json", "contentSchema": data.json() });
+        Self::of(json!({ "type": "object", "description": "An event.", "required": ["data"], "properties": { "data": data } }))
+    }
+
     fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self

@@ -23,8 +23,11 @@ pub(super) fn operations() -> Vec<Operation> {
             .gives("The text, without its beginning.", Schema::named("Generated"))
     };
     let event = || {
-        let failed = Schema::named("OpenInferenceError");
-        Schema::either([Schema::named("Generated"), failed], "The data of each event: the next piece, or the error that ends the stream.")
+        let data = Schema::either(
+            [Schema::named("Generated"), Schema::named("OpenInferenceError")],
+            "The next piece, or the error that ends the stream.",
+        );
+        Schema::event(data, "The next piece, or the error that ends the stream.")
     };
     let stream = |path, id| {
         ask(path, id).says("The same as it is written", "One event for each piece of the text.").answers(

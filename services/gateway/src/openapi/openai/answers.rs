@@ -52,9 +52,9 @@ pub(super) fn finish_reason() -> Schema {
 
 /// What an event's data are, beside `[DONE]`.
 pub(super) fn event(chunk: &str, error: &str) -> Schema {
-    Schema::either(
-        [Schema::named(chunk), Schema::named(error)],
-        "The data of each event: a chunk, or the error that ends the stream. A whole answer ends with `data: [DONE]`. \
-         A line that begins with a colon is a comment, which says that the answer goes on.",
+    Schema::event(
+        Schema::either([Schema::named(chunk), Schema::named(error)], "A chunk, or the error that ends the stream."),
+        "A chunk, or the error that ends the stream. A whole answer ends with `data: [DONE]`. A line that begins with a colon is a comment, which \
+         says that the answer goes on.",
     )
 }

@@ -58,6 +58,10 @@ pub(super) fn kind(schema: &Value) -> String {
     if !schema["const"].is_null() {
         return format!("<code>{}</code>", escaped(&schema["const"].to_string()));
     }
+    // Of an event what its data are says more.
+    if schema["properties"]["data"]["contentSchema"].is_object() {
+        return format!("events of ({})", kind(&schema["properties"]["data"]["contentSchema"]));
+    }
     match &schema["type"] {
         Value::Array(kinds) => list(kinds, &|one| word(one.as_str().unwrap_or_default(), schema)),
         Value::String(one) => word(one, schema),

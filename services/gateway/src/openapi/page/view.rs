@@ -172,11 +172,34 @@ pub(super) fn kinds() -> Vec<Kind> {
             remedy: of.remedy,
             http: kind.http().as_u16(),
             statuses: FORMS.map(|(form, _)| status(form, kind).as_u16()).to_vec(),
-            grpc: format!("{:?}", kind.code()),
+            grpc: grpc_name(&format!("{:?}", kind.code())),
             openai: crate::openai::names(kind),
             tei: crate::tei::error_type(kind),
             torchserve: crate::torchserve::exception(kind),
         }
     };
     KINDS.into_iter().map(told).collect()
+}
+
+/// `InvalidArgument` as gRPC's documents write it: `INVALID_ARGUMENT`.
+fn grpc_name(code: &str) -> String {
+    let mut name = String::new();
+    for letter in code.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpcs_names_are_written_as_its_documents_write_them() {
+        assert_eq!(grpc_name("InvalidArgument"), "INVALID_ARGUMENT");
+        assert_eq!(grpc_name("Internal"), "INTERNAL");
+    }
 }
