@@ -94,9 +94,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
         let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());
-        let http = doors(&mesh, health, max_message, config.max_in_flight)
-            .merge(identity::routes(identity.clone()))
-            .merge(openapi::routes(&written));
+        let http = doors(&mesh, health, &written, max_message, config.max_in_flight).merge(identity::routes(identity.clone()));
         let own = own_grpc
             .clone()
             .into_axum_router()
@@ -110,7 +108,7 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
 }
 
 /// Every door that speaks HTTP; a body may have up to `max_body` bytes.
-fn doors(mesh: &Mesh, health: Health, max_body: usize, max_in_flight: usize) -> Router {
+fn doors(mesh: &Mesh, health: Health, written: &openapi::Written, max_body: usize, max_in_flight: usize) -> Router {
     let catalogue = Catalogue::new(mesh.clone());
     Router::new()
         .merge(openai::routes(mesh.clone(), max_body))
@@ -119,6 +117,7 @@ fn doors(mesh: &Mesh, health: Health, max_body: usize, max_in_flight: usize) -> 
         .merge(tasks::routes(catalogue.clone(), max_body))
         .merge(torchserve::routes(catalogue, health.clone(), max_body))
         .merge(health::routes(health))
+        .merge(openapi::routes(written))
         .layer(from_fn(rejected::tell_in_form))
         .layer(from_fn(move |request, next| body::refuse_too_large(max_body, request, next)))
 }

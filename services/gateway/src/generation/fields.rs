@@ -31,26 +31,6 @@ macro_rules! take {
 }
 pub(crate) use take;
 
-/// Which names [`take`] lists: what a test compares with what is written of a door's body.
-#[cfg(test)]
-pub(crate) mod seen {
-    use std::cell::RefCell;
-
-    thread_local! {
-        static NAMES: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
-    }
-
-    /// Adds names.
-    pub(crate) fn note(names: &[&'static str]) {
-        NAMES.with_borrow_mut(|all| all.extend_from_slice(names));
-    }
-
-    /// Those that were added since they were last taken on this thread.
-    pub(crate) fn take() -> Vec<&'static str> {
-        NAMES.take()
-    }
-}
-
 /// An object of JSON, read by its fields.
 pub(crate) struct Object<T>(pub(crate) T);
 
@@ -94,4 +74,24 @@ pub(crate) fn parse<T: Fields>(json: &[u8]) -> Result<T, Refused> {
     })?;
     deserializer.end().map_err(|error| Refused::body(format!("the body cannot be read: {error}")))?;
     Ok(fields)
+}
+
+/// Which names [`take`] lists: what a test compares with what is written of a door's body.
+#[cfg(test)]
+pub(crate) mod seen {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static NAMES: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Adds names.
+    pub(crate) fn note(names: &[&'static str]) {
+        NAMES.with_borrow_mut(|all| all.extend_from_slice(names));
+    }
+
+    /// Those that were added since they were last taken on this thread.
+    pub(crate) fn take() -> Vec<&'static str> {
+        NAMES.take()
+    }
 }

@@ -12,7 +12,6 @@ use tower::ServiceExt as _;
 use super::{
     Written, document,
     errors::{KINDS, status},
-    routes,
     spy::{Asked, Step, asked},
 };
 use crate::{
@@ -29,7 +28,7 @@ fn router() -> Router {
     let routers = Arc::new(Routers::new(known.group(&Instances::default())));
     let mesh = Mesh::new(Relay::for_threads(1, &settings).remove(0), routers);
     let health = Health::new(mesh.clone(), Default::default(), Default::default());
-    doors(&mesh, health, 1 << 20, 1).merge(routes(&Written::new(1 << 20, "http")))
+    doors(&mesh, health, &Written::new(1 << 20, "http"), 1 << 20, 1)
 }
 
 /// Which methods each path of the router answers, as it says when it is asked in another way.

@@ -139,7 +139,8 @@ impl Operation {
     }
 
     /// A body that can be sent as it is.
-    pub(super) fn example(mut self, kind: &str, name: &str, summary: &str, value: Value) -> Self {
+    pub(super) fn example(mut self, kind: &str, name: &str, summary: &str, value: impl Into<Value>) -> Self {
+        let value = value.into();
         if let Some(body) = &mut self.body {
             body["content"][kind]["examples"][name] = json!({ "summary": summary, "value": value });
         }

@@ -109,7 +109,7 @@ impl Schema {
     }
 
     /// A whole number's range.
-    pub(super) fn from_to(self, range: RangeInclusive<u32>) -> Self {
+    pub(super) fn between(self, range: RangeInclusive<u32>) -> Self {
         self.set("minimum", *range.start()).set("maximum", *range.end())
     }
 

@@ -38,7 +38,7 @@ pub(super) fn operations() -> Vec<Operation> {
                 JSON,
                 "classes",
                 "The three highest values of an output",
-                json!({ "id": "7", "inputs": [ids, mask], "outputs": [{ "name": "sentence_embedding", "parameters": { "classification": 3 } }] }),
+                json!({ "id": "7", "inputs": [ids, mask], "outputs": [{ "name": "embedding", "parameters": { "classification": 3 } }] }),
             )
             .gives("The outputs.", Schema::named("InferResponse"))
             .answers(200, "", [(BINARY, Schema::any("The JSON of an InferResponse, and behind it the outputs that were asked for in binary."))])

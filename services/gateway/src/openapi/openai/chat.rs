@@ -88,7 +88,7 @@ fn request() -> Schema {
         .maybe("logprobs", Schema::flag("Whether the logarithm of each token is told.").default(false))
         .maybe(
             "top_logprobs",
-            Schema::count("So many of the likeliest tokens at each place; with `logprobs` only.").from_to(0..=MAX_LIKELIEST),
+            Schema::count("So many of the likeliest tokens at each place; with `logprobs` only.").between(0..=MAX_LIKELIEST),
         )
         .maybe("stream", Schema::flag("Whether the answer comes as it is written.").default(false))
         .maybe("stream_options", Schema::named("StreamOptions"))
@@ -179,7 +179,7 @@ fn logprobs() -> Schema {
     let token = |what: &str| {
         Object::new(what)
             .must("token", Schema::text("Its text."))
-            .must("bytes", Schema::list(Schema::whole("A byte.").from_to(0..=255), "Its bytes."))
+            .must("bytes", Schema::list(Schema::whole("A byte.").between(0..=255), "Its bytes."))
             .must("logprob", Schema::number("The logarithm of its probability; -9999 stands for none."))
     };
     let likely = Schema::list(token("A token that was likely.").schema(), "The likeliest tokens at this place.");

@@ -73,10 +73,10 @@ fn request() -> Schema {
         .must("prompt", prompt)
         .maybe("suffix", Schema::text("Refused unless it is empty: text is written at the end of a prompt only."))
         .maybe("echo", Schema::flag("Whether the prompt is part of the answer.").default(false))
-        .maybe("best_of", Schema::count("So many answers are written, and the `n` best given; not less than `n`.").from_to(1..=MAX_BEST_OF))
+        .maybe("best_of", Schema::count("So many answers are written, and the `n` best given; not less than `n`.").between(1..=MAX_BEST_OF))
         .maybe(
             "logprobs",
-            Schema::count("The logarithm of each token, and so many of the likeliest at its place.").from_to(0..=MAX_LIKELIEST),
+            Schema::count("The logarithm of each token, and so many of the likeliest at its place.").between(0..=MAX_LIKELIEST),
         )
         .maybe("stream", Schema::flag("Whether the answer comes as it is written.").default(false))
         .maybe("stream_options", Schema::named("StreamOptions"))

@@ -37,7 +37,7 @@ fn choosing(object: Object) -> Object {
         .maybe("presence_penalty", Schema::number("Less likely once it was written.").within(&PENALTY))
         .maybe("logit_bias", biases.at_most(MAX_BIASED))
         .maybe("seed", Schema::whole("The same seed and settings give the same answer. Any number of 64 bits."))
-        .maybe("n", Schema::count("How many answers.").from_to(1..=MAX_ANSWERS).default(1))
+        .maybe("n", Schema::count("How many answers.").between(1..=MAX_ANSWERS).default(1))
 }
 
 fn ending(object: Object) -> Object {

@@ -1,5 +1,7 @@
 //! Schemas in words.
 
+use std::fmt::Write as _;
+
 use minijinja::Value as Seen;
 use serde::Serialize;
 use serde_json::Value;
@@ -101,7 +103,11 @@ fn limits(schema: &Value) -> String {
 pub(super) fn words(text: &str) -> Seen {
     let mut html = String::new();
     for (at, part) in escaped(text).split('`').enumerate() {
-        html += &if at % 2 == 1 { format!("<code>{part}</code>") } else { links(part) };
+        if at % 2 == 1 {
+            let _ = write!(html, "<code>{part}</code>");
+        } else {
+            html += &links(part);
+        }
     }
     Seen::from_safe_string(html.replace("\n\n", "<br>"))
 }
@@ -112,15 +118,12 @@ fn links(text: &str) -> String {
     while let Some((before, link)) = rest.split_once('[') {
         html += before;
         let found = link.split_once("](").and_then(|(name, behind)| Some((name, behind.split_once(')')?)));
-        match found {
-            Some((name, (place, after))) => {
-                html += &format!("<a href=\"{place}\">{name}</a>");
-                rest = after;
-            }
-            None => {
-                html.push('[');
-                rest = link;
-            }
+        if let Some((name, (place, after))) = found {
+            let _ = write!(html, "<a href=\"{place}\">{name}</a>");
+            rest = after;
+        } else {
+            html.push('[');
+            rest = link;
         }
     }
     html + rest

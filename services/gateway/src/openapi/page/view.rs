@@ -119,7 +119,9 @@ fn answered(document: &Value, status: &str, answer: &Value) -> Answered {
     let answer = resolved(document, answer);
     let mut bodies = bodies(document, &answer["content"]);
     // Those of answers are looked up by their names.
-    bodies.iter_mut().for_each(|body| body.fields.clear());
+    for body in &mut bodies {
+        body.fields.clear();
+    }
     Answered { status: status.to_owned(), what: answer["description"].as_str().unwrap_or_default().to_owned(), bodies }
 }
 
