@@ -100,7 +100,7 @@ impl Document {
         };
         let kind = kind.to_str().unwrap().split(';').next().unwrap();
         let schema = written["content"][kind].get("schema").unwrap_or_else(|| panic!("a body of {kind} is not written: {what}"));
-        let data = &schema["properties"]["data"]["contentSchema"];
+        let data = &schema["properties"]["data"]["anyOf"][0]["contentSchema"];
         let validator = self.validator(if data.is_object() { data } else { schema });
         for value in values(kind, answer) {
             let wrong: Vec<_> = validator.iter_errors(&value).map(|error| format!("{error} at {}", error.instance_path())).collect();

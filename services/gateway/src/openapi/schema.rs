@@ -82,9 +82,11 @@ impl Schema {
         Self::of(json!({ "anyOf": all, "description": what }))
     }
 
-    /// An event of a stream, whose data are JSON: `text/event-stream` has the schema of one event.
-    pub(super) fn event(data: Self, what: &str) -> Self {
-        let data = json!({ "type": "string", "description": what, "contentMediaType": "application/json", "contentSchema": data.json() });
+    /// An event of a stream, whose data are JSON, or words that end it: `text/event-stream` has the schema of one event.
+    pub(super) fn event(data: Self, end: Option<&str>, what: &str) -> Self {
+        let data = json!({ "type": "string", "contentMediaType": "application/json", "contentSchema": data.json() });
+        let all = [data].into_iter().chain(end.map(|end| json!({ "const": end })));
+        let data = json!({ "description": what, "anyOf": all.collect::<Vec<_>>() });
         Self::of(json!({ "type": "object", "description": "An event.", "required": ["data"], "properties": { "data": data } }))
     }
 

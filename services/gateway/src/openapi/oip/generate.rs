@@ -27,7 +27,7 @@ pub(super) fn operations() -> Vec<Operation> {
             [Schema::named("Generated"), Schema::named("OpenInferenceError")],
             "The next piece, or the error that ends the stream.",
         );
-        Schema::event(data, "The next piece, or the error that ends the stream.")
+        Schema::event(data, None, "The next piece, or the error that ends the stream.")
     };
     let stream = |path, id| {
         ask(path, id).says("The same as it is written", "One event for each piece of the text.").answers(

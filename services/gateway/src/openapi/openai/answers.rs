@@ -54,6 +54,7 @@ pub(super) fn finish_reason() -> Schema {
 pub(super) fn event(chunk: &str, error: &str) -> Schema {
     Schema::event(
         Schema::either([Schema::named(chunk), Schema::named(error)], "A chunk, or the error that ends the stream."),
+        Some("[DONE]"),
         "A chunk, or the error that ends the stream. A whole answer ends with `data: [DONE]`. A line that begins with a colon is a comment, which \
          says that the answer goes on.",
     )

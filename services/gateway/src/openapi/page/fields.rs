@@ -61,8 +61,9 @@ pub(super) fn kind(schema: &Value) -> String {
         return format!("<code>{}</code>", escaped(&schema["const"].to_string()));
     }
     // Of an event what its data are says more.
-    if schema["properties"]["data"]["contentSchema"].is_object() {
-        return format!("events of ({})", kind(&schema["properties"]["data"]["contentSchema"]));
+    let data = &schema["properties"]["data"]["anyOf"][0]["contentSchema"];
+    if data.is_object() {
+        return format!("events of ({})", kind(data));
     }
     match &schema["type"] {
         Value::Array(kinds) => list(kinds, &|one| word(one.as_str().unwrap_or_default(), schema)),
