@@ -126,8 +126,7 @@ fn values(kind: &str, answer: &web::Answer) -> Vec<Value> {
     match kind {
         "text/event-stream" => {
             let text = answer.text();
-            let data: Vec<_> =
-                text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).filter(|data| *data != "[DONE]").collect();
+            let data: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]").collect();
             assert!(!data.is_empty(), "there is no event in {text:?}");
             data.into_iter().map(|data| serde_json::from_str(data).unwrap()).collect()
         }

@@ -41,10 +41,15 @@ struct Text {
     format: Option<TextFormat>,
 }
 
+/// `name` and `strict` are taken and not used: an answer is always held to its schema.
 #[derive(Debug, Deserialize)]
 struct TextFormat {
     #[serde(rename = "type")]
     kind: String,
+    #[serde(rename = "name")]
+    _name: Option<String>,
+    #[serde(rename = "strict")]
+    _strict: Option<bool>,
     schema: Option<Box<RawValue>>,
 }
 

@@ -15,6 +15,9 @@ use crate::{
 };
 
 const JSON: &str = "application/json";
+/// What is said of events.
+const EVENT: &str = "The next of the events, whose name is its `type`. The last one is `response.completed`, `response.incomplete` or `response.failed`, \
+                     and has the answer in `response`.";
 
 pub(super) fn operations() -> Vec<Operation> {
     let schema = json!({ "type": "object", "properties": { "name": { "type": "string", "maxLength": 8 } }, "required": ["name"], "additionalProperties": false });
@@ -51,7 +54,7 @@ pub(super) fn operations() -> Vec<Operation> {
             json!({ "model": "smollm2", "input": "Name a colour.", "max_output_tokens": 8, "stream": true }),
         )
         .gives("The answer, or its events where `stream` is true.", Schema::named("Response"))
-        .answers(200, "", [("text/event-stream", Schema::named("ResponseEvent"))]);
+        .answers(200, "", [("text/event-stream", Schema::event(Schema::named("ResponseEvent"), None, EVENT))]);
     vec![operation]
 }
 
@@ -83,6 +86,8 @@ fn request() -> Schema {
     );
     let format = Object::new("What the answer has to look like.")
         .must("type", Schema::word(&["text", "json_object", "json_schema"], "Which form."))
+        .maybe("name", Schema::text("Taken and not used."))
+        .maybe("strict", Schema::flag("Taken and not used: an answer is always held to its schema."))
         .maybe("schema", Schema::map(Schema::any("As JSON Schema has it."), "A JSON Schema, of the type `json_schema`."));
     let text = Object::new("About the text.").maybe("format", format.schema());
     Object::new("A conversation, and how it goes on.")
@@ -146,18 +151,22 @@ fn status() -> Schema {
     Schema::word(&["in_progress", "completed", "incomplete"], "How far it is.")
 }
 
-fn item_out() -> Schema {
-    let part = Object::new("The text.")
+fn text_part() -> Schema {
+    Object::new("The text.")
         .must("type", Schema::always("output_text"))
         .must("text", Schema::text("The text."))
         .must("annotations", Schema::list(Schema::any("None."), "Always empty."))
-        .must("logprobs", Schema::list(Schema::any("None."), "Always empty."));
+        .must("logprobs", Schema::list(Schema::any("None."), "Always empty."))
+        .schema()
+}
+
+fn item_out() -> Schema {
     let message = Object::new("Something that the model says.")
         .must("type", Schema::always("message"))
         .must("id", Schema::text("The item's id."))
         .must("status", status())
         .must("role", Schema::always("assistant"))
-        .must("content", Schema::list(part.schema(), "What is said; empty of a message that has only begun."));
+        .must("content", Schema::list(text_part(), "What is said; empty of a message that has only begun."));
     let call = Object::new("A call of a function.")
         .must("type", Schema::always("function_call"))
         .must("id", Schema::text("The item's id."))
@@ -192,19 +201,43 @@ fn whole() -> Schema {
         .must("output", Schema::list(Schema::named("ResponseItem"), "The items of the answer; empty while it is written."))
         .must("usage", usage.schema().or_null())
         .must("store", Schema::flag("Always false."))
+        .must("background", Schema::flag("Always false."))
+        .must("previous_response_id", Schema::null("Always null."))
+        .must("truncation", Schema::always("disabled"))
         .must("metadata", Schema::map(Schema::any("Any value."), "What was sent."))
+        .with(asked())
         .schema()
 }
 
+/// What an answer says again of what was asked.
+fn asked() -> Object {
+    let open = || Schema::map(Schema::any("As it was sent."), "As it was sent.");
+    Object::new("")
+        .must("instructions", Schema::text("As it was sent.").or_null())
+        .must("max_output_tokens", Schema::count("As it was sent.").or_null())
+        .must("parallel_tool_calls", Schema::flag("As it was sent, or true."))
+        .must("temperature", Schema::number("As it was sent; null: the model's own.").or_null())
+        .must("top_p", Schema::number("As it was sent; null: the model's own.").or_null())
+        .must("text", open())
+        .must("tool_choice", Schema::either([Schema::text("A word."), open()], "As it was sent, or `auto`."))
+        .must("tools", Schema::list(open(), "As they were sent."))
+}
+
 fn event() -> Schema {
-    Object::new(
-        "The data of each event, whose name is its `type`. What else it has goes by that, as in OpenAI's reference; the last event is \
-         `response.completed`, `response.incomplete` or `response.failed`, and has the answer in `response`.",
-    )
-    .must("type", Schema::text("The event's name.").looks("^response\\."))
-    .must("sequence_number", Schema::whole("Which event of the answer, from 0.").from(0))
-    .may("response", Schema::named("Response"))
-    .may("item", Schema::named("ResponseItem"))
-    .may("delta", Schema::text("What the text or the arguments go on with."))
-    .schema()
+    let place = |what: &str| Schema::whole(what).from(0);
+    Object::new("An event; what it has besides goes by its `type`, as in OpenAI's reference.")
+        .must("type", Schema::text("The event's name.").looks("^response\\."))
+        .must("sequence_number", place("Which event of the answer, from 0."))
+        .may("response", Schema::named("Response"))
+        .may("item", Schema::named("ResponseItem"))
+        .may("item_id", Schema::text("Of which item."))
+        .may("output_index", place("Where the item is among the items."))
+        .may("content_index", place("Always 0."))
+        .may("part", text_part())
+        .may("delta", Schema::text("What the text or the arguments go on with."))
+        .may("text", Schema::text("The whole text."))
+        .may("name", Schema::text("The function that is called."))
+        .may("arguments", Schema::text("All arguments."))
+        .may("logprobs", Schema::list(Schema::any("None."), "Always empty."))
+        .schema()
 }
