@@ -66,7 +66,7 @@ fn start_of_a_cached_prompt() -> f64 {
 }
 
 #[test]
-#[ignore = "a measurement; run it alone with --nocapture"]
+#[ignore = "a measurement, not a check: `make gauge`"]
 fn a_step_of_64_costs_little() {
     for (waiting, lookup) in [(0, None), (1000, None), (0, Some(Lookup::default()))] {
         println!("{waiting} waiting, lookup {}: {:.1} µs a step", lookup.is_some(), cost(waiting, lookup));
