@@ -1,4 +1,4 @@
-"""The openai package, as it is, against a gateway whose worker says what tests/tests/generation_clients.rs has scripted.
+"""The openai package, as it is, against a gateway whose worker says what tests/tests/behaviours/scripted/clients.rs has scripted.
 
 Environment: GATEWAY (IP:PORT), KEY.
 """

@@ -1,16 +1,10 @@
 //! What calls have used is written down: each once, before its answer ends, whatever happens to the gateway.
 
-#[path = "metering/accounts.rs"]
 mod accounts;
-#[path = "metering/audit.rs"]
 mod audit;
-#[path = "metering/crash.rs"]
 mod crash;
-#[path = "metering/figures.rs"]
 mod figures;
-#[path = "metering/full.rs"]
 mod full;
-#[path = "metering/streams.rs"]
 mod streams;
 
 use bytes::Bytes;

@@ -1,0 +1,9 @@
+//! The doors of the gateway, and the clients that people have.
+
+mod embeddings;
+mod meshctl_senses;
+mod openai_http;
+mod openapi;
+mod python_clients;
+mod rest_v2;
+mod senses;

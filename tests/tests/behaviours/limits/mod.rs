@@ -1,0 +1,4 @@
+//! How much a caller may ask for.
+
+mod one_gateway;
+mod together;

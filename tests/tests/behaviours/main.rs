@@ -1,0 +1,13 @@
+//! The whole mesh as its callers and operators see it. One program: linking is what most of building the tests costs.
+//!
+//! `cargo test --release -p torchmesh-tests --test behaviours limits::` runs a part of it. What needs the machine for itself is a program of its own.
+
+mod calls;
+mod clients;
+mod identity;
+mod language;
+mod limits;
+mod metering;
+mod models;
+mod routing;
+mod scripted;
