@@ -49,7 +49,7 @@ stop: ## Stop the mesh that runs in the background
 	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down; else echo "nothing is built, so nothing is running"; fi
 
 .PHONY: test
-test: setup clients consul redis ## Run every test (ARGS: arguments for cargo test instead of --workspace)
+test: setup clients consul redis browser ## Run every test (ARGS: arguments for cargo test instead of --workspace)
 	@$(PYTHON) -m unittest discover -s setup/tests
 	@$(PYTHON) -m unittest discover -s benches/measure/tests -t benches
 	cargo build --release --workspace --bins
@@ -63,6 +63,14 @@ consul: ## Fetch the Consul that the tests start, where none is installed
 .PHONY: redis
 redis: ## Fetch the Redis that the tests start, where none is installed
 	@command -v redis-server >/dev/null || $(PYTHON) setup/fetch.py redis
+
+.PHONY: browser
+browser: $(CACHE)/browser/chromium ## Fetch the browser that the tests start
+
+$(CACHE)/browser/chromium: $(CLIENTS)/.installed tests/clients/unpack_browser.py
+	@$(PYTHON) setup/fetch.py chromium grpc-web
+	@$(CLIENTS)/bin/python tests/clients/unpack_browser.py $(CACHE)/chromium-153.0.0 $(@D)
+	@touch $@
 
 .PHONY: bench
 bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers where they are installed (ARGS: see benches/run.py --help)

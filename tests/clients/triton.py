@@ -13,8 +13,8 @@ from google.protobuf import descriptor_pb2
 from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.utils import InferenceServerException
 
-# Fields that ours have and Triton's have not: KServe's addition.
-EXTRA = {("ModelMetadataResponse", "properties"), ("ModelMetadataResponse", "PropertiesEntry")}
+# Fields that ours have and Triton's have not: KServe's addition, and what routers tell loads of a model apart by.
+EXTRA = {("ModelMetadataResponse", "properties"), ("ModelMetadataResponse", "PropertiesEntry"), ("RepositoryIndexResponse.ModelIndex", "load")}
 
 
 def lines_of(file: descriptor_pb2.FileDescriptorProto) -> dict:

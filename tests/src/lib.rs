@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod models;
 pub mod origin;
 pub mod places;
+pub mod python;
 pub mod raw;
 pub mod redis;
 pub mod sandbox;

@@ -54,3 +54,10 @@ pub fn clients() -> PathBuf {
     );
     folder
 }
+
+/// The folder of the unpacked browser. Panics with what to do when it is not there.
+pub fn browser() -> PathBuf {
+    let folder = cache().join("browser");
+    assert!(folder.join("chromium").exists(), "{} has no browser; run `make test`, or `make browser` before this test", folder.display());
+    folder
+}

@@ -10,7 +10,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::{identity::IdentitySettings, limits::LimitsSettings, metering::MeteringSettings};
+use crate::{browser::CorsSettings, identity::IdentitySettings, limits::LimitsSettings, metering::MeteringSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct GatewayConfig {
     pub relay: RelaySettings,
     /// `mesh_tls`: how routers are reached. Default in clear text.
     pub mesh_tls: Option<HopTls>,
+    /// `cors`: which origins' scripts may call from a browser. Default none.
+    pub cors: CorsSettings,
     /// `metering`: whether and where it is written what calls have used.
     pub metering: MeteringSettings,
 }
@@ -52,6 +54,7 @@ impl GatewayConfig {
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
         let mesh_tls = HopTls::read(s);
         let metering = MeteringSettings::read(s);
+        let cors = CorsSettings::read(s);
         let (server, (max_in_flight, allowance, limits)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -59,7 +62,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file))
         });
-        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, limits, relay, mesh_tls, metering }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, limits, relay, mesh_tls, cors, metering }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The gateway: who may call.
 //!
 //! gRPC calls are passed on to a router as the bytes that arrived ([`forward`]); the HTTP doors ([`openai`], [`rest_v2`], [`tei`],
-//! [`torchserve`], [`tasks`], [`health`]) turn what they are sent into a call of ours and the answer back. In front of both stands [`identity`].
+//! [`torchserve`], [`tasks`], [`health`]) turn what they are sent into a call of ours and the answer back. In front of both stands [`identity`], and in front of all what
+//! browsers need ([`browser`]).
 
 pub mod aside;
 pub mod audit;
 pub mod body;
 mod bounded;
+pub mod browser;
 pub mod caller;
 pub mod catalogue;
 pub mod config;
@@ -40,10 +42,10 @@ use torchmesh_relay::{Endpoints, Group, Groups, Relay, RelayMetrics};
 use torchmesh_runtime::{
     grpc,
     process::{Context, StartError},
-    server::Incoming,
 };
 
 use crate::{
+    browser::{Asked, Browser},
     catalogue::Catalogue,
     config::GatewayConfig,
     forward::Forward,
@@ -58,7 +60,10 @@ use crate::{
 pub type Routers = ArcSwap<Group>;
 
 /// Joins the parts: gives what makes each data thread's service.
-pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) -> Stack<Incoming> + Send + Sync + use<>, StartError> {
+pub fn build(
+    config: GatewayConfig,
+    context: &Context,
+) -> Result<impl Fn(usize) -> Browser<Stack<Asked>> + Send + Sync + use<>, StartError> {
     let threads = config.server.thread_count();
     let identity = Identity::open(&config.identity, context)?;
     let mut watched = config.discovery.watch("router")?;
@@ -89,7 +94,8 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
     let capacity = Capacity::new(config.max_in_flight).shared_fairly();
     let relays = Relay::for_threads(threads, &config.relay);
     let (max_message, context) = (config.server.max_message.0, context.clone());
-    let written = openapi::Written::new(max_message, if config.server.tls.is_some() { "https" } else { "http" });
+    let by_tls = config.server.tls.is_some();
+    let written = openapi::Written::new(max_message, if by_tls { "https" } else { "http" });
     let own_grpc = grpc::standard_routes(&context, &[]);
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
@@ -103,7 +109,8 @@ pub fn build(config: GatewayConfig, context: &Context) -> Result<impl Fn(usize) 
             .method_not_allowed_fallback(health::wrong_method);
         let forward = Forward::new(mesh, max_message, own);
         let lanes = limits.as_ref().map(Limits::on_this_thread);
-        stack::assemble(forward, &identity, Policies { lanes, meter: meter.as_ref() }, &metrics, &capacity, config.allowance)
+        let stack = stack::assemble(forward, &identity, Policies { lanes, meter: meter.as_ref() }, &metrics, &capacity, config.allowance);
+        Browser::new(stack, &config.cors, by_tls)
     })
 }
 

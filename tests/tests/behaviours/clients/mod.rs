@@ -1,5 +1,6 @@
 //! The doors of the gateway, and the clients that people have.
 
+mod browsers;
 mod embeddings;
 mod meshctl_senses;
 mod openai_http;
@@ -7,3 +8,4 @@ mod openapi;
 mod python_clients;
 mod rest_v2;
 mod senses;
+mod through_tls;

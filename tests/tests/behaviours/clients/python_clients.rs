@@ -1,49 +1,35 @@
 //! Other people's clients, as they are: `tritonclient`, `openai`, and `buf curl` by reflection.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::path::Path;
 
-use tokio::{process::Command, time::timeout};
-use torchmesh_tests::{KEY, MeshSandbox, models::Model, places};
-
-const BOUND: Duration = Duration::from_secs(120);
-
-/// Runs a program of the clients' environment to its end; panics with what it printed when it fails.
-async fn run(mut command: Command) -> String {
-    let child = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = timeout(BOUND, child).await.expect("the client hangs").expect("the client can be run");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?} failed:\n{out}\n{err}");
-    out.into_owned()
-}
-
-fn python(script: &str, mesh: &MeshSandbox) -> Command {
-    let mut command = Command::new(places::clients().join("bin/python"));
-    command.arg(places::repository().join("tests/clients").join(script));
-    command.env("GATEWAY", mesh.gateway().to_string()).env("KEY", KEY);
-    command.env("GOLDEN", places::repository().join("tests/golden/minilm.json"));
-    command
-}
+use tokio::process::Command;
+use torchmesh_tests::{
+    KEY, MeshSandbox,
+    models::Model,
+    places,
+    python::{is_content, run, script},
+};
 
 #[tokio::test]
 async fn tritonclient_gets_metadata_config_and_the_references_embeddings() {
     let mesh = MeshSandbox::with([Model::minilm()]).await;
     let descriptors = mesh.folder().join("descriptors.bin");
     std::fs::write(&descriptors, torchmesh_api::FILE_DESCRIPTOR_SET).unwrap();
-    let mut command = python("triton.py", &mesh);
-    command.env("DESCRIPTORS", descriptors);
-    assert!(run(command).await.contains("content"));
+    let mut triton = script("triton.py", &mesh);
+    triton.env("DESCRIPTORS", descriptors);
+    is_content(triton).await;
 }
 
 #[tokio::test]
 async fn tritonclient_gets_the_same_over_rest_by_json_and_in_binary() {
     let mesh = MeshSandbox::with([Model::minilm()]).await;
-    assert!(run(python("triton_http.py", &mesh)).await.contains("content"));
+    is_content(script("triton_http.py", &mesh)).await;
 }
 
 #[tokio::test]
 async fn the_openai_package_gets_the_same_embeddings() {
     let mesh = MeshSandbox::with([Model::minilm()]).await;
-    assert!(run(python("openai_embeddings.py", &mesh)).await.contains("content"));
+    is_content(script("openai_embeddings.py", &mesh)).await;
 }
 
 fn buf(arguments: &[&str], folder: &Path) -> Command {

@@ -1,12 +1,14 @@
 //! OAuth clients: a secret for a token, and a token for calls.
 
-use std::{process::Stdio, time::Duration};
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::Method;
 use serde_json::Value;
-use tokio::{process::Command, time::timeout};
-use torchmesh_tests::{MeshSandbox, bounded, issuer::Signer, key_entry, places};
+use torchmesh_tests::{
+    MeshSandbox, bounded,
+    issuer::Signer,
+    key_entry,
+    python::{is_content, script},
+};
 
 use super::{ask, builder, models, models_until};
 
@@ -50,11 +52,9 @@ fn a_token_for_a_secret_is_good_at_every_replica_until_its_client_is_revoked() {
             assert_eq!(ask(door, Method::GET, "/v1/models", &format!("Bearer {token}"), "").await.status, 200);
         }
         assert_eq!(ask(mesh.gateway(), Method::POST, "/v2/repository/models/noop/load", &format!("Bearer {token}"), "").await.status, 403);
-        let mut python = Command::new(places::clients().join("bin/python"));
-        python.arg(places::repository().join("tests/clients/openai_models.py"));
-        python.env("GATEWAY", mesh.gateway().to_string()).env("KEY", &token).env("MODEL", "noop");
-        let output = timeout(Duration::from_secs(60), python.stdin(Stdio::null()).kill_on_drop(true).output()).await.unwrap().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut openai = script("openai_models.py", &mesh);
+        openai.env("KEY", &token).env("MODEL", "noop");
+        is_content(openai).await;
         mesh.rewrite_keys("");
         assert!(models_until(&mesh, &token, 401).await.contains("client was revoked"));
     });

@@ -13,6 +13,7 @@ use torchmesh_api::text::v1::{
 };
 use torchmesh_tests::{
     KEY, MeshSandbox, bounded, places,
+    python::{is_content, script},
     writer::{Step, USED, Writer, call, chat, ends, text, used, words},
 };
 
@@ -64,12 +65,7 @@ fn token(said: &str) -> WrittenToken {
 fn the_openai_package_is_content() {
     bounded(async {
         let (mesh, _writer) = mesh().await;
-        let mut command = Command::new(places::clients().join("bin/python"));
-        command.arg(places::repository().join("tests/clients/openai_chat.py"));
-        command.env("GATEWAY", mesh.gateway().to_string()).env("KEY", KEY);
-        let output = timeout(BOUND, command.stdin(Stdio::null()).kill_on_drop(true).output()).await.expect("the client hangs").unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && out.contains("content"), "{out}\n{err}");
+        is_content(script("openai_chat.py", &mesh)).await;
     });
 }
 

@@ -1,0 +1,82 @@
+//! Browsers: a real one, and what it is told.
+
+use http::{HeaderName, Method, Request, header};
+use torchmesh_tests::{
+    KEY, MeshSandbox, bounded,
+    models::Model,
+    places,
+    python::{is_content, script},
+    tls::Certificate,
+    web::{self, Answer},
+};
+
+const LISTED: &str = "https://app.example.com";
+
+#[test]
+fn a_browser_calls_from_a_listed_origin_by_json_and_grpc_web_and_from_no_other() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let certificate = Certificate::make(folder.path());
+        let mesh = MeshSandbox::builder().model(Model::minilm()).model(Model::stories()).set("gateway", "cors.origins", LISTED);
+        let mesh = mesh.set("gateway", "tls.cert", &certificate.cert).set("gateway", "tls.key", &certificate.key).start().await;
+        let mut browser = script("browser.py", &mesh);
+        browser.env("GATEWAY", format!("localhost:{}", mesh.gateway().port()));
+        browser.env("BROWSER", places::browser()).env("GRPC_WEB", places::cache().join("grpc-web-2.1.1/index.js"));
+        is_content(browser).await;
+    });
+}
+
+/// Asks by HTTP/1.1 with these headers.
+async fn ask(mesh: &MeshSandbox, method: Method, headers: &[(HeaderName, &str)]) -> Answer {
+    let request = Request::builder().method(method).uri("/v1/models");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(name, *value));
+    web::Connection::http1(mesh.gateway()).await.unwrap().send(request.body(bytes::Bytes::new()).unwrap()).await.unwrap()
+}
+
+#[test]
+fn leave_is_asked_without_a_credential_and_told_to_listed_origins_only() {
+    bounded(async {
+        let mesh = MeshSandbox::builder().model(Model::noop()).set("gateway", "cors.origins", LISTED).start().await;
+        let wanted =
+            [(header::ACCESS_CONTROL_REQUEST_METHOD, "POST"), (header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization,x-stainless-os")];
+        let asked = async |origin| {
+            let answer = ask(&mesh, Method::OPTIONS, &[&wanted[..], &[(header::ORIGIN, origin)]].concat()).await;
+            assert_eq!(answer.status, 200);
+            answer.headers
+        };
+        let told = asked(LISTED).await;
+        assert_eq!(told["access-control-allow-origin"], LISTED);
+        assert_eq!(told["access-control-allow-headers"], "authorization,x-stainless-os");
+        assert!(!told.contains_key("access-control-allow-credentials"));
+        let told = asked("https://evil.example.com").await;
+        assert!(!told.contains_key("access-control-allow-origin"), "{told:?}");
+        let key = format!("Bearer {KEY}");
+        let answer = ask(&mesh, Method::GET, &[(header::ORIGIN, LISTED), (header::AUTHORIZATION, &key)]).await;
+        assert_eq!((answer.status, answer.headers["access-control-allow-origin"].as_bytes()), (200, LISTED.as_bytes()));
+        assert!(answer.headers["access-control-expose-headers"].to_str().unwrap().contains("x-request-id"));
+    });
+}
+
+#[test]
+fn without_the_setting_no_origin_has_leave() {
+    bounded(async {
+        let mesh = MeshSandbox::with([Model::noop()]).await;
+        let answer = ask(&mesh, Method::OPTIONS, &[(header::ORIGIN, LISTED), (header::ACCESS_CONTROL_REQUEST_METHOD, "POST")]).await;
+        assert!(answer.status >= 400 && !answer.headers.contains_key("access-control-allow-origin"), "{answer:?}");
+    });
+}
+
+#[test]
+fn answers_stay_out_of_caches_and_are_taken_for_nothing_else() {
+    bounded(async {
+        let mesh = MeshSandbox::with([Model::noop()]).await;
+        let key = format!("Bearer {KEY}");
+        for headers in [&[(header::AUTHORIZATION, &*key)][..], &[]] {
+            let answer = ask(&mesh, Method::GET, headers).await;
+            assert_eq!(
+                (answer.headers["cache-control"].as_bytes(), answer.headers["x-content-type-options"].as_bytes()),
+                (&b"no-store"[..], &b"nosniff"[..])
+            );
+        }
+    });
+}
