@@ -78,7 +78,7 @@ fn infer_response(model: &str, floats: u16) -> ModelInferResponse {
 
 fn repository_index(model: &str) -> RepositoryIndexResponse {
     RepositoryIndexResponse {
-        models: vec![ModelIndex { name: model.to_owned(), version: "1".to_owned(), state: "READY".to_owned(), reason: String::new() }],
+        models: vec![ModelIndex { name: model.to_owned(), version: "1".to_owned(), state: "READY".to_owned(), ..Default::default() }],
     }
 }
 

@@ -25,6 +25,7 @@ fn listed(at: usize, version: u64) -> Arc<Vec<Listed>> {
         version: ModelVersion::parse(&version.to_string()),
         ready: true,
         reason: String::new(),
+        load: 0,
     };
     Arc::new(vec![one(at), one(at * 7 + 1)])
 }

@@ -10,7 +10,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::{mirror::ShadowSettings, store::StoreSettings};
+use crate::{cache::CacheSettings, mirror::ShadowSettings, store::StoreSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct RouterConfig {
     /// `shadow.max_in_flight` (64): mirrored calls at once; more are not made. `shadow.max_message` (1MiB): the largest request and the largest answer of a call that is
     /// mirrored. Both together bound the memory.
     pub shadow: ShadowSettings,
+    /// `cache`: how much is kept of the answers that routes want to be kept.
+    pub cache: CacheSettings,
     /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
     /// `mesh_tls`: how workers, and other routers, are reached. Default in clear text.
@@ -77,6 +79,7 @@ impl RouterConfig {
             interval
         });
         let shadow = ShadowSettings::read(s);
+        let cache = CacheSettings::read(s);
         let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
         let relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
         let mesh_tls = HopTls::read(s);
@@ -87,7 +90,7 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, relay, mesh_tls }
+        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, relay, mesh_tls }
     }
 }
 

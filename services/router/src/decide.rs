@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use torchmesh_api::{error::ApiError, peek::Routing};
 
 use crate::{
+    cache::Caching,
     routes::{Destination, Routes, shadow::Shadow},
     table::{Table, Target},
 };
@@ -19,14 +20,18 @@ pub struct Decision {
     pub asked_for: Option<HeaderValue>,
     /// The version that gets a copy of the call, and how its answer is compared.
     pub shadow: Option<(Target, Shadow)>,
+    /// Whether and how the answer is kept.
+    pub caching: Option<Caching>,
 }
 
 /// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. `draw` is a random number.
 ///
 /// Errors: those of [`Table::route`]; of a route none of whose destinations is there, that of the first.
 pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Result<Decision, ApiError> {
-    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None };
-    let Some(name) = routes.routed(asked.name).filter(|_| asked.version.is_empty()) else {
+    let routed = routes.routed(asked.name);
+    let caching = routed.and_then(|name| routes.get(name)?.caching);
+    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None, caching };
+    let Some(name) = routed.filter(|_| asked.version.is_empty()) else {
         return table.route(asked.name, asked.version).map(own);
     };
     let mut first: Option<Destination> = None;
@@ -39,7 +44,7 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
             // A checked name has nothing that a header may not have.
             let asked_for = (target.model != *name).then(|| HeaderValue::try_from(name.as_str()).ok()).flatten();
             let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(draw));
-            Ok(Decision { target: target.clone(), asked_for, shadow: shadow.and_then(|shadow| copied(shadow, table, target)) })
+            Ok(Decision { target: target.clone(), asked_for, shadow: shadow.and_then(|shadow| copied(shadow, table, target)), caching })
         }
         (None, to) => {
             let (model, version) = to.map_or((name.clone(), None), |to| (to.model, to.version));
@@ -82,6 +87,7 @@ mod tests {
             version: ModelVersion::parse(&version.to_string()),
             ready: true,
             reason: String::new(),
+            load: 0,
         });
         let mut builder = TableBuilder::new(Groups::new(RelaySettings::default(), RelayMetrics::default()), Arc::new(Watching::new(1)));
         builder.set(&endpoint, &Arc::new(listed.collect()));

@@ -15,7 +15,7 @@ use http_body::Body;
 use tonic::{body::Body as OwnBody, service::Routes};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
+    headers::{X_CACHE, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
@@ -23,6 +23,7 @@ use torchmesh_relay::{Answer, BoxError, Call, Relay, Source, balance::ring, outg
 use tower::{Service, ServiceExt as _};
 
 use crate::{
+    cache::{Cache, Caching, Found, Keeping, Kept, Question, question},
     decide::{Decision, decide},
     mirror::Mirror,
     routes::in_use::RoutesInUse,
@@ -43,12 +44,21 @@ pub struct Forward {
     max_message: usize,
     front: Routes,
     mirror: Mirror,
+    cache: Cache,
 }
 
 impl Forward {
     /// One data thread's.
-    pub fn new(relay: Relay, table: Arc<SharedTable>, routes: RoutesInUse, max_message: usize, front: Routes, mirror: Mirror) -> Self {
-        Self { relay, table, routes, max_message, front, mirror }
+    pub fn new(
+        relay: Relay,
+        table: Arc<SharedTable>,
+        routes: RoutesInUse,
+        max_message: usize,
+        front: Routes,
+        mirror: Mirror,
+        cache: Cache,
+    ) -> Self {
+        Self { relay, table, routes, max_message, front, mirror, cache }
     }
 
     async fn pass_on<B>(self, method: Method, parts: Parts, body: B) -> Result<Response<Answered<B>>, ApiError>
@@ -61,7 +71,15 @@ impl Forward {
         let routes = self.routes.load();
         let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
         drop((table, routes));
-        let Decision { target, asked_for, shadow } = decided?;
+        let Decision { target, asked_for, shadow, caching } = decided?;
+        let question = self.question(&parts, &target, caching, &mut source).await?;
+        let (question, flight) = match question {
+            None => (None, None),
+            Some(question) => match self.cache.ask(&question, &target.loads).await {
+                Found::Hit(kept) => return Ok(again(&kept, &question, target)),
+                Found::Miss(flight) => (Some(question), flight),
+            },
+        };
         let copy = shadow.and_then(|shadow| self.mirror.begin(parts.uri.path(), shadow, &mut source));
         let call = outbound(method, parts, &target, asked_for, source);
         let copy = copy.map(|copy| copy.of(&call));
@@ -74,8 +92,43 @@ impl Forward {
             }
         };
         response.extensions_mut().insert(ServedModel(target.model));
-        Ok(Witnessed::around(response.map(Answer::Relayed), watch, copy))
+        let keeping = question.map(|question| {
+            response.headers_mut().insert(X_CACHE, HeaderValue::from_static("miss"));
+            Keeping::new(self.cache, &question, flight, response.headers().clone())
+        });
+        Ok(Witnessed::around(response.map(Answer::Relayed), watch, copy, keeping))
     }
+
+    /// What a call asks, where its route wants answers to be kept and this one may be.
+    ///
+    /// Errors: its body breaks off.
+    async fn question<B>(
+        &self,
+        parts: &Parts,
+        target: &Target,
+        caching: Option<Caching>,
+        source: &mut Source<B>,
+    ) -> Result<Option<Question>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let Some(caching) = caching.filter(|_| self.cache.is_on()) else { return Ok(None) };
+        let path = parts.uri.path();
+        let whole = question::can_be(path, &parts.headers) && source.complete(self.cache.max_message()).await?;
+        let question = if whole { Question::of(path, &parts.headers, target, caching, source.seen()) } else { None };
+        if question.is_none() {
+            self.cache.passed();
+        }
+        Ok(question)
+    }
+}
+
+/// The answer that was kept, for this caller. It says nothing of the version: nobody asked it.
+fn again<B>(kept: &Kept, question: &Question, target: Target) -> Response<Answered<B>> {
+    let mut response = kept.answer(&question.id).map(|body| Witnessed::unseen(Answer::Own(OwnBody::new(body))));
+    response.extensions_mut().insert(ServedModel(target.model));
+    response
 }
 
 fn outbound<B>(method: Method, parts: Parts, target: &Target, asked_for: Option<HeaderValue>, source: Source<B>) -> Call<B> {

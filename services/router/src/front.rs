@@ -78,6 +78,8 @@ impl GrpcInferenceService for Front {
             version: version.map_or_else(String::new, |version| version.to_string()),
             state: if ready { "READY" } else { "UNAVAILABLE" }.to_owned(),
             reason: reason.to_owned(),
+            // A worker's own business.
+            load: 0,
         });
         Ok(Response::new(RepositoryIndexResponse { models: models.collect() }))
     }

@@ -1,10 +1,11 @@
 //! The router: model → version → endpoint.
 //!
 //! It learns of workers from discovery and of their models by asking them ([`probe`]), keeps both in a [`table`] that calls read without
-//! a lock, decides by the [`routes`] which version answers ([`decide`]), and passes calls on as the bytes that arrived ([`forward`]). Operators speak to
+//! a lock, decides by the [`routes`] which version answers ([`decide`]), answers what it has kept of earlier calls ([`cache`]), and passes calls on as the bytes that arrived ([`forward`]). Operators speak to
 //! [`admin`]; what all routers agree on is in the [`store`].
 
 pub mod admin;
+pub mod cache;
 pub mod conduct;
 pub mod config;
 pub mod decide;
@@ -33,6 +34,7 @@ use torchmesh_runtime::{
 
 use crate::{
     admin::Admin,
+    cache::Cache,
     conduct::{Book, Gather, conduct},
     config::{RouterConfig, RoutesFrom},
     forward::Forward,
@@ -68,6 +70,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let (endpoints, probes) = (known_endpoints(), relays[threads].clone());
     let mirror = Mirror::new(probes.once(threads + 1), context.control.clone(), config.shadow);
     context.metrics.register(|registry| mirror.register(registry));
+    let cache = Cache::new(config.cache);
+    context.metrics.register(|registry| cache.register(registry));
     let process = format!("{:016x}", fastrand::u64(..));
     let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), known_endpoints()));
     if let Some(store) = &store {
@@ -86,7 +90,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let capacity = Capacity::new(config.max_in_flight);
     Ok(move |thread: usize| {
         let (table, max_message) = (Arc::clone(&table), config.server.max_message.0);
-        let forward = Forward::new(relays[thread].clone(), table, routes.clone(), max_message, front.clone(), mirror.clone());
+        let forward =
+            Forward::new(relays[thread].clone(), table, routes.clone(), max_message, front.clone(), mirror.clone(), cache.clone());
         stack::assemble(forward, &metrics, &capacity, config.allowance)
     })
 }

@@ -167,7 +167,7 @@ async fn probe(relay: &Relay, endpoint: Arc<Endpoint>) -> Option<Vec<Listed>> {
             // A name or version that we would not take from a caller is not taken from a worker either.
             let name = ModelName::parse(&model.name).ok()?;
             let version = if model.version.is_empty() { None } else { Some(ModelVersion::parse(&model.version)?) };
-            Some(Listed { model: name, version, ready: model.state == "READY", reason: model.reason })
+            Some(Listed { model: name, version, ready: model.state == "READY", reason: model.reason, load: model.load })
         })
         .collect();
     listed.sort_by(|a, b| (&a.model, a.version).cmp(&(&b.model, b.version)));
@@ -180,7 +180,7 @@ mod tests {
 
     fn listed() -> Vec<Listed> {
         let (model, version) = (ModelName::parse("m").unwrap(), ModelVersion::parse("1"));
-        vec![Listed { model, version, ready: true, reason: String::new() }]
+        vec![Listed { model, version, ready: true, reason: String::new(), load: 0 }]
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! An answer on its way to the caller, seen to its end: how the call ended is counted, and a copy of it may go to a route's shadow.
+//! An answer on its way to the caller, seen to its end: how the call ended is counted, a copy of it may go to a route's shadow, and the answer
+//! may be kept.
 
 use std::{
     pin::Pin,
@@ -11,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use torchmesh_api::headers::GRPC_STATUS;
 
 use crate::{
+    cache::Keeping,
     mirror::Copy,
     watching::{Ending, Watch},
 };
@@ -21,23 +23,24 @@ pub struct Witnessed<B> {
     body: B,
     watch: Option<Watch>,
     copy: Option<Box<Copy>>,
+    keeping: Option<Box<Keeping>>,
 }
 
 impl<B> Witnessed<B> {
-    /// Around the answer to a call that is counted, and perhaps copied.
-    pub fn around(response: Response<B>, watch: Watch, copy: Option<Box<Copy>>) -> Response<Self> {
+    /// Around the answer to a call that is counted, and perhaps copied or kept.
+    pub fn around(response: Response<B>, watch: Watch, copy: Option<Box<Copy>>, keeping: Option<Box<Keeping>>) -> Response<Self> {
         let (head, body) = response.into_parts();
-        let mut witnessed = Self { body, watch: Some(watch), copy };
+        let mut witnessed = Self { body, watch: Some(watch), copy, keeping };
         witnessed.status(&head.headers);
         Response::from_parts(head, witnessed)
     }
 
     /// Around what is nobody's business.
     pub fn unseen(body: B) -> Self {
-        Self { body, watch: None, copy: None }
+        Self { body, watch: None, copy: None, keeping: None }
     }
 
-    /// Counts the call if its status is in these headers, and sends the copy if it was answered.
+    /// Counts the call if its status is in these headers, and if it was answered, sends the copy and keeps the answer.
     fn status(&mut self, headers: &HeaderMap) {
         let Some(status) = headers.get(GRPC_STATUS) else { return };
         let ending = Ending::of(status.as_bytes());
@@ -46,6 +49,9 @@ impl<B> Witnessed<B> {
         }
         if let Some(copy) = self.copy.take().filter(|_| ending == Ending::Answered) {
             copy.send();
+        }
+        if let Some(keeping) = self.keeping.take().filter(|_| ending == Ending::Answered) {
+            keeping.ends(headers);
         }
     }
 }
@@ -66,6 +72,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Witnessed<B> {
                 && !copy.answered(data)
             {
                 this.copy = None;
+            }
+            if let (Some(data), Some(keeping)) = (frame.data_ref(), &mut this.keeping)
+                && !keeping.goes_on(data)
+            {
+                this.keeping = None;
             }
             if let Some(trailers) = frame.trailers_ref() {
                 this.status(trailers);

@@ -12,6 +12,8 @@ pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// How many milliseconds to wait before trying again (gRPC proposal A6).
 pub const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
+/// In an answer: whether it was kept from an earlier call, `hit` or `miss`; absent where answers are not kept.
+pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 /// W3C trace context (see [`crate::trace`]).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// W3C vendor-specific trace state, passed on as it came.

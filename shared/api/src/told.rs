@@ -22,20 +22,24 @@ pub struct Figures {
     pub echoed_tokens: u64,
     /// Of a stream that the caller sends sound on: bytes of one second.
     pub audio_rate: u64,
+    /// 1 of an answer that was kept from an earlier call: nothing was computed for this one.
+    pub hit: u64,
 }
 
 /// The figures' names, in the order in which they are written.
-const NAMES: [&str; 7] = ["prompt", "cached", "completion", "items", "audio-ms", "echoed", "audio-rate"];
+const NAMES: [&str; 8] = ["prompt", "cached", "completion", "items", "audio-ms", "echoed", "audio-rate", "hit"];
+
+const LOAD: &str = "load";
 
 impl Figures {
-    fn values(&self) -> [u64; 7] {
-        let Self { prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate } = *self;
-        [prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate]
+    fn values(&self) -> [u64; 8] {
+        let Self { prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate, hit } = *self;
+        [prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate, hit]
     }
 
-    fn of(values: [u64; 7]) -> Self {
-        let [prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate] = values;
-        Self { prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate }
+    fn of(values: [u64; 8]) -> Self {
+        let [prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate, hit] = values;
+        Self { prompt_tokens, cached_tokens, completion_tokens, items, audio_ms, echoed_tokens, audio_rate, hit }
     }
 }
 
@@ -46,6 +50,8 @@ pub struct Usage<'a> {
     pub model: &'a str,
     /// Its version.
     pub version: &'a str,
+    /// Which load of it: another number each time that it is loaded, anywhere. 0: not told.
+    pub load: u64,
     /// What the call has used.
     pub figures: Figures,
 }
@@ -55,21 +61,26 @@ impl<'a> Usage<'a> {
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut words = text.split(' ');
         let (model, version) = words.next()?.split_once('/')?;
-        let mut values = [0; NAMES.len()];
+        let (mut load, mut values) = (0, [0; NAMES.len()]);
         for word in words {
             let (name, value) = word.split_once('=')?;
             let value = value.parse().ok()?;
-            if let Some(at) = NAMES.iter().position(|known| *known == name) {
-                values[at] = value;
+            match NAMES.iter().position(|known| *known == name) {
+                Some(at) => values[at] = value,
+                None if name == LOAD => load = value,
+                None => {}
             }
         }
-        Some(Self { model, version, figures: Figures::of(values) })
+        Some(Self { model, version, load, figures: Figures::of(values) })
     }
 }
 
 impl fmt::Display for Usage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.model, self.version)?;
+        if self.load > 0 {
+            write!(f, " {LOAD}={}", self.load)?;
+        }
         for (name, value) in NAMES.iter().zip(self.figures.values()).filter(|(_, value)| *value > 0) {
             write!(f, " {name}={value}")?;
         }
@@ -86,7 +97,7 @@ mod tests {
     #[test]
     fn figures_of_zero_are_left_out_and_unknown_ones_passed_over() {
         let figures = Figures { prompt_tokens: 12, items: 2, ..Figures::default() };
-        let usage = Usage { model: "minilm", version: "1", figures };
+        let usage = Usage { model: "minilm", version: "1", load: 0, figures };
         assert_eq!(usage.to_string(), "minilm/1 prompt=12 items=2");
         assert_eq!(Usage::parse("minilm/1 prompt=12 pixels=9 items=2"), Some(usage));
     }
@@ -100,8 +111,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(model in "[a-z][a-z0-9._-]{0,20}", version in "[0-9]{1,4}", values: [u64; 7]) {
-            let usage = Usage { model: &model, version: &version, figures: Figures::of(values) };
+        fn what_is_written_is_read(model in "[a-z][a-z0-9._-]{0,20}", version in "[0-9]{1,4}", load: u64, values: [u64; 8]) {
+            let usage = Usage { model: &model, version: &version, load, figures: Figures::of(values) };
             let written = usage.to_string();
             prop_assert_eq!(Usage::parse(&written), Some(usage));
         }

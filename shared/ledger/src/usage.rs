@@ -35,6 +35,8 @@ pub struct Line<'a> {
     pub trace_id: Cow<'a, str>,
     pub source: Cow<'a, str>,
     pub duration_us: u64,
+    #[serde(default)]
+    pub from_cache: bool,
 }
 
 impl<'a> Line<'a> {
@@ -63,6 +65,7 @@ impl<'a> Line<'a> {
             trace_id: hex(&event.trace_id).into(),
             source: event.source_address.as_str().into(),
             duration_us: event.duration_us,
+            from_cache: event.from_cache,
         }
     }
 }

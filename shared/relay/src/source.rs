@@ -221,6 +221,17 @@ where
         }
     }
 
+    /// Waits until the whole request is there; false when it is larger than `at_most` bytes, or than what is kept. Before anything was sent.
+    pub async fn complete(&mut self, at_most: usize) -> Result<bool, PeekError> {
+        while !self.is_complete() {
+            if self.kept_bytes > at_most || !self.keeping {
+                return Ok(false);
+            }
+            std::future::poll_fn(|cx| self.poll_more(cx)).await.map_err(PeekError::Broken)?;
+        }
+        Ok(self.keeping && self.kept_bytes <= at_most)
+    }
+
     /// Reads frames until the routing fields of the first message are known, and hands them to `found`.
     ///
     /// A message that announces more than `max_message` bytes is refused before its bytes are read.

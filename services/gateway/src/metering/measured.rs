@@ -2,15 +2,15 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU8, AtomicU64, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
 use torchmesh_api::{
     error::ErrorKind,
-    headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_USAGE},
+    headers::{X_CACHE, X_TORCHMESH_COMPUTE_US, X_TORCHMESH_USAGE},
     ids::ModelName,
     method,
     peek::{self, Peek},
@@ -62,7 +62,16 @@ pub struct Measured {
     asked: OnceLock<ModelName>,
     answered: OnceLock<Answered>,
     failed: OnceLock<ErrorKind>,
+    /// What was said of the call's answers: [`HIT`], [`MISS`], [`UNKEPT`], or several.
+    cache: AtomicU8,
 }
+
+/// One was kept from an earlier call.
+const HIT: u8 = 1;
+/// One was not, and may be from now on.
+const MISS: u8 = 2;
+/// One is not kept.
+const UNKEPT: u8 = 4;
 
 impl Measured {
     /// What has been used so far.
@@ -79,6 +88,15 @@ impl Measured {
             bytes_in,
             bytes_out: self.bytes_out.load(Relaxed),
             compute_us: self.compute_us.load(Relaxed),
+        }
+    }
+
+    /// Whether all of the answer was kept from earlier calls; `None` where nobody keeps answers.
+    pub fn from_cache(&self) -> Option<bool> {
+        match self.cache.load(Relaxed) {
+            0 | UNKEPT => None,
+            HIT => Some(true),
+            _ => Some(false),
         }
     }
 
@@ -133,6 +151,12 @@ impl Measured {
         let Some(usage) = text(X_TORCHMESH_USAGE).and_then(Usage::parse) else { return Figures::default() };
         self.is_answered_by(usage.model, usage.version);
         self.change(Figures::default(), usage.figures);
+        let cache = match headers.get(X_CACHE).map(HeaderValue::as_bytes) {
+            Some(b"hit") => HIT,
+            Some(_) => MISS,
+            None => UNKEPT,
+        };
+        self.cache.fetch_or(cache, Relaxed);
         self.audio_rate.fetch_max(usage.figures.audio_rate, Relaxed);
         usage.figures
     }
@@ -162,8 +186,6 @@ impl Measured {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(usage: &'static str, compute: &'static str) -> HeaderMap {
@@ -196,6 +218,29 @@ mod tests {
         let framed = frame::encode(&EmbedRequest { model: "minilm".into(), texts: vec!["a".repeat(9000)], ..Default::default() });
         measured.asks("/torchmesh.text.v1.TextService/Embed", Some(&framed));
         assert_eq!(measured.asked().unwrap().as_str(), "minilm");
+    }
+
+    #[test]
+    fn an_answer_is_from_the_cache_when_all_of_it_is() {
+        let told = |cache: Option<&'static str>| {
+            let mut headers = headers("minilm/3 prompt=7", "0");
+            headers.extend(cache.map(|said| (X_CACHE, HeaderValue::from_static(said))));
+            headers
+        };
+        for (said, from_cache) in [
+            (&[None][..], None),
+            (&[Some("hit"), Some("hit")], Some(true)),
+            (&[Some("hit"), Some("miss")], Some(false)),
+            (&[Some("miss"), Some("hit")], Some(false)),
+            (&[Some("hit"), None], Some(false)),
+            (&[None, Some("hit")], Some(false)),
+        ] {
+            let measured = Measured::default();
+            for said in said {
+                measured.head(&told(*said));
+            }
+            assert_eq!(measured.from_cache(), from_cache, "{said:?}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use torchmesh_api::{
 };
 
 use self::shadow::Shadow;
+use crate::cache::Caching;
 
 /// A model, and the version of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -73,6 +74,8 @@ pub struct Route {
     pub fallback: Vec<ModelName>,
     /// Who gets some of the calls too, unbeknown to the callers.
     pub shadow: Option<Shadow>,
+    /// Whether and how answers are kept, those to callers who name a version too.
+    pub caching: Option<Caching>,
 }
 
 /// Every route, by the name that callers use.

@@ -1,11 +1,13 @@
 //! Routes from TOML. Every mistake is in one report, and a text with a mistake gives no routes at all.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use toml::Value;
 use torchmesh_api::ids::{ModelName, ModelVersion, TenantId};
 use torchmesh_settings::{FromSetting, Problem, Problems, Section};
+
+use crate::cache::Caching;
 
 use super::{
     Condition, Destination, Route, Routes, Sticky,
@@ -47,6 +49,7 @@ fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
         sticky: s.or("sticky", Sticky::default()),
         fallback: s.or("fallback", Vec::<Name>::new()).into_iter().map(|name| name.0).collect(),
         shadow: if s.has("shadow") { s.section("shadow", |s| read_shadow(s, own.as_ref())) } else { None },
+        caching: if s.has("cache") { Some(s.section("cache", read_caching)) } else { None },
     };
     (name, route)
 }
@@ -67,6 +70,13 @@ fn read_shadow(s: &mut Section, own: Option<&ModelName>) -> Option<Shadow> {
     let (compare, tolerance) = (s.or("compare", Compare::default()), s.or("tolerance", 0.01));
     s.check(tolerance >= 0.0, "tolerance", "must not be below 0");
     Some(Shadow { to: Destination { model: model?, version: Some(version?) }, percent, compare, tolerance })
+}
+
+/// `ttl`, and whether tenants share.
+fn read_caching(s: &mut Section) -> Caching {
+    let ttl = s.or("ttl", Duration::from_secs(600));
+    s.check(ttl > Duration::ZERO, "ttl", "must be above 0; without the table cache nothing is kept");
+    Caching { ttl, shared: s.or("shared", false) }
 }
 
 fn read_condition(s: &mut Section) -> Option<Condition> {

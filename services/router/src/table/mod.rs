@@ -30,6 +30,8 @@ pub struct Listed {
     pub ready: bool,
     /// Why not, or of one that is ready, why its newest files are not what answers.
     pub reason: String,
+    /// Which load of it answers there; 0 where that is not told.
+    pub load: u64,
 }
 
 /// The endpoints that serve one version.
@@ -45,6 +47,8 @@ pub struct Target {
     pub group: Arc<Group>,
     /// What is seen of its calls.
     pub watched: Arc<Watched>,
+    /// The loads of it that answer, one on each endpoint that tells.
+    pub loads: Arc<[u64]>,
 }
 
 /// One model, whatever its versions' states.
@@ -168,6 +172,7 @@ mod tests {
             version: ModelVersion::parse(&version.to_string()),
             ready,
             reason: if ready { String::new() } else { "loading".into() },
+            load: 0,
         });
         (Arc::new(endpoint), Arc::new(listed.collect()))
     }
@@ -211,7 +216,8 @@ mod tests {
     #[test]
     fn a_model_without_a_version_is_listed_with_what_there_is_to_say_and_not_routed_to() {
         let (endpoint, _) = worker("a", &[]);
-        let folder = Listed { model: ModelName::parse("m").unwrap(), version: None, ready: false, reason: "has no version folder".into() };
+        let folder =
+            Listed { model: ModelName::parse("m").unwrap(), version: None, ready: false, reason: "has no version folder".into(), load: 0 };
         let table = built(&[(endpoint, Arc::new(vec![folder]))]);
         assert_eq!(table.index(), [(&ModelName::parse("m").unwrap(), None, false, "has no version folder")]);
         assert_eq!(kind(&table, "m", ""), ErrorKind::NotFound);

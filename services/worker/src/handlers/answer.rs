@@ -72,7 +72,7 @@ pub(super) fn used<T>(message: T, used: Figures, model: &Model) -> Response<T> {
 }
 
 fn put_usage(headers: &mut HeaderMap, figures: Figures, model: &Model) {
-    let usage = Usage { model: model.name.as_str(), version: &model.version_text, figures };
+    let usage = Usage { model: model.name.as_str(), version: &model.version_text, load: model.load, figures };
     put(headers, X_TORCHMESH_USAGE, format_args!("{usage}"));
 }
 

@@ -141,6 +141,7 @@ impl GrpcInferenceService for Inference {
             version: line.version,
             state: line.state.to_owned(),
             reason: line.reason,
+            load: line.load,
         };
         answer(Ok(RepositoryIndexResponse { models: lines.map(wire).collect() }))
     }

@@ -35,6 +35,8 @@ pub struct Model {
     pub version: ModelVersion,
     /// The version as text.
     pub version_text: String,
+    /// Another number each time that the version is loaded, anywhere: answers of two loads need not be the same, though the version is. Never 0.
+    pub load: u64,
     /// Its series.
     pub metrics: ModelMetrics,
     serving: OnceLock<Serving>,
@@ -152,6 +154,7 @@ impl Model {
             name,
             version,
             version_text: version.to_string(),
+            load: fastrand::u64(1..),
             metrics,
             serving: OnceLock::new(),
             failure: OnceLock::new(),

@@ -37,6 +37,8 @@ pub struct IndexEntry {
     pub state: &'static str,
     /// Why it is unavailable; of one that is ready, why its newest files are not what answers.
     pub reason: String,
+    /// Which load of it answers (see [`Model::load`]); 0 of one that does not.
+    pub load: u64,
 }
 
 impl Table {
@@ -101,18 +103,19 @@ impl Table {
 
     pub(super) fn index(&self) -> Vec<IndexEntry> {
         let line = |model: Arc<Model>| {
-            let (state, reason) = match model.state() {
-                State::Loading => ("LOADING", String::new()),
-                State::Ready(_) => ("READY", model.note().unwrap_or_default()),
-                State::Unavailable(reason) => ("UNAVAILABLE", reason.to_owned()),
+            let (state, reason, load) = match model.state() {
+                State::Loading => ("LOADING", String::new(), 0),
+                State::Ready(_) => ("READY", model.note().unwrap_or_default(), model.load),
+                State::Unavailable(reason) => ("UNAVAILABLE", reason.to_owned(), 0),
             };
-            IndexEntry { name: model.name.to_string(), version: model.version_text.clone(), state, reason }
+            IndexEntry { name: model.name.to_string(), version: model.version_text.clone(), state, reason, load }
         };
         let broken = self.empty.iter().map(|(name, reason)| IndexEntry {
             name: name.to_string(),
             version: String::new(),
             state: "UNAVAILABLE",
             reason: reason.clone(),
+            load: 0,
         });
         let mut lines: Vec<_> = self.all().into_iter().filter(|model| model.left().is_none()).map(line).chain(broken).collect();
         lines.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,0 +1,170 @@
+//! Answers that are kept for whoever asks the same again.
+//!
+//! Kept is what a route asks for ([`Caching`]), of calls whose answer is the same each time ([`question`]): for their own tenant unless the route says that all may share. An answer is found by the
+//! version that the routes chose for this call, and is good as long as the load of that version which gave it answers somewhere: what a new version, or the same one loaded anew, would say, is
+//! never answered by the old one. It is kept here and not in the gateway because only the router knows which version a call goes to.
+//!
+//! Of many who ask the same at once, one is passed on and the others wait for its answer, once.
+
+mod flights;
+mod identity;
+mod keeping;
+mod kept;
+pub mod question;
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use quick_cache::{Weighter, sync};
+use tokio::time::Instant;
+use torchmesh_runtime::config::{ByteSize, Section};
+
+pub use keeping::Keeping;
+pub use kept::Kept;
+pub use question::{Key, Question};
+
+use flights::{Flight, Flights};
+
+/// What a route wants to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caching {
+    /// For how long an answer is good.
+    pub ttl: Duration,
+    /// Whether tenants get each other's answers.
+    pub shared: bool,
+}
+
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheSettings {
+    /// `cache.max_bytes`: of all answers. Default 64MiB; 0 switches it off.
+    pub max_bytes: ByteSize,
+    /// `cache.max_message`: the largest request, and the largest answer, that is kept. Default 1MiB.
+    pub max_message: ByteSize,
+}
+
+impl CacheSettings {
+    /// Reads the table `cache`.
+    pub fn read(s: &mut Section) -> Self {
+        s.section("cache", |s| Self { max_bytes: s.or("max_bytes", ByteSize::mib(64)), max_message: s.or("max_message", ByteSize::mib(1)) })
+    }
+}
+
+/// The answers of all data threads. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Cache(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    shelf: sync::Cache<Key, Kept, Weight>,
+    flights: Arc<Flights>,
+    settings: CacheSettings,
+    asked: Family<Asked, Counter>,
+    bytes: Gauge,
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<Key, Kept> for Weight {
+    fn weight(&self, _: &Key, kept: &Kept) -> u64 {
+        kept.bytes() as u64
+    }
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    result: &'static str,
+}
+
+/// What the cache says to a question.
+#[derive(Debug)]
+pub enum Found {
+    /// The answer.
+    Hit(Kept),
+    /// There is none; whoever waits for this one's is told when it is dropped.
+    Miss(Option<Flight>),
+}
+
+impl Cache {
+    /// An empty one.
+    pub fn new(settings: CacheSettings) -> Self {
+        // A guess: it decides how much is set aside for the keys, and grows.
+        const ENTRY: usize = 4096;
+        let bytes = settings.max_bytes.0;
+        let shelf = sync::Cache::with_weighter(bytes / ENTRY, bytes as u64, Weight);
+        Self(Arc::new(Inner { shelf, flights: Arc::default(), settings, asked: Family::default(), bytes: Gauge::default() }))
+    }
+
+    /// Registers `torchmesh_router_cache_questions_total` and `torchmesh_router_cache_bytes`.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Calls of routes with a cache, by what the cache had: hit, miss, or passed (not to be kept)";
+        registry.register("torchmesh_router_cache_questions", help, self.0.asked.clone());
+        registry.register("torchmesh_router_cache_bytes", "Bytes of the answers that are kept", self.0.bytes.clone());
+    }
+
+    /// Whether anything is kept.
+    pub fn is_on(&self) -> bool {
+        self.0.settings.max_bytes.0 > 0
+    }
+
+    /// The largest request, and the largest answer, that is kept.
+    pub fn max_message(&self) -> usize {
+        self.0.settings.max_message.0
+    }
+
+    /// Notes a call of a route with a cache whose answer is not to be kept.
+    pub fn passed(&self) {
+        self.count("passed");
+    }
+
+    /// The answer of one of these loads, if it is there and good. Who asks what somebody else is asking waits for the other's answer, if it may, but only once: should that one fail, there
+    /// is no point in failing one after the other.
+    pub async fn ask(&self, question: &Question, loads: &[u64]) -> Found {
+        if question.renews {
+            self.count("miss");
+            return Found::Miss(None);
+        }
+        if let Some(kept) = self.good(&question.key, loads) {
+            return Found::Hit(kept);
+        }
+        if question.waits {
+            match self.0.flights.begin(question.key) {
+                Ok(flight) => {
+                    self.count("miss");
+                    return Found::Miss(Some(flight));
+                }
+                Err(another) => another.lands().await,
+            }
+            if let Some(kept) = self.good(&question.key, loads) {
+                return Found::Hit(kept);
+            }
+        }
+        self.count("miss");
+        Found::Miss(None)
+    }
+
+    fn good(&self, key: &Key, loads: &[u64]) -> Option<Kept> {
+        let kept = self.0.shelf.get(key)?;
+        if !kept.is_good(loads, Instant::now()) {
+            self.0.shelf.remove(key);
+            return None;
+        }
+        self.count("hit");
+        Some(kept)
+    }
+
+    fn keep(&self, key: Key, kept: Kept) {
+        self.0.shelf.insert(key, kept);
+        self.0.bytes.set(i64::try_from(self.0.shelf.weight()).unwrap_or(i64::MAX));
+    }
+
+    fn count(&self, result: &'static str) {
+        self.0.asked.get_or_create(&Asked { result }).inc();
+    }
+}
