@@ -28,6 +28,27 @@ datatype = "FP32"
 shape = [-1, 256]
 """
 
+# Every kind of limit, for a tenant and for a model.
+_LIMITS = """\
+[[limit]]
+per = "tenant"
+requests = "1G/1m"
+tokens = "100G/1m"
+concurrent = 4096
+
+[[limit]]
+per = "model"
+requests = "1G/1m"
+
+[[limit]]
+per = "tenant"
+budget = "1000000000.00/month"
+
+[[price]]
+model = "noop"
+input_per_million_tokens = "0.15"
+"""
+
 SERVICES = ("gateway", "router", "worker")
 
 
@@ -62,12 +83,20 @@ class Mesh:
         process.wait_for(lambda: "listening on" in process.log.read_text(), 10, "listen")
         return Service(process, process.log.read_text().split()[-1])
 
-    def gateway(self, name: str, router: str, tenants: Sequence[str] = ("bench",)) -> Tuple[Service, List[List[str]]]:
-        """A gateway whose router is at `router`, and what the loader must say to be let in as each of the tenants."""
+    def gateway(
+        self, name: str, router: str, tenants: Sequence[str] = ("bench",), *, every_policy: bool = False
+    ) -> Tuple[Service, List[List[str]]]:
+        """A gateway whose router is at `router`, and what the loader must say to be let in as each of the tenants.
+
+        `every_policy`: with limits that are counted and never reached, and with usage and audit written to the disk before an answer ends.
+        """
         folder = self._folder(name)
         keys = [_key(folder, tenant) for tenant in tenants]
         (folder / "keys.toml").write_text("".join(entry for entry, _ in keys))
         settings = {"keys_file": folder / "keys.toml", "discovery.file": _listing(folder, "router", router)}
+        if every_policy:
+            (folder / "limits.toml").write_text(_LIMITS)
+            settings |= {"limits_file": folder / "limits.toml", "metering.folder": folder / "metering"}
         return self._start("gateway", name, settings), [let_in for _, let_in in keys]
 
     def router(self, name: str, worker: str) -> Service:

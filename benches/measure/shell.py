@@ -13,6 +13,7 @@ from .system import Absent, Stage, System
 
 UPSTREAM = "upstream alone"
 GATEWAY = "gateway -> upstream"
+POLICIES = "gateway, every policy -> upstream"
 ROUTER = "router -> upstream"
 WORKER = "worker"
 MESH = "gateway -> router -> worker"
@@ -33,6 +34,7 @@ def ratios(results: Results) -> List[Ratio]:
     return [
         Ratio((GATEWAY, "gateway"), (envoy, "envoy"), at_most=1.0),
         Ratio((ROUTER, "router"), (envoy, "envoy"), at_most=1.0),
+        Ratio((POLICIES, "gateway"), (envoy, "envoy"), at_most=1.25),
         Ratio((GATEWAY, "gateway"), (haproxy, "haproxy")),
         Ratio((ROUTER, "router"), (haproxy, "haproxy")),
         Ratio((MESH, None), (batching, None), at_most=1.0),
@@ -65,6 +67,7 @@ def _start(stage: Stage) -> List[Row]:
         peers.envoy(stage, upstream),
         peers.haproxy(stage, upstream),
         _gateway(mesh, echo),
+        _policies(mesh, echo),
         _router(mesh, echo),
         _worker(mesh),
         _whole(mesh),
@@ -79,6 +82,14 @@ def _gateway(mesh: ours.Mesh, echo: ours.Service) -> Row:
         return Absent(GATEWAY, absent)
     gateway, (let_in,) = mesh.gateway("gateway-alone", echo.address)
     return System(GATEWAY, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, let_in)
+
+
+def _policies(mesh: ours.Mesh, echo: ours.Service) -> Row:
+    absent = ours.missing("gateway")
+    if absent:
+        return Absent(POLICIES, absent)
+    gateway, (let_in,) = mesh.gateway("gateway-policies", echo.address, every_policy=True)
+    return System(POLICIES, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, let_in)
 
 
 def _router(mesh: ours.Mesh, echo: ours.Service) -> Row:

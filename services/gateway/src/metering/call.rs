@@ -162,6 +162,7 @@ impl Open {
             request_id: self.request_id.to_str().unwrap_or_default().to_owned(),
             trace_id: self.trace_id.to_vec(),
             source_address: self.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+            from_cache: self.measured.from_cache() == Some(true),
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         }
     }

@@ -8,9 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
-use torchmesh_api::error::{ApiError, ErrorKind};
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    headers::X_CACHE,
+};
+use torchmesh_relay::BoxError;
 use tower::Service;
 
 use super::{
@@ -36,7 +40,7 @@ impl<S> Measuring<S> {
 impl<S, R, B> Service<Request<R>> for Measuring<S>
 where
     S: Service<Request<R>, Response = Response<B>, Error = ApiError>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
 {
     type Response = Response<Metered<B>>;
     type Error = ApiError;
@@ -57,8 +61,8 @@ where
                 return Begun::Refused { error: Some(error) };
             }
         }
-        request.extensions_mut().insert(measured);
-        Begun::LetIn { answer: Metering::new(self.inner.call(request), call) }
+        request.extensions_mut().insert(Arc::clone(&measured));
+        Begun::LetIn { answer: Metering::new(self.inner.call(request), call), measured }
     }
 }
 
@@ -70,6 +74,7 @@ pin_project_lite::pin_project! {
         LetIn {
             #[pin]
             answer: Metering<F, B>,
+            measured: Arc<Measured>,
         },
         Refused {
             error: Option<ApiError>,
@@ -80,16 +85,25 @@ pin_project_lite::pin_project! {
 impl<F, B> Future for Begun<F, B>
 where
     F: Future<Output = Result<Response<B>, ApiError>>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
 {
     type Output = Result<Response<Metered<B>>, ApiError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Step::LetIn { answer } => answer.poll(cx),
+            Step::LetIn { answer, measured } => answer.poll(cx).map_ok(|response| said_of_the_cache(response, measured)),
             Step::Refused { error } => {
                 Poll::Ready(Err(error.take().unwrap_or_else(|| ApiError::new(ErrorKind::Unavailable, "the call was refused"))))
             }
         }
     }
+}
+
+/// Tells a caller over HTTP what callers over gRPC read in the headers that are passed on to them.
+fn said_of_the_cache<B>(mut response: Response<B>, measured: &Measured) -> Response<B> {
+    if let Some(from_cache) = measured.from_cache() {
+        let said = HeaderValue::from_static(if from_cache { "hit" } else { "miss" });
+        response.headers_mut().insert(X_CACHE, said);
+    }
+    response
 }

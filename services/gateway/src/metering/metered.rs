@@ -15,7 +15,11 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_relay::BoxError;
 use torchmesh_spool::{Lost, Ticket};
 
-use super::{call::MeteredCall, meter::unmetered};
+use super::{
+    ahead::{Ahead, Read},
+    call::MeteredCall,
+    meter::unmetered,
+};
 
 /// What is left of an answer.
 #[derive(Debug)]
@@ -32,13 +36,14 @@ pin_project_lite::pin_project! {
     pub struct Metered<B> {
         #[pin]
         body: B,
+        ahead: Ahead,
         stage: Stage,
     }
 }
 
 impl<B> From<B> for Metered<B> {
     fn from(body: B) -> Self {
-        Self { body, stage: Stage::Open(MeteredCall::none()) }
+        Self { body, ahead: Ahead::default(), stage: Stage::Open(MeteredCall::none()) }
     }
 }
 
@@ -49,12 +54,14 @@ impl<B: Default> Default for Metered<B> {
 }
 
 impl<B> Metered<B> {
-    fn of(body: B, call: MeteredCall) -> Self {
-        Self { body, stage: Stage::Open(call) }
+    /// An answer that goes on behind what was read ahead.
+    fn open(body: B, ahead: Ahead, call: MeteredCall) -> Self {
+        Self { body, ahead, stage: Stage::Open(call) }
     }
 
-    fn over(body: B) -> Self {
-        Self { body, stage: Stage::Over }
+    /// An answer that was read to its end, and whose event is written.
+    fn over(body: B, ahead: Ahead) -> Self {
+        Self { body, ahead, stage: Stage::Over }
     }
 }
 
@@ -75,6 +82,9 @@ where
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
+        if let Some(frame) = this.ahead.next() {
+            return Poll::Ready(Some(frame));
+        }
         if let Stage::Open(call) = this.stage {
             let frame = ready!(this.body.as_mut().poll_frame(cx));
             if !call.is_metered() {
@@ -111,17 +121,28 @@ where
         match &self.stage {
             Stage::Open(call) => !call.is_metered() && self.body.is_end_stream(),
             Stage::Held(..) => false,
-            Stage::Over => true,
+            Stage::Over => self.ahead.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
+        let ahead = self.ahead.bytes();
         match &self.stage {
-            Stage::Open(_) => self.body.size_hint(),
+            Stage::Open(_) => behind(ahead, &self.body.size_hint()),
             Stage::Held(_, last, _) => SizeHint::with_exact(last.as_ref().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64)),
-            Stage::Over => SizeHint::with_exact(0),
+            Stage::Over => SizeHint::with_exact(ahead),
         }
     }
+}
+
+/// The size of what stands behind so many bytes, with them.
+fn behind(ahead: u64, rest: &SizeHint) -> SizeHint {
+    let mut whole = SizeHint::new();
+    whole.set_lower(ahead + rest.lower());
+    if let Some(upper) = rest.upper() {
+        whole.set_upper(ahead + upper);
+    }
+    whole
 }
 
 fn refusal() -> HeaderMap {
@@ -132,13 +153,20 @@ fn refusal() -> HeaderMap {
 }
 
 pin_project_lite::pin_project! {
-    /// The answer's head on its way out. An answer that is nothing but a head waits here.
+    /// The answer's head on its way out. An answer that is there whole waits here.
     pub struct Metering<F, B> {
         #[pin]
         inner: F,
         call: MeteredCall,
-        held: Option<(Ticket, Result<Response<B>, ApiError>, bool)>,
+        held: Option<Whole<B>>,
     }
+}
+
+/// An answer that is there to its end and waits for its event.
+struct Whole<B> {
+    ticket: Ticket,
+    answer: Result<Response<Metered<B>>, ApiError>,
+    forgives: bool,
 }
 
 impl<F, B> Metering<F, B> {
@@ -150,7 +178,7 @@ impl<F, B> Metering<F, B> {
 impl<F, B> Future for Metering<F, B>
 where
     F: Future<Output = Result<Response<B>, ApiError>>,
-    B: Body<Data = Bytes>,
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
 {
     type Output = Result<Response<Metered<B>>, ApiError>;
 
@@ -158,24 +186,52 @@ where
         let this = self.project();
         if this.held.is_none() {
             let answer = ready!(this.inner.poll(cx));
-            let forgives = this.call.forgives();
-            let ticket = match &answer {
-                Ok(response) => {
-                    this.call.head(response);
-                    if !response.body().is_end_stream() {
-                        let call = mem::replace(this.call, MeteredCall::none());
-                        return Poll::Ready(answer.map(|response| response.map(|body| Metered::of(body, call))));
-                    }
-                    this.call.end()
-                }
-                Err(error) => this.call.fail(error.kind),
-            };
-            let Some(ticket) = ticket else { return Poll::Ready(answer.map(|response| response.map(Metered::over))) };
-            *this.held = Some((ticket, answer, forgives));
+            match begin(answer, this.call, cx) {
+                Begun::Goes(answer) => return Poll::Ready(answer),
+                Begun::Waits(whole) => *this.held = Some(whole),
+            }
         }
-        let Some((ticket, _, forgives)) = this.held.as_mut() else { return Poll::Pending };
-        let written = ready!(Pin::new(ticket).poll(cx)).is_ok() || *forgives;
-        let Some((_, answer, _)) = this.held.take() else { return Poll::Pending };
-        Poll::Ready(if written { answer.map(|response| response.map(Metered::over)) } else { Err(unmetered()) })
+        let Some(whole) = this.held.as_mut() else { return Poll::Pending };
+        let written = ready!(Pin::new(&mut whole.ticket).poll(cx)).is_ok() || whole.forgives;
+        let Some(whole) = this.held.take() else { return Poll::Pending };
+        Poll::Ready(if written { whole.answer } else { Err(unmetered()) })
+    }
+}
+
+/// What becomes of an answer.
+enum Begun<B> {
+    /// It may leave.
+    Goes(Result<Response<Metered<B>>, ApiError>),
+    /// It may leave when its event is written.
+    Waits(Whole<B>),
+}
+
+fn begin<B>(answer: Result<Response<B>, ApiError>, call: &mut MeteredCall, cx: &mut Context<'_>) -> Begun<B>
+where
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    if !call.is_metered() {
+        return Begun::Goes(answer.map(|response| response.map(Metered::from)));
+    }
+    let forgives = call.forgives();
+    let (answer, ticket) = match answer {
+        Ok(mut response) => {
+            call.head(&response);
+            match Ahead::read(response.body_mut(), call, cx) {
+                (ahead, Read::Part) => {
+                    let call = mem::replace(call, MeteredCall::none());
+                    return Begun::Goes(Ok(response.map(|body| Metered::open(body, ahead, call))));
+                }
+                (ahead, Read::Whole(ticket)) => (Ok(response.map(|body| Metered::over(body, ahead))), ticket),
+            }
+        }
+        Err(error) => {
+            let ticket = call.fail(error.kind);
+            (Err(error), ticket)
+        }
+    };
+    match ticket {
+        Some(ticket) => Begun::Waits(Whole { ticket, answer, forgives }),
+        None => Begun::Goes(answer),
     }
 }

@@ -5,6 +5,7 @@
 //! ends, whose last byte waits until the event is durable ([`metered`]). From the spool, events are shipped at least once to each [`ship::Sink`].
 
 pub mod accounts;
+mod ahead;
 pub mod body;
 mod call;
 pub mod files;
