@@ -3,7 +3,8 @@
 use std::{io, sync::Arc};
 
 use crate::{
-    Position, cursor,
+    Position,
+    cursor::Cursor,
     queue::Shared,
     record::Scan,
     segment::{self, BEGIN},
@@ -28,6 +29,9 @@ pub struct Reader {
     at: Position,
     /// Bytes that are read and not given yet, and where they begin.
     ahead: (Position, Vec<u8>),
+    cursor: Cursor,
+    /// How many records were given since the last place was kept.
+    given: usize,
 }
 
 impl Reader {
@@ -36,7 +40,8 @@ impl Reader {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("the spool has no reader of the name {name}")));
         }
         let at = shared.place(name);
-        Ok(Self { shared, name, at, ahead: (at, Vec::new()) })
+        let cursor = Cursor::open(&shared.settings.folder, name)?;
+        Ok(Self { shared, name, at, ahead: (at, Vec::new()), cursor, given: 0 })
     }
 
     /// The next records, at most so many, and of one file; none when everything that is durable was read. It may take as long as the disk does.
@@ -48,6 +53,7 @@ impl Reader {
             let batch = self.ahead(most);
             if !batch.records.is_empty() {
                 self.at = batch.end;
+                self.given += batch.records.len();
                 return Ok(batch);
             }
             let more = self.fill(reached)?;
@@ -90,7 +96,7 @@ impl Reader {
     ///
     /// Errors: the place cannot be kept; then the records come again after a restart.
     pub fn acknowledge(&mut self, place: Position) -> io::Result<()> {
-        cursor::store(&self.shared.settings.folder, self.name, place)?;
+        self.cursor.store(place, std::mem::take(&mut self.given))?;
         self.shared.passed(self.name, place);
         Ok(())
     }

@@ -17,8 +17,8 @@ use super::metrics::MeteringMetrics;
 
 /// The most events of one delivery.
 const BATCH: usize = 1000;
-/// Events that come one by one are gathered for so long.
-const GATHERED: Duration = Duration::from_millis(50);
+/// Events that come one by one are gathered for so long: what a delivery costs is its syncs, however many events are in it.
+const GATHERED: Duration = Duration::from_millis(250);
 /// How long a sink is left alone that did not take events: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 /// How often the age of what is not shipped is looked at.
