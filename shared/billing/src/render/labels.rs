@@ -1,0 +1,154 @@
+//! The words of documents.
+
+use super::Language;
+use crate::{
+    invoice::{Item, Line},
+    period::Period,
+    price::{TierRange, UnitPrice},
+    unit::Unit,
+};
+
+/// A word that documents have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    Invoice,
+    CreditNote,
+    Statement,
+    Number,
+    Period,
+    Issued,
+    Tenant,
+    Partner,
+    Replaces,
+    ForInvoice,
+    Reason,
+    From,
+    To,
+    Line,
+    Description,
+    Quantity,
+    UnitPrice,
+    Amount,
+    Subtotal,
+    Discount,
+    Net,
+    Tax,
+    Total,
+    Credit,
+    Due,
+    Model,
+    Unit,
+    Gross,
+    PlatformShare,
+    Payable,
+    Opening,
+    Earned,
+    Paid,
+    Closing,
+}
+
+impl Word {
+    pub(super) fn text(self, language: Language) -> &'static str {
+        let (english, chinese) = self.both();
+        match language {
+            Language::English => english,
+            Language::Chinese => chinese,
+        }
+    }
+
+    fn both(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Invoice => ("Invoice", "账单"),
+            Self::CreditNote => ("Credit note", "贷项通知单"),
+            Self::Statement => ("Partner statement", "合作伙伴结算单"),
+            Self::Number => ("Number", "编号"),
+            Self::Period => ("Period", "账期"),
+            Self::Issued => ("Issued", "开具日期"),
+            Self::Tenant => ("Account", "账户"),
+            Self::Partner => ("Partner", "合作伙伴"),
+            Self::Replaces => ("Replaces invoice", "替代账单"),
+            Self::ForInvoice => ("For invoice", "对应账单"),
+            Self::Reason => ("Reason", "原因"),
+            Self::From => ("From", "开具方"),
+            Self::To => ("To", "接收方"),
+            Self::Line => ("Line", "行号"),
+            Self::Description => ("Description", "说明"),
+            Self::Quantity => ("Quantity", "数量"),
+            Self::UnitPrice => ("Unit price", "单价"),
+            Self::Amount => ("Amount", "金额"),
+            Self::Subtotal => ("Subtotal", "小计"),
+            Self::Discount => ("Discount", "折扣"),
+            Self::Net => ("Net", "税前金额"),
+            Self::Tax => ("Tax", "税额"),
+            Self::Total => ("Total", "合计"),
+            Self::Credit => ("Credit used", "已用余额"),
+            Self::Due => ("Amount due", "应付金额"),
+            Self::Model => ("Model", "模型"),
+            Self::Unit => ("Unit", "单位"),
+            Self::Gross => ("Gross", "总额"),
+            Self::PlatformShare => ("Platform share", "平台分成"),
+            Self::Payable => ("Payable", "应付合作伙伴"),
+            Self::Opening => ("Opening balance", "期初余额"),
+            Self::Earned => ("Earned", "本期收入"),
+            Self::Paid => ("Paid out", "已支付"),
+            Self::Closing => ("Closing balance", "期末余额"),
+        }
+    }
+}
+
+/// What a unit is called.
+pub(super) fn unit(unit: Unit, language: Language) -> &'static str {
+    let (english, chinese) = match unit {
+        Unit::Calls => ("calls", "调用次数"),
+        Unit::PromptTokens => ("prompt tokens", "输入词元"),
+        Unit::CachedTokens => ("cached tokens", "缓存词元"),
+        Unit::CompletionTokens => ("completion tokens", "输出词元"),
+        Unit::Items => ("items", "条目"),
+        Unit::AudioMs => ("ms of audio", "音频毫秒"),
+        Unit::ComputeUs => ("µs of compute", "计算微秒"),
+    };
+    if language == Language::English { english } else { chinese }
+}
+
+/// What a line is for, in words.
+pub(super) fn line(line: &Line, language: Language) -> String {
+    let plan = &line.plan;
+    let english = language == Language::English;
+    let part = |time: &Period, seconds: u64, of: u64| {
+        let whole = if seconds == of { String::new() } else { format!(", {seconds}/{of} s") };
+        format!("{} – {}{whole}", time.start, time.end)
+    };
+    match &line.item {
+        Item::Fee { time, seconds, of } if english => format!("{plan}: fee, {}", part(time, *seconds, *of)),
+        Item::Fee { time, seconds, of } => format!("{plan}：固定费用，{}", part(time, *seconds, *of)),
+        Item::Seats { time, seconds, of } if english => format!("{plan}: seats, {}", part(time, *seconds, *of)),
+        Item::Seats { time, seconds, of } => format!("{plan}：席位，{}", part(time, *seconds, *of)),
+        Item::Trial { time } if english => format!("{plan}: trial, {} – {}", time.start, time.end),
+        Item::Trial { time } => format!("{plan}：试用，{} – {}", time.start, time.end),
+        Item::Included { model, unit: of } if english => format!("{model}: {}, included", unit(*of, language)),
+        Item::Included { model, unit: of } => format!("{model}：{}，套餐内", unit(*of, language)),
+        Item::NotCharged { model, unit: of } if english => format!("{model}: {}, not charged", unit(*of, language)),
+        Item::NotCharged { model, unit: of } => format!("{model}：{}，不计费", unit(*of, language)),
+        Item::Usage { model, unit: of, tier, .. } => {
+            let colon = if english { ": " } else { "：" };
+            format!("{model}{colon}{}{}", unit(*of, language), tier.map(|tier| range(tier, language)).unwrap_or_default())
+        }
+        Item::Minimum if english => format!("{plan}: up to the minimum"),
+        Item::Minimum => format!("{plan}：补足最低消费"),
+    }
+}
+
+fn range(tier: TierRange, language: Language) -> String {
+    let from = tier.above.saturating_add(1);
+    match (tier.up_to, language) {
+        (Some(to), Language::English) => format!(", tier {from} to {to}"),
+        (None, Language::English) => format!(", tier from {from}"),
+        (Some(to), Language::Chinese) => format!("，第 {from} 至 {to} 档"),
+        (None, Language::Chinese) => format!("，{from} 起档"),
+    }
+}
+
+/// A price with the number of units that it is for.
+pub(super) fn price(price: UnitPrice) -> String {
+    if price.per == 1 { price.price.to_string() } else { format!("{} / {}", price.price, price.per) }
+}
