@@ -56,21 +56,27 @@ impl CreditGrant {
     }
 }
 
-/// The entries that take expired credit off the books, once the oldest period of its tenants that is not invoiced yet begins at `open`.
+/// The entries, dated `now`, that take expired credit off the books, once the oldest period of its tenants that is not invoiced yet begins at `open`.
 ///
 /// What was bought becomes revenue; what was given is taken back.
-pub fn expire<'a>(grants: impl IntoIterator<Item = &'a CreditGrant>, ledger: &Ledger, open: Moment) -> Result<Vec<Entry>, BillingError> {
+pub fn expire<'a>(
+    grants: impl IntoIterator<Item = &'a CreditGrant>,
+    ledger: &Ledger,
+    open: Moment,
+    now: Moment,
+) -> Result<Vec<Entry>, BillingError> {
     let mut entries = Vec::new();
     for grant in grants {
-        let Some(expires) = grant.expires.filter(|expires| *expires <= open) else { continue };
+        if grant.expires.is_none_or(|expires| expires > open) {
+            continue;
+        }
         let left = ledger.balance(&grant.account(), grant.amount.currency(), Moment::LAST)?.negated();
         if left.is_zero() || left.is_negative() {
             continue;
         }
         let to = if grant.bought { Account::Revenue } else { Account::Promotions };
-        let at = open.max(expires);
         let postings = [(grant.account(), left), (to, left.negated())];
-        entries.push(Entry::new(format!("credit-expired/{}", grant.id), at, What::CreditExpired, postings)?);
+        entries.push(Entry::new(format!("credit-expired/{}", grant.id), now, What::CreditExpired, postings)?);
     }
     Ok(entries)
 }
@@ -97,9 +103,10 @@ mod tests {
             let mut ledger = Ledger::default();
             ledger.append(grant.entry().unwrap()).unwrap();
             let eur = grant.amount.currency();
-            assert_eq!(expire([&grant], &ledger, "2026-03-01".parse().unwrap()).unwrap(), []);
+            let now = "2026-04-02".parse().unwrap();
+            assert_eq!(expire([&grant], &ledger, "2026-03-01".parse().unwrap(), now).unwrap(), []);
             for _ in 0..2 {
-                for entry in expire([&grant], &ledger, "2026-04-01".parse().unwrap()).unwrap() {
+                for entry in expire([&grant], &ledger, "2026-04-01".parse().unwrap(), now).unwrap() {
                     ledger.append(entry).unwrap();
                 }
             }

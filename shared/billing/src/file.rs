@@ -13,6 +13,7 @@ use crate::{
     moment::Moment,
     money::Money,
     plan::{Partner, Plan, PlanKind},
+    selector::Selector,
     share::Share,
 };
 
@@ -133,7 +134,7 @@ fn partner(s: &mut Section, plans: &BTreeMap<String, Plan>) -> Option<Partner> {
     let id = s.required::<String>("id");
     let mut models = Vec::new();
     for text in s.required::<Vec<String>>("models").unwrap_or_default() {
-        match text.parse() {
+        match text.parse::<Selector>() {
             Ok(selector) => models.push(selector),
             Err(error) => s.problem("models", error.to_string()),
         }

@@ -78,7 +78,7 @@ impl CreditNote {
             if net.is_negative() || (net.is_zero() && !line.net.is_zero()) {
                 return Err(BillingError::NotPositive("a line of a credit note"));
             }
-            if left.minus(*net)?.is_negative() {
+            if left.minus(*net)?.is_negative() || (line.net.is_zero() && given.any) {
                 return Err(BillingError::OverCredited { line: *number, left: left.to_string(), asked: net.to_string() });
             }
             lines.push(note_line(line, &given, *net)?);

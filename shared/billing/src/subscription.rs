@@ -140,8 +140,8 @@ impl Subscription {
 
     /// The last plan that held before an instant, though it may have ended.
     pub(crate) fn last_plan(&self, before: Moment) -> Result<Option<String>, BillingError> {
-        let states = self.timeline()?.into_iter().filter(|(from, _)| *from < before).filter_map(|(_, state)| state);
-        Ok(states.last().map(|state| state.plan))
+        let mut states = self.timeline()?.into_iter().filter(|(from, _)| *from < before).filter_map(|(_, state)| state);
+        Ok(states.next_back().map(|state| state.plan))
     }
 
     fn timeline(&self) -> Result<timeline::Timeline, BillingError> {

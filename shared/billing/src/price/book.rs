@@ -53,9 +53,9 @@ pub struct InForce<'a> {
     pub correction: Option<&'a Correction>,
 }
 
-impl InForce<'_> {
+impl<'a> InForce<'a> {
     /// What is charged.
-    pub fn rates(&self) -> &BTreeMap<Unit, Rate> {
+    pub fn rates(&self) -> &'a BTreeMap<Unit, Rate> {
         self.correction.map_or(&self.version.rates, |correction| &correction.rates)
     }
 }

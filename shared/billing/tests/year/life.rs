@@ -137,7 +137,7 @@ impl Life {
                 self.notes.push(note);
             }
         }
-        for entry in expire(&self.grants, &self.ledger, period.end).unwrap() {
+        for entry in expire(&self.grants, &self.ledger, period.end, at).unwrap() {
             self.ledger.append(entry).unwrap();
         }
     }

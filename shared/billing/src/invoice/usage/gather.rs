@@ -73,7 +73,7 @@ impl<'a> Gathered<'a> {
             return spans(plan.time.end);
         }
         let (catalogue, known) = (self.catalogue, self.known);
-        let slots = self.slots.entry((plan.first, &rollup.model)).or_insert_with(|| slots(catalogue, plan, &rollup.model, known));
+        let slots = self.slots.entry((plan.first, rollup.model.as_str())).or_insert_with(|| slots(catalogue, plan, &rollup.model, known));
         let after = slots.partition_point(|slot| slot.from <= rollup.from);
         if let Some(next) = slots.get(after).filter(|next| next.from < rollup.to) {
             return spans(next.from);
