@@ -9,10 +9,7 @@ fn problems(text: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-#[test]
-fn every_mistake_is_named_with_its_place() {
-    let found = problems(
-        r#"
+const WRONG: &str = r#"
         currency = "EURO"
         [[price]]
         id = "a"
@@ -46,31 +43,35 @@ fn every_mistake_is_named_with_its_place() {
         id = "x"
         models = []
         terms = [{ from = "2026-01-01", plan = "p" }]
-        "#,
-    );
-    let places = [
-        "currency: \"EURO\" is no currency",
-        "price[0].model: \"a*b\" names no models",
-        "price[0].from: must be a time",
-        "price[0].rate[0].unit: \"token\" is no unit",
-        "price[0].rate[1].per: per must be at least 1",
-        "price[0].rate[2].tiers[0].price: must not be less than 0",
-        "price[0].rate[2].mode: must be \"graduated\"",
-        "correction[0].price: there is no price \"nothing\"",
-        "plan[0].kind: must be \"subscription\"",
-        "plan[0].list: there is no [[price]] in the list \"none\"",
-        "plan[1].free: must have at least one",
-        "plan[1].beyond: must be \"stop\" or \"charge\"",
-        "plan[1].colour: is not a setting here",
-        "plan[2].fee: 1.001 EUR has a part of the currency's smallest unit",
-        "plan[2].included[0].units: \"tok\" is no unit",
-        "plan[2].included[0].quantity: must be a whole number",
-        "coupon[0].share: say one of share",
-        "coupon[0].periods: must be at least 1",
-        "partner[0].models: must name at least one",
-        "partner[0].terms[0].plan: there is no plan \"p\" of the kind \"partner\"",
-    ];
-    for place in places {
+        "#;
+
+const PLACES: [&str; 20] = [
+    "currency: \"EURO\" is no currency",
+    "price[0].model: \"a*b\" names no models",
+    "price[0].from: must be a time",
+    "price[0].rate[0].unit: \"token\" is no unit",
+    "price[0].rate[1].per: per must be at least 1",
+    "price[0].rate[2].tiers[0].price: must not be less than 0",
+    "price[0].rate[2].mode: must be \"graduated\"",
+    "correction[0].price: there is no price \"nothing\"",
+    "plan[0].kind: must be \"subscription\"",
+    "plan[0].list: there is no [[price]] in the list \"none\"",
+    "plan[1].free: must have at least one",
+    "plan[1].beyond: must be \"stop\" or \"charge\"",
+    "plan[1].colour: is not a setting here",
+    "plan[2].fee: 1.001 EUR has a part of the currency's smallest unit",
+    "plan[2].included[0].units: \"tok\" is no unit",
+    "plan[2].included[0].quantity: must be a whole number",
+    "coupon[0].share: say one of share",
+    "coupon[0].periods: must be at least 1",
+    "partner[0].models: must name at least one",
+    "partner[0].terms[0].plan: there is no plan \"p\" of the kind \"partner\"",
+];
+
+#[test]
+fn every_mistake_is_named_with_its_place() {
+    let found = problems(WRONG);
+    for place in PLACES {
         assert!(found.iter().any(|problem| problem.starts_with(place)), "{place:?} is not among {found:#?}");
     }
 }
