@@ -122,6 +122,9 @@ pub enum BillingError {
         /// What was asked for.
         asked: String,
     },
+    /// A text that a PDF without fonts cannot show.
+    #[error("a PDF has no letters for {0:?}; use the HTML, which can be printed")]
+    NotLatin(String),
     /// An amount that must be more than nothing.
     #[error("the amount of {0} must be more than 0")]
     NotPositive(&'static str),

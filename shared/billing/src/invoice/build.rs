@@ -50,7 +50,7 @@ pub struct Bill<'a> {
     pub usage: &'a [Rollup],
     /// The tenant's credits.
     pub grants: &'a [CreditGrant],
-    /// What was posted.
+    /// What was posted; of all tenants, or of this one alone, which is quicker.
     pub ledger: &'a Ledger,
 }
 
