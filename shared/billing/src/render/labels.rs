@@ -3,10 +3,14 @@
 use super::Language;
 use crate::{
     invoice::{Item, Line},
+    moment::Moment,
     period::Period,
     price::{TierRange, UnitPrice},
     unit::Unit,
 };
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// A word that documents have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,17 +118,14 @@ pub(super) fn unit(unit: Unit, language: Language) -> &'static str {
 pub(super) fn line(line: &Line, language: Language) -> String {
     let plan = &line.plan;
     let english = language == Language::English;
-    let part = |time: &Period, seconds: u64, of: u64| {
-        let whole = if seconds == of { String::new() } else { format!(", {seconds}/{of} s") };
-        format!("{} – {}{whole}", time.start, time.end)
-    };
+    let part = |time: &Period, seconds: u64, of: u64| format!("{}{}", span(time), fraction(seconds, of, language));
     match &line.item {
         Item::Fee { time, seconds, of } if english => format!("{plan}: fee, {}", part(time, *seconds, *of)),
         Item::Fee { time, seconds, of } => format!("{plan}：固定费用，{}", part(time, *seconds, *of)),
         Item::Seats { time, seconds, of } if english => format!("{plan}: seats, {}", part(time, *seconds, *of)),
         Item::Seats { time, seconds, of } => format!("{plan}：席位，{}", part(time, *seconds, *of)),
-        Item::Trial { time } if english => format!("{plan}: trial, {} – {}", time.start, time.end),
-        Item::Trial { time } => format!("{plan}：试用，{} – {}", time.start, time.end),
+        Item::Trial { time } if english => format!("{plan}: trial, {}", span(time)),
+        Item::Trial { time } => format!("{plan}：试用，{}", span(time)),
         Item::Included { model, unit: of } if english => format!("{model}: {}, included", unit(*of, language)),
         Item::Included { model, unit: of } => format!("{model}：{}，套餐内", unit(*of, language)),
         Item::NotCharged { model, unit: of } if english => format!("{model}: {}, not charged", unit(*of, language)),
@@ -138,9 +139,44 @@ pub(super) fn line(line: &Line, language: Language) -> String {
     }
 }
 
+/// How much of a period a part is; nothing, where it is all of it.
+fn fraction(seconds: u64, of: u64, language: Language) -> String {
+    let days = seconds % DAY == 0 && of % DAY == 0;
+    let (part, whole) = if days { (seconds / DAY, of / DAY) } else { (seconds, of) };
+    match language {
+        _ if seconds == of => String::new(),
+        Language::English => format!(" ({} of {} {})", grouped(part), grouped(whole), if days { "days" } else { "s" }),
+        Language::Chinese => format!("（{}/{} {}）", grouped(part), grouped(whole), if days { "天" } else { "秒" }),
+    }
+}
+
+/// A time as people say it: from its first day to its last, where it is made of days, and otherwise from an instant to another. In UTC.
+pub(super) fn span(time: &Period) -> String {
+    let midnight = |at: Moment| at.seconds() % DAY == 0;
+    if midnight(time.start) && midnight(time.end) {
+        format!("{} – {}", time.start.date(), time.end.earlier(1).date())
+    } else {
+        format!("{} – {}", time.start, time.end)
+    }
+}
+
+/// A number with a comma between thousands.
+pub(super) fn grouped(number: impl Into<i128>) -> String {
+    let number = number.into();
+    let digits = number.unsigned_abs().to_string();
+    let mut out = String::from(if number < 0 { "-" } else { "" });
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 fn range(tier: TierRange, language: Language) -> String {
-    let from = tier.above.saturating_add(1);
-    match (tier.up_to, language) {
+    let from = grouped(tier.above.saturating_add(1));
+    match (tier.up_to.map(grouped), language) {
         (Some(to), Language::English) => format!(", tier {from} to {to}"),
         (None, Language::English) => format!(", tier from {from}"),
         (Some(to), Language::Chinese) => format!("，第 {from} 至 {to} 档"),
@@ -150,5 +186,5 @@ fn range(tier: TierRange, language: Language) -> String {
 
 /// A price with the number of units that it is for.
 pub(super) fn price(price: UnitPrice) -> String {
-    if price.per == 1 { price.price.to_string() } else { format!("{} / {}", price.price, price.per) }
+    if price.per == 1 { price.price.to_string() } else { format!("{} / {}", price.price, grouped(price.per)) }
 }

@@ -21,7 +21,7 @@ pub(super) fn invoice(invoice: &Invoice, language: Language) -> Page {
     let mut facts = vec![
         (word(Word::Number), invoice.number.clone()),
         (word(Word::Tenant), invoice.tenant.clone()),
-        (word(Word::Period), format!("{} – {}", invoice.period.start, invoice.period.end)),
+        (word(Word::Period), format!("{} (UTC)", labels::span(&invoice.period))),
         (word(Word::Issued), invoice.issued.date()),
     ];
     if let Some(old) = &invoice.replaces {
@@ -32,7 +32,7 @@ pub(super) fn invoice(invoice: &Invoice, language: Language) -> Page {
     columns.extend(numbers.map(|column| (word(column), true)));
     let row = |line: &crate::invoice::Line| {
         let price = line.unit_price.map(labels::price).unwrap_or_default();
-        let quantity = line.quantity.to_string();
+        let quantity = labels::grouped(line.quantity);
         let head = [line.number.to_string(), labels::line(line, language), quantity, price];
         head.into_iter().chain([line.amount, line.discount, line.tax].map(|amount| amount.to_string())).collect()
     };
@@ -79,12 +79,12 @@ pub(super) fn statement(statement: &Statement, language: Language) -> Page {
     let facts = vec![
         (word(Word::Number), statement.number.clone()),
         (word(Word::Partner), statement.partner.clone()),
-        (word(Word::Period), format!("{} – {}", statement.period.start, statement.period.end)),
+        (word(Word::Period), format!("{} (UTC)", labels::span(&statement.period))),
     ];
     let mut columns = vec![(word(Word::Model), false), (word(Word::Unit), false)];
     columns.extend([Word::Quantity, Word::Gross, Word::PlatformShare, Word::Payable].map(|column| (word(column), true)));
     let row = |line: &crate::statement::StatementLine| {
-        let head = [line.model.clone(), labels::unit(line.unit, language).to_owned(), line.quantity.to_string()];
+        let head = [line.model.clone(), labels::unit(line.unit, language).to_owned(), labels::grouped(line.quantity)];
         head.into_iter().chain([line.gross, line.platform, line.payable].map(|amount| amount.to_string())).collect()
     };
     let sums = [

@@ -70,7 +70,7 @@ fn a_page_is_whole_in_itself_and_says_what_its_cells_are() {
         assert!(!html.contains(outside), "{outside:?} is in {html}");
     }
     assert!(
-        html.contains("bert: items, tier 1 to 10") && html.contains("bert: items, tier from 11") && html.contains("1.00 EUR / 1000"),
+        html.contains("bert: items, tier 1 to 10") && html.contains("bert: items, tier from 11") && html.contains("1.00 EUR / 1,000"),
         "{html}"
     );
 }
@@ -79,10 +79,27 @@ fn a_page_is_whole_in_itself_and_says_what_its_cells_are() {
 fn labels_are_english_or_chinese() {
     let look = Look { language: Language::Chinese, ..Look::default() };
     let html = invoice_html(&made("bert"), &look);
-    for part in ["<html lang=\"zh-CN\">", "账单 2026-1", "应付金额", "bert：条目，第 1 至 10 档", "pro：固定费用"] {
+    for part in ["<html lang=\"zh-CN\">", "账单 2026-1", "应付金额", "bert：条目，第 1 至 10 档", "pro：固定费用，2026-01-01 – 2026-01-31<"]
+    {
         assert!(html.contains(part), "{part:?} is missing in {html}");
     }
     assert!(!html.contains("Subtotal"));
+}
+
+#[test]
+fn a_part_of_a_period_is_said_in_days_or_seconds() {
+    let mut line = made("bert").lines.remove(0);
+    let said = |line: &crate::invoice::Line| [Language::English, Language::Chinese].map(|language| labels::line(line, language));
+    let period = |start: &str, end: &str| crate::Period { start: start.parse().unwrap(), end: end.parse().unwrap() };
+    line.item = crate::invoice::Item::Fee { time: period("2026-01-11", "2026-02-01"), seconds: 21 * 86_400, of: 31 * 86_400 };
+    assert_eq!(said(&line), ["pro: fee, 2026-01-11 – 2026-01-31 (21 of 31 days)", "pro：固定费用，2026-01-11 – 2026-01-31（21/31 天）"]);
+    line.item = crate::invoice::Item::Fee { time: period("2026-01-31T23:00:00Z", "2026-02-01"), seconds: 3600, of: 31 * 86_400 };
+    assert_eq!(said(&line)[0], "pro: fee, 2026-01-31T23:00:00Z – 2026-02-01T00:00:00Z (3,600 of 2,678,400 s)");
+}
+
+#[test]
+fn thousands_have_a_comma() {
+    assert_eq!([0_i128, 999, 1000, -1_234_567].map(labels::grouped), ["0", "999", "1,000", "-1,234,567"]);
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Sheets {
 
     /// Writes a text at a place of the present line.
     pub(super) fn at(&mut self, x: f32, text: &[u8], size: f32, bold: bool, align: Align) {
-        let x = if align == Align::Right { x - width::of(text, size, false) } else { x };
+        let x = if align == Align::Right { x - width::of(text, size, bold) } else { x };
         put(&mut self.now, x, self.y - size, text, size, bold);
     }
 
