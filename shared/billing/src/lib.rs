@@ -1,8 +1,8 @@
 //! What use costs: money, prices, plans, a ledger, and invoices as a function of them.
 //!
 //! Nothing here reads a file, asks for the time or draws a number, and no amount is ever a float. [`file`] reads what is sold ([`catalogue`]) from the text of
-//! `billing.toml`; [`invoice`] makes an invoice of it, of what a tenant subscribed to ([`subscription`]), used ([`unit`]) and paid ([`ledger`]); [`note`] gives back
-//! and corrects; [`statement`] tells partners; [`render`] makes documents that people read. `docs/billing.md` says how everything is reckoned.
+//! `billing.toml`; [`mod@invoice`] makes an invoice of it, of what a tenant subscribed to ([`subscription`]), used ([`unit`]) and paid ([`ledger`]); [`note`] gives back
+//! and corrects; [`mod@statement`] tells partners; [`render`] makes documents that people read. `docs/billing.md` says how everything is reckoned.
 
 pub mod budget;
 pub mod catalogue;

@@ -141,7 +141,7 @@ pub(super) fn line(line: &Line, language: Language) -> String {
 
 /// How much of a period a part is; nothing, where it is all of it.
 fn fraction(seconds: u64, of: u64, language: Language) -> String {
-    let days = seconds % DAY == 0 && of % DAY == 0;
+    let days = seconds.is_multiple_of(DAY) && of.is_multiple_of(DAY);
     let (part, whole) = if days { (seconds / DAY, of / DAY) } else { (seconds, of) };
     match language {
         _ if seconds == of => String::new(),
@@ -152,7 +152,7 @@ fn fraction(seconds: u64, of: u64, language: Language) -> String {
 
 /// A time as people say it: from its first day to its last, where it is made of days, and otherwise from an instant to another. In UTC.
 pub(super) fn span(time: &Period) -> String {
-    let midnight = |at: Moment| at.seconds() % DAY == 0;
+    let midnight = |at: Moment| at.seconds().is_multiple_of(DAY);
     if midnight(time.start) && midnight(time.end) {
         format!("{} – {}", time.start.date(), time.end.earlier(1).date())
     } else {
