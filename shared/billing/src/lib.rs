@@ -1,7 +1,7 @@
 //! What use costs: money, prices, plans, a ledger, and invoices as a function of them.
 //!
-//! Nothing here reads a file, asks for the time or draws a number, and no amount is ever a float. [`file`] reads what is sold ([`catalogue`]) from the text of
-//! `billing.toml`; [`mod@invoice`] makes an invoice of it, of what a tenant subscribed to ([`subscription`]), used ([`unit`]) and paid ([`ledger`]); [`note`] gives back
+//! Nothing here reads a file, asks for the time or draws a number, and no amount is ever a float. [`mod@file`] reads what is sold ([`catalogue`]) from the text of
+//! `billing.toml`; [`mod@invoice`] makes an invoice of it, of what a tenant subscribed to ([`subscription`]), used ([`mod@unit`]) and paid ([`ledger`]); [`note`] gives back
 //! and corrects; [`mod@statement`] tells partners; [`render`] makes documents that people read. `docs/billing.md` says how everything is reckoned.
 
 pub mod budget;
