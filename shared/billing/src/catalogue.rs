@@ -6,8 +6,9 @@ use crate::{
     coupon::Coupon,
     error::BillingError,
     moment::Moment,
-    plan::{Partner, Plan},
+    plan::{FreeUse, Partner, Plan},
     price::PriceBook,
+    unit::Unit,
 };
 
 /// What `billing.toml` says.
@@ -39,6 +40,13 @@ impl Catalogue {
         let claims = self.partners.values().flat_map(|partner| partner.models.iter().map(move |models| (models, partner)));
         let claims = claims.filter(|(models, _)| models.matches(model));
         claims.max_by_key(|(models, partner)| (models.precision(), std::cmp::Reverse(&partner.id))).map(|(_, partner)| partner)
+    }
+
+    /// Whether a call to a model may be let in after `used` of a unit were used in this period, as far as the plan's free units go. Pure: who asks keeps the count.
+    pub fn free_use(&self, plan: &Plan, model: &str, unit: Unit, seats: u32, used: u64) -> FreeUse {
+        // Free units never cover a partner's models.
+        let used = if self.partner(model).is_some() { u64::MAX } else { used };
+        plan.free_use(model, unit, seats, used)
     }
 
     /// Whether `newer` may take this one's place at an instant: everything that can have been billed is in it as it was, and new prices begin no earlier than now.
@@ -126,11 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn a_model_belongs_to_the_partner_who_names_it_best() {
+    fn a_model_belongs_to_the_partner_who_names_it_best_and_is_never_free() {
         let partner = |id: &str, models: &str| Partner { id: id.into(), models: vec![models.parse().unwrap()], terms: BTreeMap::new() };
         let partners = [partner("a", "x-*"), partner("b", "x-7b"), partner("c", "x-*")];
         let catalogue = Catalogue { partners: partners.map(|one| (one.id.clone(), one)).into(), ..Catalogue::default() };
         let whose = |model| catalogue.partner(model).map(|partner| partner.id.as_str());
         assert_eq!((whose("x-7b"), whose("x-1b"), whose("y")), (Some("b"), Some("a"), None));
+        let free = "currency='EUR'\n[[price]]\nid='p'\nmodel='*'\nfrom='2026-01-01'\n[[plan]]\nid='f'\nkind='freemium'\nbeyond='stop'\nfree=[{units=['calls'],quantity=9}]";
+        let plan = read(free).unwrap().plans.remove("f").unwrap();
+        let left = |model| catalogue.free_use(&plan, model, Unit::Calls, 1, 0);
+        assert_eq!((left("y"), left("x-7b")), (FreeUse::Left(9), FreeUse::Stop));
     }
 }

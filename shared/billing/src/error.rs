@@ -110,7 +110,7 @@ pub enum BillingError {
     #[error("the entry {0:?} moves nothing")]
     EmptyEntry(String),
     /// More credit used than there is.
-    #[error("the entry {0:?} uses more prepaid credit than there is")]
+    #[error("{0:?} uses more prepaid credit than there is")]
     Overspent(String),
     /// A credit note for more than was billed.
     #[error("line {line} has {left} left to be credited, which is less than {asked}")]

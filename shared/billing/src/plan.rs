@@ -144,8 +144,8 @@ pub enum FreeUse {
 }
 
 impl Plan {
-    /// Whether a call to a model may be let in after `used` of a unit that the plan gives for free, in this period. Pure: who asks keeps the count.
-    pub fn free_use(&self, model: &str, unit: Unit, seats: u32, used: u64) -> FreeUse {
+    /// What [`crate::Catalogue::free_use`] says of a model that is no partner's.
+    pub(crate) fn free_use(&self, model: &str, unit: Unit, seats: u32, used: u64) -> FreeUse {
         let covers = |one: &&Allowance| one.units.contains(&unit) && one.models.matches(model);
         let seats = u64::from(self.seats(seats));
         let all = self.allowances().iter().filter(covers).fold(0_u64, |sum, one| sum.saturating_add(one.quantity.saturating_mul(seats)));

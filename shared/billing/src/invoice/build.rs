@@ -46,7 +46,8 @@ pub struct Bill<'a> {
     pub catalogue: &'a Catalogue,
     /// What the tenant subscribed to.
     pub subscription: &'a Subscription,
-    /// What the tenant used; what lies outside of the period does not count.
+    /// What the tenant used; what lies outside of the period does not count. Use has no time at which it became known: to make an invoice again, give the use that had
+    /// come when it was issued; what came late is billed by [`crate::reissue`].
     pub usage: &'a [Rollup],
     /// The tenant's credits.
     pub grants: &'a [CreditGrant],

@@ -28,13 +28,20 @@ pub struct Ledger {
 
 impl Ledger {
     /// A ledger of entries in whatever order; the same one twice counts once.
+    ///
+    /// Error: two with one id differ, or all together use more of a credit than there is.
     pub fn of(entries: impl IntoIterator<Item = Entry>) -> Result<Self, BillingError> {
         let mut ledger = Self::default();
         for entry in entries {
             ledger.put(entry)?;
         }
-        ledger.entries.values().try_for_each(|entry| ledger.check_credits(entry))?;
-        Ok(ledger)
+        // Once for all accounts: a sum for each entry would take the square of their number.
+        let balances = ledger.balances()?;
+        let overspent = |account: &Account, balance: &Money| matches!(account, Account::Credits { .. }) && !balance.is_negative();
+        match balances.iter().find(|((account, _), balance)| overspent(account, balance)) {
+            Some(((account, _), _)) => Err(BillingError::Overspent(account.to_string())),
+            None => Ok(ledger),
+        }
     }
 
     /// Adds an entry.

@@ -103,6 +103,14 @@ fn a_minimum_is_filled_up_and_prorated() {
 }
 
 #[test]
+fn a_trial_leaves_the_minimum_out() {
+    // Charged from 16 June on: 15 of 30 days of 10.00 are 5.00; 250 × 0.01 = 2.50 were used.
+    let trial = Change::Start { plan: "least".into(), seats: 1, trial_until: Some(at("2026-06-16")) };
+    let invoice = Desk::sold(crate::desk::SOLD).change("2026-06-01", trial).items("2026-06-02", 250).invoice("2026-06-01");
+    assert_eq!(lines(&invoice), said(&[(250, "2.50"), (1, "2.50")]));
+}
+
+#[test]
 fn a_free_plan_charges_nothing_or_what_is_beyond() {
     let invoice = Desk::on("free", "2026-06-01").items("2026-06-20", 130).invoice("2026-06-01");
     assert_eq!(lines(&invoice), said(&[(100, "0.00"), (30, "0.00")]));
