@@ -17,11 +17,11 @@ fn owed(desk: &Desk) -> torchmesh_billing::Money {
 
 #[test]
 fn a_line_that_is_given_back_in_parts_gives_back_its_whole_tax() {
-    // 30.00 and 19% = 5.70. Three times 10.00: tax 1.90 each. Of 0.10, 0.10 and 29.80: 0.019 → 0.02; 0.038 → 0.04, so 0.02 more; 5.70 − 0.04 = 5.66.
+    // 30.00 and 19% = 5.70. Of 0.08 it is 0.0152 → 0.02; of 0.16 it is 0.0304 → 0.03, so 0.01 more; and 5.70 − 0.03 = 5.67. Each for itself: 0.02, 0.02 and 5.67.
     let mut desk = Desk::on("basic", "2026-06-01").taxed("19%");
     let invoice = desk.issue("2026-06-01");
     let mut notes = Vec::new();
-    for (number, net, tax) in [("N1", "0.10", "0.02"), ("N2", "0.10", "0.02"), ("N3", "29.80", "5.66")] {
+    for (number, net, tax) in [("N1", "0.08", "0.02"), ("N2", "0.08", "0.01"), ("N3", "29.84", "5.67")] {
         let note = CreditNote::new(&invoice, &notes, heading(number), &[(1, eur(net))].into()).unwrap();
         assert_eq!(note.tax, eur(tax), "{number}");
         desk.post(note.entry().unwrap());
