@@ -117,6 +117,25 @@ mod tests {
     }
 
     #[test]
+    fn what_expires_first_is_used_first_and_then_what_is_oldest() {
+        let at = |text: &str| text.parse::<Moment>().unwrap();
+        let one = |id: &str, granted: &str, expires: Option<&str>| CreditGrant {
+            id: id.into(),
+            granted: at(granted),
+            expires: expires.map(at),
+            ..grant(true)
+        };
+        let mut grants = [
+            one("a", "2026-01-01", None),
+            one("b", "2026-02-01", Some("2026-09-01")),
+            one("c", "2026-03-01", Some("2026-06-01")),
+            one("d", "2026-01-15", Some("2026-09-01")),
+        ];
+        grants.sort_by(|one, other| one.order().cmp(&other.order()));
+        assert_eq!(grants.map(|grant| grant.id), ["c", "d", "b", "a"]);
+    }
+
+    #[test]
     fn credit_of_nothing_is_refused() {
         for amount in ["0 EUR", "-1 EUR", "0.001 EUR"] {
             assert!(CreditGrant { amount: amount.parse().unwrap(), ..grant(true) }.entry().is_err(), "{amount}");
