@@ -28,8 +28,8 @@ pub(crate) fn open(settings: Settings) -> io::Result<(Arc<Shared>, Found, JoinHa
         last = Some((number, content));
     }
     let (file, reached) = if let Some((number, content)) = last {
-        found.torn_bytes = content.length.saturating_sub(content.end);
-        bytes -= found.torn_bytes;
+        found.torn_bytes = content.written - content.end;
+        bytes -= content.length.saturating_sub(content.end);
         (segment::resume(&settings.folder, number, content)?, Position { segment: number, offset: content.end })
     } else {
         bytes = BEGIN;

@@ -1,8 +1,9 @@
-//! The files of a spool: `00000000000000000001.seg`, each beginning with eight bytes that say what it is.
+//! The files of a spool: `00000000000000000001.seg`, each beginning with eight bytes that say what it is. Behind its last record there may be zeros: room for the next ones.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -56,6 +57,8 @@ pub(crate) struct Content {
     pub(crate) damaged: u64,
     /// Behind the last whole record.
     pub(crate) end: u64,
+    /// Behind the last byte that is not 0: what stands between the two was begun and not ended. Zeros are room that was set aside.
+    pub(crate) written: u64,
     /// How long the file is.
     pub(crate) length: u64,
 }
@@ -67,7 +70,21 @@ pub(crate) fn content(folder: &Path, number: u64) -> io::Result<Content> {
     let bytes = bytes(folder, begin, None)?;
     let mut scan = Scan::new(&bytes, begin);
     let records = scan.by_ref().count() as u64;
-    Ok(Content { records, damaged: scan.passed_over(), end: scan.position().offset, length })
+    let end = scan.position().offset;
+    let written = bytes.iter().rposition(|&byte| byte != 0).map_or(end, |last| end.max(BEGIN + last as u64 + 1));
+    Ok(Content { records, damaged: scan.passed_over(), end, written, length })
+}
+
+/// Sets room aside behind the first `from` bytes of a file, up to `to`: a sync of bytes that replace others costs a third of one that makes the file longer.
+pub(crate) fn set_aside(file: &File, from: u64, to: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut at = from;
+    while at < to {
+        let part = usize::try_from(to - at).unwrap_or(usize::MAX).min(ZEROS.len());
+        file.write_all_at(&ZEROS[..part], at)?;
+        at += part as u64;
+    }
+    Ok(())
 }
 
 /// The last file, to go on with: what stands behind its last whole record is taken off.

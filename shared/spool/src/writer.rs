@@ -18,6 +18,8 @@ use crate::{
 const TRY_AGAIN: Duration = Duration::from_millis(200);
 /// How long the thread sleeps when there is nothing to do and nothing is wrong; it is woken by what comes.
 const LONG: Duration = Duration::from_secs(3600);
+/// How much room is set aside at once.
+const ASIDE: u64 = 1 << 20;
 /// What must be there again before a full spool takes calls again, in bytes.
 const ROOM: usize = 64 << 10;
 
@@ -26,6 +28,8 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     file: File,
     at: Position,
+    /// How long the file is: from `at` to there it has zeros.
+    length: u64,
     /// After an error the file's end is not known: the next record goes to a new one.
     spoilt: bool,
     bytes: Vec<u8>,
@@ -33,7 +37,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, file: File, at: Position) -> Self {
-        Self { shared, file, at, spoilt: false, bytes: Vec::new() }
+        Self { shared, file, at, length: at.offset, spoilt: false, bytes: Vec::new() }
     }
 
     pub(crate) fn run(mut self) {
@@ -41,7 +45,7 @@ impl Writer {
         loop {
             let patience = if self.shared.is_full() { TRY_AGAIN } else { LONG };
             match self.shared.next(patience, std::mem::take(&mut done)) {
-                Next::End => return,
+                Next::End => return self.give_back(),
                 Next::Nothing if self.shared.is_full() => self.probe(),
                 Next::Nothing => {}
                 Next::Write(pending) => {
@@ -93,7 +97,7 @@ impl Writer {
             record::push(&mut self.bytes, at, content);
             at.offset = self.at.offset + self.bytes.len() as u64;
         }
-        let written = self.file.write_all(&self.bytes).and_then(|()| self.file.sync_data());
+        let written = self.set_aside(at.offset).and_then(|()| self.file.write_all(&self.bytes)).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
             self.take_back();
             return Err(error);
@@ -117,9 +121,11 @@ impl Writer {
         if self.at.offset < self.shared.settings.segment_bytes && !self.spoilt {
             return Ok(());
         }
+        self.give_back();
         let number = self.at.segment + 1;
         self.file = segment::create(&self.shared.settings.folder, number)?;
         self.at = Position { segment: number, offset: BEGIN };
+        self.length = BEGIN;
         self.spoilt = false;
         self.shared.bytes.fetch_add(BEGIN, Relaxed);
         // Its readers may leave the file before.
@@ -133,6 +139,25 @@ impl Writer {
         let taken = self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(end))).and_then(|_| self.file.sync_data());
         // What a failed sync has left is not known, and must not be written over: what readers were told of stays as it is.
         self.spoilt = taken.is_err();
+        self.length = end;
+    }
+
+    /// Sees to it that the file has room up to this byte. It is durable with the next sync.
+    fn set_aside(&mut self, end: u64) -> io::Result<()> {
+        if end <= self.length {
+            return Ok(());
+        }
+        // Not more than the file is to grow to.
+        let wanted = end.max((self.length + ASIDE).min(self.shared.settings.segment_bytes));
+        segment::set_aside(&self.file, self.length, wanted)?;
+        self.length = wanted;
+        Ok(())
+    }
+
+    /// Nothing more comes to this file: the room that is left is given back.
+    fn give_back(&self) {
+        // Where it cannot be, zeros stay, which mean nothing.
+        let _ = self.file.set_len(self.at.offset);
     }
 
     /// Tries whether there is room again.

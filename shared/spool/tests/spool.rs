@@ -99,6 +99,24 @@ fn what_was_appended_is_there_after_a_restart_in_its_order() {
 }
 
 #[test]
+fn room_that_a_killed_process_had_set_aside_is_no_damage() {
+    let folder = tempdir().unwrap();
+    let (spool, _) = open(&folder);
+    append_all(&spool, &numbered(3));
+    drop(spool);
+    let path = segment::path(folder.path(), 1);
+    let exact = fs::metadata(&path).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(exact + 5000).unwrap();
+    let (spool, found) = open(&folder);
+    assert_eq!(found, Found { records: 3, ..Found::default() });
+    assert_eq!(spool.figures().bytes, exact);
+    append(&spool, b"more");
+    assert_eq!(rest(&mut spool.reader("one").unwrap()), [&numbered(3)[..], &[b"more".to_vec()]].concat());
+    drop(spool);
+    assert_eq!(open(&folder).1, Found { records: 4, ..Found::default() });
+}
+
+#[test]
 fn what_nobody_waited_for_is_written_before_the_end() {
     let folder = tempdir().unwrap();
     let (spool, _) = open(&folder);
