@@ -30,6 +30,8 @@ pub(crate) struct Writer {
     at: Position,
     /// How long the file is: from `at` to there it has zeros.
     length: u64,
+    /// How much room is set aside at once in this file.
+    aside: u64,
     /// After an error the file's end is not known: the next record goes to a new one.
     spoilt: bool,
     bytes: Vec<u8>,
@@ -37,7 +39,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, file: File, at: Position) -> Self {
-        Self { shared, file, at, length: at.offset, spoilt: false, bytes: Vec::new() }
+        Self { shared, file, at, length: at.offset, aside: ASIDE, spoilt: false, bytes: Vec::new() }
     }
 
     pub(crate) fn run(mut self) {
@@ -97,13 +99,15 @@ impl Writer {
             record::push(&mut self.bytes, at, content);
             at.offset = self.at.offset + self.bytes.len() as u64;
         }
-        let written = self.set_aside(at.offset).and_then(|()| self.file.write_all(&self.bytes)).and_then(|()| self.file.sync_data());
+        self.set_aside(at.offset);
+        let written = self.file.write_all(&self.bytes).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
             self.take_back();
             return Err(error);
         }
         self.shared.bytes.fetch_add(at.offset - self.at.offset, Relaxed);
         self.at = at;
+        self.length = self.length.max(at.offset);
         Ok(())
     }
 
@@ -125,7 +129,7 @@ impl Writer {
         let number = self.at.segment + 1;
         self.file = segment::create(&self.shared.settings.folder, number)?;
         self.at = Position { segment: number, offset: BEGIN };
-        self.length = BEGIN;
+        (self.length, self.aside) = (BEGIN, ASIDE);
         self.spoilt = false;
         self.shared.bytes.fetch_add(BEGIN, Relaxed);
         // Its readers may leave the file before.
@@ -142,22 +146,28 @@ impl Writer {
         self.length = end;
     }
 
-    /// Sees to it that the file has room up to this byte. It is durable with the next sync.
-    fn set_aside(&mut self, end: u64) -> io::Result<()> {
-        if end <= self.length {
-            return Ok(());
+    /// Sees to it that the file has room up to this byte, where there is that much more than it needs. It is durable with the next sync.
+    fn set_aside(&mut self, end: u64) {
+        if end <= self.length || self.aside == 0 {
+            return;
         }
         // Not more than the file is to grow to.
-        let wanted = end.max((self.length + ASIDE).min(self.shared.settings.segment_bytes));
-        segment::set_aside(&self.file, self.length, wanted)?;
-        self.length = wanted;
-        Ok(())
+        let wanted = end.max((self.length + self.aside).min(self.shared.settings.segment_bytes));
+        if segment::set_aside(&self.file, self.length, wanted).is_ok() {
+            self.length = wanted;
+        } else {
+            // The disk is nearly full: what is left of it is for records.
+            self.aside = 0;
+            self.give_back();
+        }
     }
 
     /// Nothing more comes to this file: the room that is left is given back.
-    fn give_back(&self) {
+    fn give_back(&mut self) {
         // Where it cannot be, zeros stay, which mean nothing.
-        let _ = self.file.set_len(self.at.offset);
+        if self.file.set_len(self.at.offset).is_ok() {
+            self.length = self.at.offset;
+        }
     }
 
     /// Tries whether there is room again.

@@ -167,7 +167,7 @@ fn without_the_server_each_gateway_has_its_share_and_loses_no_time() {
         let began = std::time::Instant::now();
         // What is left is shared: about 200 each, as far as each knows what the others have used.
         let let_in = race(&members, 1500, Costs::default(), None).await;
-        assert!((570..=660).contains(&let_in), "{let_in}");
+        assert!((540..=720).contains(&let_in), "{let_in}");
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
         // One that comes back knowing nothing is told what was used.
         redis.start_again().await;
