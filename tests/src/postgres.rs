@@ -131,8 +131,12 @@ fn spawn(addr: SocketAddr, folder: &TempDir) -> Child {
 
 /// One of its programs, as somebody who may run it.
 fn command(program: &str, folder: &TempDir) -> Command {
-    let mut command = Command::new(programs().join(program));
+    let programs = programs();
+    let mut command = Command::new(programs.join(program));
     command.current_dir(folder.path()).env("LC_ALL", "C");
+    if programs.starts_with(places::cache()) {
+        command.env("LD_LIBRARY_PATH", programs.with_file_name("lib"));
+    }
     if geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -146,7 +150,7 @@ fn said(output: Output, what: &str) -> String {
     text
 }
 
-/// The folder of its programs: where Debian puts them, or where the one on the path really is. Panics with what to do when there is none.
+/// The folder of its programs: where the one on the path really is, where Debian puts them, or that of the tests. Panics with what to do when there is none.
 fn programs() -> PathBuf {
     let beside = |postgres: PathBuf| Some(postgres.canonicalize().ok()?.parent()?.to_owned());
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -154,8 +158,8 @@ fn programs() -> PathBuf {
     let mut debians: Vec<PathBuf> =
         std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin")).collect();
     debians.sort();
-    let own = places::cache().join("postgres/bin");
+    let own = places::cache().join("postgres-16.14/bin");
     let complete = |folder: &PathBuf| ["postgres", "initdb", "psql", "pg_isready"].iter().all(|name| folder.join(name).is_file());
-    let found = std::iter::once(own).chain(installed).chain(debians.into_iter().rev()).find(complete);
-    found.expect("there is no PostgreSQL; install one, such as Debian's package postgresql")
+    let found = installed.chain(debians.into_iter().rev()).chain(std::iter::once(own)).find(complete);
+    found.expect("there is no PostgreSQL; run `make test`, or `make postgres` before this test, or install one")
 }
