@@ -5,7 +5,6 @@
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
-use torchmesh_ledger::time::rfc3339;
 use torchmesh_runtime::config::Section;
 
 use crate::{
@@ -127,9 +126,8 @@ impl Outbox {
         let (now, folder) = (now_ms(), self.0.outbox.clone());
         let id = ids::new(now);
         let text = format!(
-            "From: {}\r\nTo: {to}\r\nSubject: {subject}\r\nX-Date: {}\r\nMessage-ID: <{id}@torchmesh>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}",
+            "From: {}\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: <{id}@torchmesh>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}",
             self.0.from,
-            rfc3339(now.unsigned_abs()),
         );
         let written = tokio::task::spawn_blocking(move || {
             // Whole or not at all, and for nobody else to read: there is a token in it.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use sqlx::{
-    AnyConnection, Executor as _, Row as _, SqlSafeStr as _,
+    Executor as _, Row as _, SqlSafeStr as _,
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::{Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -32,6 +32,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const READERS: u32 = 4;
 /// What every connection to SQLite is told first: a commit that was answered is on the disk, and one process more may read meanwhile.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY";
+
+/// What every connection to PostgreSQL is told first: whoever waits for longer has gone meanwhile.
+const PATIENCE: &str = "SET statement_timeout = '60s'";
 
 /// The tables, in the order in which they came to be.
 fn migrations() -> Migrator {
@@ -54,6 +57,7 @@ impl Store {
                 let options = postgres_options(settings)?;
                 let url = sqlx::ConnectOptions::to_url_lossy(&options).to_string();
                 let pool = PgPoolOptions::new().max_connections(settings.max_connections).acquire_timeout(ACQUIRE_WITHIN);
+                let pool = pool.after_connect(|connection, _| Box::pin(async move { connection.execute(PATIENCE).await.map(|_| ()) }));
                 (url, Some(pool.connect_lazy_with(options)))
             }
         };
@@ -61,8 +65,8 @@ impl Store {
         let options = AnyConnectOptions::from_str(&url).map_err(|_| "database.url: is no address of a database")?;
         let pool = |connections: u32| {
             let pool = AnyPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_WITHIN);
-            let is_sqlite = settings.kind == Kind::Sqlite;
-            let pool = if is_sqlite { pool.after_connect(|connection, _| Box::pin(prepare(connection))) } else { pool };
+            let first = if settings.kind == Kind::Sqlite { PRAGMAS } else { PATIENCE };
+            let pool = pool.after_connect(move |connection, _| Box::pin(async move { connection.execute(first).await.map(|_| ()) }));
             pool.connect_lazy_with(options.clone())
         };
         let (writes, reads) = match settings.kind {
@@ -110,10 +114,6 @@ impl Store {
         self.tell(revision);
         Ok(())
     }
-}
-
-async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
-    connection.execute(PRAGMAS).await.map(|_| ())
 }
 
 /// The file is its owner's alone, made before SQLite makes it for everybody.
