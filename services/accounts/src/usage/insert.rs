@@ -61,20 +61,10 @@ async fn add(connection: &mut AnyConnection, period: Period, sums: &BTreeMap<Key
     Ok(())
 }
 
-/// `($1, $2), ($3, $4)`.
+/// `(?, ?), (?, ?)`. Without numbers: SQLite looks for one that has a name among all that came before.
 fn places(rows: usize, columns: usize) -> String {
-    let mut text = String::with_capacity(rows * columns * 7);
-    for row in 0..rows {
-        for column in 0..columns {
-            let before = match (row, column) {
-                (0, 0) => "(",
-                (_, 0) => "), (",
-                _ => ", ",
-            };
-            let _ = write!(text, "{before}${}", row * columns + column + 1);
-        }
-    }
-    text + ")"
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    vec![row; rows].join(", ")
 }
 
 fn bind<'q>(query: Query<'q, Any, AnyArguments>, event: &Event) -> Query<'q, Any, AnyArguments> {
@@ -91,7 +81,7 @@ mod tests {
 
     #[test]
     fn every_row_has_its_places() {
-        assert_eq!(places(2, 2), "($1, $2), ($3, $4)");
+        assert_eq!(places(2, 2), "(?, ?), (?, ?)");
         assert_eq!(EVENT.split(", ").count(), COLUMNS);
         assert_eq!(SUM.split(", ").count(), 16);
     }
