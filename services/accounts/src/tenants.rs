@@ -127,10 +127,7 @@ pub async fn add(change: &mut Change, new: New<'_>) -> Result<Tenant> {
     let row = "INSERT INTO tenants (id, name, display_name, state, models, created_ms) VALUES ($1, $2, $3, $4, $5, $6)";
     let row = sqlx::query(row).bind(tenant.id.clone()).bind(tenant.name.clone()).bind(tenant.display_name.clone());
     let row = row.bind(tenant.state.as_str()).bind(tenant.models.clone()).bind(tenant.created_ms);
-    row.execute(change.connection()).await.map_err(|error| match is_taken(&error) {
-        true => taken(&tenant.name),
-        false => error.into(),
-    })?;
+    row.execute(change.connection()).await.map_err(|error| if is_taken(&error) { taken(&tenant.name) } else { error.into() })?;
     Ok(tenant)
 }
 

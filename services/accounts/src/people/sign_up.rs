@@ -122,9 +122,8 @@ async fn add(change: &mut Change, tenant: &Tenant, email: &str, role: Role) -> R
         Member { id: ids::new(now), tenant_id: tenant.id.clone(), email: email.to_owned(), role, verified_ms: None, created_ms: now };
     let row = sqlx::query("INSERT INTO members (id, tenant_id, email, role, created_ms) VALUES ($1, $2, $3, $4, $5)");
     let row = row.bind(member.id.clone()).bind(member.tenant_id.clone()).bind(member.email.clone()).bind(role.as_str()).bind(now);
-    row.execute(change.connection()).await.map_err(|error| match is_taken(&error) {
-        true => Refusal::Exists("email: the address is a member's already".to_owned()),
-        false => error.into(),
+    row.execute(change.connection()).await.map_err(|error| {
+        if is_taken(&error) { Refusal::Exists("email: the address is a member's already".to_owned()) } else { error.into() }
     })?;
     Ok(member)
 }

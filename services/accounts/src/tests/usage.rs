@@ -15,7 +15,7 @@ fn event(number: u64) -> UsageEvent {
     let id = u128::from(number).to_be_bytes().to_vec();
     let units = Units { prompt_tokens: number, items: 1, ..Default::default() };
     let (tenant, model) = (format!("t{}", number % 3), format!("m{}", number % 2));
-    let (time_unix_ms, code) = (number * 1_800_000, u32::from(number % 5 == 0));
+    let (time_unix_ms, code) = (number * 1_800_000, u32::from(number.is_multiple_of(5)));
     UsageEvent { id, tenant, model, time_unix_ms, code, units: Some(units), ..Default::default() }
 }
 
@@ -59,7 +59,7 @@ proptest! {
                 record(&store, &batch.iter().map(|number| event(*number)).collect::<Vec<_>>()).await.unwrap();
             }
             let once: std::collections::BTreeSet<u64> = batches.into_iter().flatten().collect();
-            let (calls, tokens) = (once.len() as i64, once.iter().sum::<u64>() as i64);
+            let (calls, tokens) = (i64::try_from(once.len()).unwrap(), once.iter().sum::<u64>().cast_signed());
             for by in [By::Hour, By::Day] {
                 let all = sums(&store, Question { by: vec![by], ..Default::default() }).await;
                 assert_eq!((all.iter().map(|sum| sum.2).sum::<i64>(), all.iter().map(|sum| sum.3).sum::<i64>()), (calls, tokens));

@@ -100,9 +100,9 @@ mod tests {
             let events: Vec<Event> = told.iter().map(|&(tenant, time, code, items)| event(tenant, time, code, items)).collect();
             for period in [Period::Hour, Period::Day] {
                 let sums = add_up(period, events.iter());
-                prop_assert_eq!(sums.values().map(|sum| sum.calls).sum::<i64>(), events.len() as i64);
-                prop_assert_eq!(sums.values().map(|sum| sum.units[3]).sum::<i64>(), told.iter().map(|told| told.3 as i64).sum::<i64>());
-                prop_assert_eq!(sums.values().map(|sum| sum.failed).sum::<i64>(), told.iter().filter(|told| told.2 > 1).count() as i64);
+                prop_assert_eq!(sums.values().map(|sum| sum.calls).sum::<i64>(), i64::try_from(events.len()).unwrap());
+                prop_assert_eq!(sums.values().map(|sum| sum.units[3]).sum::<i64>(), told.iter().map(|told| told.3.cast_signed()).sum::<i64>());
+                prop_assert_eq!(sums.values().map(|sum| sum.failed).sum::<i64>(), i64::try_from(told.iter().filter(|told| told.2 > 1).count()).unwrap());
                 for (key, sum) in &sums {
                     prop_assert!(key.begin_ms % period.ms() == 0 && (key.begin_ms..key.begin_ms + period.ms()).contains(&sum.last_ms));
                 }

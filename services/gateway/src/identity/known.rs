@@ -47,7 +47,7 @@ pub struct Identity(Arc<Known>);
 struct Known {
     keys: ArcSwap<Everybody>,
     /// Whether the accounts have told anything ever, where there are any.
-    accounts_known: AtomicBool,
+    accounts_have_told: AtomicBool,
     /// Counted up whenever something may have been revoked.
     generation: Arc<AtomicU64>,
     issuers: Vec<Arc<Issuer>>,
@@ -102,9 +102,9 @@ impl Identity {
         let oauth = settings.oauth.clone().map(|oauth| Oauth::start(oauth, context)).transpose()?;
         let accounts = settings.accounts.clone().map(|settings| Accounts::open(settings, metrics.clone())).transpose()?;
         let (accounts, told) = accounts.map_or((None, Some(Keys::default())), |(accounts, told)| (Some(accounts), told));
-        let accounts_known = AtomicBool::new(told.is_some());
+        let accounts_have_told = AtomicBool::new(told.is_some());
         let keys = ArcSwap::from_pointee(Everybody { file, accounts: Arc::new(told.unwrap_or_default()) });
-        let known = Known { keys, accounts_known, generation, issuers, oauth, remembered: Remembered::new(REMEMBERED), metrics };
+        let known = Known { keys, accounts_have_told, generation, issuers, oauth, remembered: Remembered::new(REMEMBERED), metrics };
         let identity = Self(Arc::new(known));
         if let Some(path) = &settings.keys_file {
             context.control.spawn(identity.clone().watch(path.clone()));
@@ -120,7 +120,7 @@ impl Identity {
     pub(super) fn of(keys: Keys) -> Self {
         let known = Known {
             keys: ArcSwap::from_pointee(keys.into()),
-            accounts_known: AtomicBool::new(true),
+            accounts_have_told: AtomicBool::new(true),
             generation: Arc::default(),
             issuers: Vec::new(),
             oauth: None,
@@ -171,7 +171,7 @@ impl Identity {
         tracing::debug!(keys = told.count(), "the accounts have told something new");
         let accounts = Arc::new(told);
         self.change(|before| Everybody { accounts: Arc::clone(&accounts), ..before.clone() });
-        self.0.accounts_known.store(true, Ordering::Release);
+        self.0.accounts_have_told.store(true, Ordering::Release);
     }
 
     fn change(&self, change: impl Fn(&Everybody) -> Everybody) {
@@ -187,7 +187,7 @@ impl Identity {
             Found::Expired => Err(unknown("the API key has expired; ask for a new one")),
             Found::Unknown if is_token(sent) => self.by_token(hash, sent, now),
             Found::Unknown if spelling(sent) == Spelling::Wrong => Err(unknown("the API key has a typo; copy it again, whole")),
-            Found::Unknown if !self.0.accounts_known.load(Ordering::Acquire) => {
+            Found::Unknown if !self.0.accounts_have_told.load(Ordering::Acquire) => {
                 let away = "the accounts have not said yet whose keys are good; try again";
                 Err(ApiError::new(ErrorKind::Unavailable, away).retry_after(Duration::from_secs(1)).into())
             }

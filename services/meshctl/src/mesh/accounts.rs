@@ -1,6 +1,6 @@
 //! The accounts of a local mesh: where they are, and how the gateway learns of them.
 
-use std::{net::TcpListener, path::PathBuf};
+use std::{net::TcpListener, path::Path};
 
 use toml::{Table, Value};
 
@@ -13,13 +13,13 @@ use crate::{
 /// The settings that they are started with when nothing else is said.
 pub(super) fn built_in(home: &Home) -> Vec<(&'static str, Value)> {
     vec![
-        ("folder", text(home.accounts())),
-        ("operator_token_file", text(home.operator_token())),
-        ("gateway_token_file", text(home.gateway_token())),
+        ("folder", text(&home.accounts())),
+        ("operator_token_file", text(&home.operator_token())),
+        ("gateway_token_file", text(&home.gateway_token())),
     ]
 }
 
-fn text(path: PathBuf) -> Value {
+fn text(path: &Path) -> Value {
     Value::String(path.display().to_string())
 }
 
@@ -27,20 +27,19 @@ fn text(path: PathBuf) -> Value {
 pub(super) fn join(services: &mut [Plan], home: &Home) -> Result<()> {
     let environment = |name: &str| std::env::var(name).ok();
     let Some(accounts) = services.iter_mut().find(|plan| plan.kind == Kind::Accounts) else { return Ok(()) };
-    let address = match accounts.setting("addr", environment) {
-        Some(address) => address,
-        None => {
-            // The gateway has to know it before either runs, and when the accounts are started again.
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-            let free = free.map_err(|error| Failure::new(UNAVAILABLE, format!("no free port for the accounts: {error}")))?.to_string();
-            accounts.settings.insert("addr".to_owned(), Value::String(free.clone()));
-            free
-        }
+    let address = if let Some(address) = accounts.setting("addr", environment) {
+        address
+    } else {
+        // The gateway has to know it before either runs, and when the accounts are started again.
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let free = free.map_err(|error| Failure::new(UNAVAILABLE, format!("no free port for the accounts: {error}")))?.to_string();
+        accounts.settings.insert("addr".to_owned(), Value::String(free.clone()));
+        free
     };
     let address = Value::String(format!("http://{address}"));
     for gateway in services.iter_mut().filter(|plan| plan.kind == Kind::Gateway) {
-        let token = text(home.gateway_token());
-        let own = [("address", address.clone()), ("token_file", token.clone()), ("snapshot_file", text(home.accounts_snapshot()))];
+        let token = text(&home.gateway_token());
+        let own = [("address", address.clone()), ("token_file", token.clone()), ("snapshot_file", text(&home.accounts_snapshot()))];
         fill(&mut gateway.settings, "accounts", own);
         let events = [("accounts", address.clone()), ("accounts_token_file", token)];
         fill(&mut gateway.settings, "metering", events);

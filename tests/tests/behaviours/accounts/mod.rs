@@ -20,6 +20,6 @@ async fn listed(mesh: &MeshSandbox, key: &str) -> String {
 
 async fn answer(mesh: &MeshSandbox, gateway: usize, key: &str) -> web::Answer {
     let request = Request::builder().method(Method::GET).uri("/v1/models").header(header::AUTHORIZATION, format!("Bearer {key}"));
-    let request = request.body(bytes::Bytes::new().into()).unwrap();
+    let request = request.body(bytes::Bytes::new()).unwrap();
     web::Connection::http1(mesh.gateways[gateway].addr).await.unwrap().send(request).await.unwrap()
 }

@@ -39,7 +39,7 @@ fn event(number: u64) -> UsageEvent {
         credential: format!("tenant-{}/key-{}", number % 7, number % 3),
         model: format!("model-{}", number % 5),
         model_version: "1".to_owned(),
-        code: 14 * u32::from(number % 10 == 0),
+        code: 14 * u32::from(number.is_multiple_of(10)),
         units: Some(units),
         ..Default::default()
     }

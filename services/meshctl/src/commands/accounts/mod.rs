@@ -65,6 +65,7 @@ impl Accounts {
 }
 
 /// What the accounts refused, in their words and with our advice.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn refused(status: Status) -> Failure {
     let failure = |code| Failure::new(code, status.message());
     match status.code() {
