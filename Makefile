@@ -49,7 +49,7 @@ stop: ## Stop the mesh that runs in the background
 	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down; else echo "nothing is built, so nothing is running"; fi
 
 .PHONY: test
-test: setup clients consul redis browser ## Run every test (ARGS: arguments for cargo test instead of --workspace)
+test: setup clients consul redis postgres browser ## Run every test (ARGS: arguments for cargo test instead of --workspace)
 	@$(PYTHON) -m unittest discover -s setup/tests
 	@$(PYTHON) -m unittest discover -s benches/measure/tests -t benches
 	cargo build --release --workspace --bins
@@ -71,6 +71,10 @@ $(CACHE)/browser/chromium: $(CLIENTS)/.installed tests/clients/unpack_browser.py
 	@$(PYTHON) setup/fetch.py chromium grpc-web
 	@$(CLIENTS)/bin/python tests/clients/unpack_browser.py $(CACHE)/chromium-153.0.0 $(@D)
 	@touch $@
+
+.PHONY: postgres
+postgres: ## Fetch the PostgreSQL that the tests start, where none is installed
+	@command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || $(PYTHON) setup/fetch.py postgres
 
 .PHONY: bench
 bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers where they are installed (ARGS: see benches/run.py --help)

@@ -4,9 +4,12 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 8] = [
+const PROTOS: [&str; 11] = [
     "inference/grpc_service.proto",
     "inference/model_config.proto",
+    "torchmesh/accounts/v1/accounts.proto",
+    "torchmesh/accounts/v1/identity.proto",
+    "torchmesh/accounts/v1/usage_query.proto",
     "torchmesh/admin/v1/router.proto",
     "torchmesh/audio/v1/audio.proto",
     "torchmesh/text/v1/generation.proto",

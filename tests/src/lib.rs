@@ -5,6 +5,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "everything here speaks by panicking: whatever goes wrong ends the test that it is part of")]
 
+pub mod accounts;
 pub mod client;
 pub mod consul;
 pub mod directories;
@@ -18,6 +19,7 @@ pub mod metrics;
 pub mod models;
 pub mod origin;
 pub mod places;
+pub mod postgres;
 pub mod python;
 pub mod raw;
 pub mod redis;

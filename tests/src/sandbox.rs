@@ -66,7 +66,7 @@ impl Builder {
         self
     }
 
-    /// A setting of every instance of a service.
+    /// A setting of every instance of a service; `{instance}` in it is the instance's name.
     #[must_use]
     pub fn set(mut self, service: &'static str, key: &str, value: &str) -> Self {
         self.settings.push((service, key.to_owned(), value.to_owned()));
@@ -131,8 +131,10 @@ impl Builder {
     async fn start_all(&self, service: &'static str, count: usize, folder: &Path) -> Vec<Instance> {
         let mut instances = Vec::with_capacity(count);
         for number in 1..=count {
-            let settings = self.settings(service, folder);
-            instances.push(Instance::start(service, &format!("{service}-{number}"), folder, settings).await);
+            let name = format!("{service}-{number}");
+            let own = |(key, value): (String, String)| (key, value.replace("{instance}", &name));
+            let settings = self.settings(service, folder).into_iter().map(own).collect();
+            instances.push(Instance::start(service, &name, folder, settings).await);
         }
         if self.wait {
             for instance in &mut instances {

@@ -23,7 +23,7 @@ pub struct GatewayConfig {
     pub telemetry: TelemetrySettings,
     /// `discovery`: where routers are learnt from, one of `file`, `consul` and `dns`. Required.
     pub discovery: SourceSettings,
-    /// `keys_file`, `[[issuer]]` and `oauth`: who may call.
+    /// `keys_file`, `accounts`, `[[issuer]]` and `oauth`: who may call.
     pub identity: IdentitySettings,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED (429). Default 8192.
     pub max_in_flight: usize,

@@ -1,5 +1,6 @@
 //! What can be typed, and the help that teaches it.
 
+mod accounts;
 mod chat;
 mod keys;
 mod operators;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::{
+    accounts::{AccountsArgs, AccountsCommand, By as UsageBy, KeyCommand, MemberCommand, Role as AccountsRole, TenantCommand},
     chat::ChatArgs,
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
@@ -81,6 +83,8 @@ pub(crate) enum Command {
     Endpoints(RouterArgs),
     /// Make, list, rotate and revoke the keys of those who may call
     Keys(KeysArgs),
+    /// Tenants, their members and keys, and what they have used, where the accounts service runs
+    Accounts(AccountsArgs),
     /// Show what goes on: each version's calls, latency, errors and share
     Top(TopArgs),
     /// Sum up what was used, by day, tenant and model
@@ -159,6 +163,9 @@ pub(crate) struct UpArgs {
     /// How many workers; overrides the file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) workers: Option<u32>,
+    /// Run the accounts too: tenants, members and keys in a database (a table [accounts] in the file does the same)
+    #[arg(long)]
+    pub(crate) accounts: bool,
     /// One setting of one service, for example worker.threads=1; overrides file and environment; may be repeated
     #[arg(long = "set", value_name = "SERVICE.KEY=VALUE")]
     pub(crate) set: Vec<String>,

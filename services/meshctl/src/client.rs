@@ -66,7 +66,8 @@ fn api_key(file: Option<&Path>, home: &Home) -> Result<String> {
     key::read(&home.dev_key())?.ok_or_else(|| missing(format!("there is no API key: {} is absent", home.shown().join("dev.key").display())))
 }
 
-fn bearer(key: &str) -> Result<MetadataValue<Ascii>> {
+/// What shows a key or a token.
+pub(crate) fn bearer(key: &str) -> Result<MetadataValue<Ascii>> {
     let mut value: MetadataValue<Ascii> = format!("Bearer {key}")
         .parse()
         .map_err(|_| Failure::new(NOT_ALLOWED, "the API key has characters that no key has; is it the right file?"))?;

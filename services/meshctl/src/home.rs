@@ -70,6 +70,26 @@ impl Home {
         self.root.join("metering")
     }
 
+    /// What the accounts keep.
+    pub(crate) fn accounts(&self) -> PathBuf {
+        self.root.join("accounts")
+    }
+
+    /// The token of whoever may do everything in the accounts.
+    pub(crate) fn operator_token(&self) -> PathBuf {
+        self.accounts().join("operator.token")
+    }
+
+    /// The token that the gateway shows to the accounts.
+    pub(crate) fn gateway_token(&self) -> PathBuf {
+        self.accounts().join("gateway.token")
+    }
+
+    /// What the gateway remembers of the accounts.
+    pub(crate) fn accounts_snapshot(&self) -> PathBuf {
+        self.accounts().join("snapshot")
+    }
+
     /// The model repository.
     pub(crate) fn models(&self) -> PathBuf {
         self.root.join("models")

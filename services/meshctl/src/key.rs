@@ -23,6 +23,18 @@ pub(crate) fn ensure(home: &Home) -> Result<()> {
     edit(&home.keys(), |file| admit(file, &sha256_hex(&key)))
 }
 
+/// Makes sure that the tokens of the accounts are there.
+pub(crate) fn ensure_tokens(home: &Home) -> Result<()> {
+    let folder = home.accounts();
+    fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
+    for path in [home.operator_token(), home.gateway_token()] {
+        if read(&path)?.is_none() {
+            replace(&path, &format!("{}\n", draw(Some("token"))?.key), 0o600)?;
+        }
+    }
+    Ok(())
+}
+
 /// The text of a file without the blanks around it; `None` when the file is absent or empty.
 pub(crate) fn read(path: &Path) -> Result<Option<String>> {
     match fs::read_to_string(path) {

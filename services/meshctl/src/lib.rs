@@ -66,6 +66,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Top(args) => on_one_thread(commands::top(&args, &home, screen)),
         Command::Endpoints(args) => on_one_thread(commands::endpoints(&args, &home, screen)),
         Command::Keys(args) => commands::keys(&args, &home, screen),
+        Command::Accounts(args) => on_one_thread(commands::accounts(&args, &home, screen)),
         Command::Usage(args) => commands::usage(&args, &home, screen),
         Command::Audit(args) => commands::audit(&args, &home, screen),
         Command::Import(args) => commands::import(&args, &home, screen),

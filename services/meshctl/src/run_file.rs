@@ -85,6 +85,11 @@ impl RunFile {
         self.services.get("gateway")?.addresses.get("main").map(String::as_str)
     }
 
+    /// The address of the accounts, once they listen.
+    pub(crate) fn accounts(&self) -> Option<String> {
+        self.services.get("accounts")?.addresses.get("main").cloned()
+    }
+
     /// The addresses of the routers that take calls.
     pub(crate) fn routers(&self) -> Vec<String> {
         let routers = self.services.iter().filter(|(name, service)| name.starts_with("router") && service.ready);

@@ -1,6 +1,6 @@
 //! What the services say to each other.
 //!
-//! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`]), checked ids ([`ids`]), what a credential may do ([`access`]), one set of error kinds with its mapping to gRPC and
+//! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`], [`accounts`]), checked ids ([`ids`]), what a credential may do ([`access`]), one set of error kinds with its mapping to gRPC and
 //! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`tally`], [`usage`], [`timeout`], [`trace`]).
 
 pub mod access;
@@ -21,6 +21,15 @@ pub mod trace;
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
 pub mod inference {
     tonic::include_proto!("inference");
+}
+
+/// Who the callers are, and what they have used.
+pub mod accounts {
+    /// `torchmesh.accounts.v1`.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+    pub mod v1 {
+        tonic::include_proto!("torchmesh.accounts.v1");
+    }
 }
 
 /// What operators ask of the services.

@@ -3,6 +3,7 @@
 //! The gateway writes both, and `meshctl` reads them.
 
 pub mod audit;
+pub mod id;
 pub mod lines;
 pub mod time;
 pub mod usage;

@@ -2,6 +2,7 @@
 //!
 //! `cargo test --release -p torchmesh-tests --test behaviours limits::` runs a part of it. What needs the machine for itself is a program of its own.
 
+mod accounts;
 mod calls;
 mod clients;
 mod identity;

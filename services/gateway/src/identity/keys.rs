@@ -181,6 +181,16 @@ impl Keys {
         self.workloads.iter().find(|(pattern, _)| pattern.fits(id)).map(|(_, rights)| rights)
     }
 
+    /// Adds a key that the accounts have told.
+    pub(super) fn let_in(&mut self, hash: Hash, principal: Principal, expires: Option<u64>) {
+        self.by_hash.insert(hash, Kept { principal: Arc::new(principal), expires });
+    }
+
+    /// Adds a client's secret that the accounts have told.
+    pub(super) fn give_tokens(&mut self, name: &str, hash: Hash, rights: Rights, expires: Option<u64>) {
+        self.clients.entry(name.to_owned()).or_default().push(Client { hash, rights, expires });
+    }
+
     /// How many keys there are.
     pub(super) fn count(&self) -> usize {
         self.by_hash.len()

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +19,8 @@ use torchmesh_runtime::process::{Context, StartError};
 
 use super::{
     IdentitySettings,
+    accounts::Accounts,
+    everybody::Everybody,
     issuer::Issuer,
     keys::{Found, Keys},
     metrics::IdentityMetrics,
@@ -43,7 +45,9 @@ pub struct Identity(Arc<Known>);
 
 #[derive(Debug)]
 struct Known {
-    keys: ArcSwap<Keys>,
+    keys: ArcSwap<Everybody>,
+    /// Whether the accounts have told anything ever, where there are any.
+    accounts_have_told: AtomicBool,
     /// Counted up whenever something may have been revoked.
     generation: Arc<AtomicU64>,
     issuers: Vec<Arc<Issuer>>,
@@ -90,22 +94,33 @@ impl Identity {
     /// Reads the keys file and begins to watch it, and the keys of the issuers. A change that is wrong is reported in the log, and what was good last
     /// stays.
     pub fn open(settings: &IdentitySettings, context: &Context) -> Result<Self, StartError> {
-        let keys = Keys::read(&settings.keys_file).map_err(|error| format!("keys_file: {error}"))?;
+        let file = settings.keys_file.as_deref().map_or_else(|| Ok(Keys::default()), Keys::read);
+        let file = Arc::new(file.map_err(|error| format!("keys_file: {error}"))?);
         let (generation, metrics) = (Arc::default(), context.metrics.register(IdentityMetrics::register));
         let issuers = settings.issuers.iter().map(|issuer| Issuer::start(issuer.clone(), &generation, &metrics, context));
         let issuers = issuers.collect::<Result<Vec<_>, _>>()?;
         let oauth = settings.oauth.clone().map(|oauth| Oauth::start(oauth, context)).transpose()?;
-        let known =
-            Known { keys: ArcSwap::from_pointee(keys), generation, issuers, oauth, remembered: Remembered::new(REMEMBERED), metrics };
+        let accounts = settings.accounts.clone().map(|settings| Accounts::open(settings, metrics.clone())).transpose()?;
+        let (accounts, told) = accounts.map_or((None, Some(Keys::default())), |(accounts, told)| (Some(accounts), told));
+        let accounts_have_told = AtomicBool::new(told.is_some());
+        let keys = ArcSwap::from_pointee(Everybody { file, accounts: Arc::new(told.unwrap_or_default()) });
+        let known = Known { keys, accounts_have_told, generation, issuers, oauth, remembered: Remembered::new(REMEMBERED), metrics };
         let identity = Self(Arc::new(known));
-        context.control.spawn(identity.clone().watch(settings.keys_file.clone()));
+        if let Some(path) = &settings.keys_file {
+            context.control.spawn(identity.clone().watch(path.clone()));
+        }
+        if let Some(accounts) = accounts {
+            let known = identity.clone();
+            context.control.spawn(accounts.follow(move |told| known.accounts_told(told)));
+        }
         Ok(identity)
     }
 
     #[cfg(test)]
     pub(super) fn of(keys: Keys) -> Self {
         let known = Known {
-            keys: ArcSwap::from_pointee(keys),
+            keys: ArcSwap::from_pointee(keys.into()),
+            accounts_have_told: AtomicBool::new(true),
             generation: Arc::default(),
             issuers: Vec::new(),
             oauth: None,
@@ -115,7 +130,7 @@ impl Identity {
         Self(Arc::new(known))
     }
 
-    pub(super) fn keys(&self) -> Guard<Arc<Keys>> {
+    pub(super) fn keys(&self) -> Guard<Arc<Everybody>> {
         self.0.keys.load()
     }
 
@@ -144,11 +159,24 @@ impl Identity {
         match Keys::read(path) {
             Ok(keys) => {
                 tracing::info!(keys = keys.count(), "the keys file changed");
-                self.0.keys.store(Arc::new(keys));
-                self.0.generation.fetch_add(1, Ordering::AcqRel);
+                let file = Arc::new(keys);
+                self.change(|before| Everybody { file: Arc::clone(&file), ..before.clone() });
             }
             Err(error) => tracing::error!(error, "the keys file is wrong; the last good keys stay in use"),
         }
+    }
+
+    /// Takes over what the accounts say.
+    fn accounts_told(&self, told: Keys) {
+        tracing::debug!(keys = told.count(), "the accounts have told something new");
+        let accounts = Arc::new(told);
+        self.change(|before| Everybody { accounts: Arc::clone(&accounts), ..before.clone() });
+        self.0.accounts_have_told.store(true, Ordering::Release);
+    }
+
+    fn change(&self, change: impl Fn(&Everybody) -> Everybody) {
+        self.0.keys.rcu(|before| change(before));
+        self.0.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Whose key or token this is at `now`, in seconds since 1970.
@@ -159,6 +187,10 @@ impl Identity {
             Found::Expired => Err(unknown("the API key has expired; ask for a new one")),
             Found::Unknown if is_token(sent) => self.by_token(hash, sent, now),
             Found::Unknown if spelling(sent) == Spelling::Wrong => Err(unknown("the API key has a typo; copy it again, whole")),
+            Found::Unknown if !self.0.accounts_have_told.load(Ordering::Acquire) => {
+                let away = "the accounts have not said yet whose keys are good; try again";
+                Err(ApiError::new(ErrorKind::Unavailable, away).retry_after(Duration::from_secs(1)).into())
+            }
             Found::Unknown => Err(unknown("the API key is not valid; check that it was copied whole and that it was not revoked")),
         }
     }

@@ -2,7 +2,7 @@
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
@@ -11,6 +11,7 @@ use prometheus_client::{
 pub(super) struct IdentityMetrics {
     refused: Family<Refusal, Counter>,
     reads: Family<Read, Counter>,
+    follows: Gauge,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,7 +34,14 @@ impl IdentityMetrics {
         registry.register("torchmesh_gateway_refused_credentials", refused, metrics.refused.clone());
         let reads = "Times that an issuer's keys were read, or could not be";
         registry.register("torchmesh_gateway_issuer_key_reads", reads, metrics.reads.clone());
+        let follows = "1 while the accounts are followed; while they are not, those who were known stay so";
+        registry.register("torchmesh_gateway_follows_accounts", follows, metrics.follows.clone());
         metrics
+    }
+
+    /// Whether the accounts are followed.
+    pub(super) fn follows(&self, follows: bool) {
+        self.follows.set(follows.into());
     }
 
     /// Whoever showed this is not known.

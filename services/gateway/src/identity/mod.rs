@@ -1,10 +1,12 @@
 //! Who calls, and what they may do.
 //!
 //! [`Auth`] looks at what a call shows, and puts an `Arc<`[`Principal`]`>` in its extensions or refuses it. Whom it finds is [`Identity`]'s to say: API keys,
-//! OAuth clients and workloads of the keys file, and the tokens of [issuers](IssuerSettings). What a path needs says [`needs`]; which models a caller may
+//! OAuth clients and workloads of the keys file and of the [accounts](AccountsSettings), and the tokens of [issuers](IssuerSettings). What a path needs says [`needs`]; which models a caller may
 //! use, [`grants`].
 
+pub(crate) mod accounts;
 mod auth;
+mod everybody;
 pub mod grants;
 mod issuer;
 mod keys;
@@ -22,6 +24,7 @@ mod signing;
 mod spiffe;
 mod token;
 
+pub use accounts::AccountsSettings;
 pub use auth::{Admission, Auth};
 pub use issuer::{IssuerSettings, KeysFrom, ScopeMapping, TenantFrom};
 pub use known::Identity;

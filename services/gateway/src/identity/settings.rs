@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use torchmesh_runtime::config::Section;
 
-use super::{issuer::IssuerSettings, oauth::OauthSettings};
+use super::{accounts::AccountsSettings, issuer::IssuerSettings, oauth::OauthSettings};
 
 /// See the fields.
 #[derive(Debug, Clone)]
 pub struct IdentitySettings {
-    /// `keys_file`: TOML with keys, OAuth clients and workloads; read again when it changes. Required.
-    pub keys_file: PathBuf,
+    /// `keys_file`: TOML with keys, OAuth clients and workloads; read again when it changes. Required, unless there are accounts.
+    pub keys_file: Option<PathBuf>,
+    /// `accounts`: who keeps keys and OAuth clients beside the file. Default nobody.
+    pub accounts: Option<AccountsSettings>,
     /// `[[issuer]]`: whose tokens are taken. Default nobody's.
     pub issuers: Vec<IssuerSettings>,
     /// `oauth`: the gateway as an issuer of tokens. Default none.
@@ -20,12 +22,13 @@ pub struct IdentitySettings {
 impl IdentitySettings {
     /// Reads the settings.
     pub fn read(s: &mut Section) -> Self {
-        let keys_file = s.required::<PathBuf>("keys_file").unwrap_or_default();
+        let accounts = AccountsSettings::read(s);
+        let keys_file = if accounts.is_some() { s.optional("keys_file") } else { s.required("keys_file") };
         let (issuers, oauth) = (IssuerSettings::read_all(s), OauthSettings::read(s));
         if let Some(own) = &oauth {
             let apart = issuers.iter().all(|issuer| issuer.issuer != own.issuer);
             s.check(apart, "issuer", "has the name of oauth.issuer, whose tokens are the gateway's own");
         }
-        Self { keys_file, issuers, oauth }
+        Self { keys_file, accounts, issuers, oauth }
     }
 }

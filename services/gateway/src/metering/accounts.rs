@@ -1,6 +1,6 @@
 //! The sink that sends events to the accounts: `torchmesh.usage.v1.UsageService`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tonic::{
     Request,
@@ -9,6 +9,7 @@ use tonic::{
 use torchmesh_api::usage::v1::{RecordRequest, UsageEvent, usage_service_client::UsageServiceClient};
 
 use super::ship::Sink;
+use crate::identity::accounts::bearer;
 
 /// How long the accounts may take for one delivery.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,13 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Accounts {
     client: UsageServiceClient<Channel>,
+    token_file: Option<PathBuf>,
 }
 
 impl Accounts {
-    /// Those at this endpoint; the connection is made when it is needed, and made again.
-    pub fn at(endpoint: Endpoint) -> Self {
+    /// Those at this endpoint, who are shown the token of the file; the connection is made when it is needed, and made again.
+    pub fn at(endpoint: Endpoint, token_file: Option<PathBuf>) -> Self {
         let channel = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect_lazy();
-        Self { client: UsageServiceClient::new(channel) }
+        Self { client: UsageServiceClient::new(channel), token_file }
     }
 }
 
@@ -32,6 +34,9 @@ impl Sink for Accounts {
 
     async fn take(&mut self, events: &[UsageEvent]) -> Result<(), String> {
         let mut request = Request::new(RecordRequest { events: events.to_vec() });
+        if let Some(path) = &self.token_file {
+            request.metadata_mut().insert("authorization", bearer(path).map_err(|status| status.message().to_owned())?);
+        }
         request.set_timeout(PATIENCE);
         let recording = tokio::time::timeout(PATIENCE, self.client.record(request)).await;
         recording

@@ -149,7 +149,7 @@ impl Open {
             None => (self.measured.asked().map(ToString::to_string).unwrap_or_default(), String::new()),
         };
         UsageEvent {
-            id: super::id::new(time_unix_ms, fastrand::u128(..)).to_vec(),
+            id: torchmesh_ledger::id::new(time_unix_ms, fastrand::u128(..)).to_vec(),
             time_unix_ms,
             tenant: self.principal.tenant.as_str().to_owned(),
             credential: self.principal.credential.to_string(),

@@ -10,7 +10,6 @@ pub mod body;
 mod call;
 pub mod files;
 pub mod flow;
-mod id;
 pub mod measured;
 pub mod measuring;
 mod meter;

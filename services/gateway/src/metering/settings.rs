@@ -39,6 +39,8 @@ pub struct MeteringSettings {
     pub files: bool,
     /// `metering.accounts`: a `torchmesh.usage.v1.UsageService` that events are sent to. Default none.
     pub accounts: Option<String>,
+    /// `metering.accounts_token_file`: a file with the gateways' token of the accounts; read again for each delivery. Default none.
+    pub accounts_token_file: Option<PathBuf>,
     /// `metering.audit`: whether there is an audit log. Default true.
     pub audit: bool,
     /// `metering.rotate_bytes`: a usage or audit file of this size is followed by the next. Default 64MiB.
@@ -57,6 +59,8 @@ impl MeteringSettings {
             let accounts = s.optional::<String>("accounts");
             let address = accounts.as_deref().is_none_or(|address| address.starts_with("http://") && address.parse::<http::Uri>().is_ok());
             s.check(address, "accounts", "must be an address such as \"http://accounts:8090\"");
+            let accounts_token_file = s.optional::<PathBuf>("accounts_token_file");
+            s.check(accounts_token_file.is_none() || accounts.is_some(), "accounts_token_file", "needs accounts, which it is shown to");
             let sync_every = s.or("sync_every", Duration::from_millis(2));
             s.check(sync_every <= Duration::from_secs(1), "sync_every", "must be at most 1s: every answer waits for it");
             Self {
@@ -66,6 +70,7 @@ impl MeteringSettings {
                 max_bytes: size(s, "max_bytes", 1024, 1 << 20),
                 files: s.or("files", true),
                 accounts,
+                accounts_token_file,
                 audit: s.or("audit", true),
                 rotate_bytes: size(s, "rotate_bytes", 64, 1 << 10),
             }

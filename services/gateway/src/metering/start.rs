@@ -57,7 +57,8 @@ pub fn start(settings: &MeteringSettings, context: &Context) -> Result<Option<Me
     }
     if let Some(address) = &settings.accounts {
         let endpoint = Endpoint::from_shared(address.clone()).map_err(|error| format!("metering.accounts: {error}"))?;
-        begin(&spool, &metrics, move || Accounts::at(endpoint))?;
+        let token_file = settings.accounts_token_file.clone();
+        begin(&spool, &metrics, move || Accounts::at(endpoint, token_file))?;
     }
     Ok(Some(Meter::new(spool, settings.when_full, metrics)))
 }

@@ -97,11 +97,13 @@ pub(crate) struct CreateArgs {
     pub(crate) expires: Option<String>,
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+/// A length of time.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "must be a duration such as 12h or 90d".to_owned())
 }
 
-fn end(text: &str) -> Result<String, String> {
+/// When something ends: after so long, or at a time.
+pub(super) fn end(text: &str) -> Result<String, String> {
     if let Ok(span) = humantime::parse_duration(text) {
         return Ok(moment(SystemTime::now(), span));
     }

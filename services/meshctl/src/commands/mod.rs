@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod accounts;
 mod audit;
 mod chat;
 mod compile;
@@ -26,6 +27,7 @@ use clap::CommandFactory as _;
 use clap_complete::Shell;
 
 pub(crate) use self::{
+    accounts::accounts,
     audit::audit,
     chat::chat,
     compile::compile,

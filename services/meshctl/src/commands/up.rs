@@ -16,7 +16,7 @@ use crate::{
     error::{FAILED, Failure, Result},
     home::Home,
     key, launch,
-    mesh::{Mesh, preflight},
+    mesh::{Kind, Mesh, preflight},
     output::{JsonLines, Progress, Screen},
     run_file::{MeshLock, RunFile, State},
     supervise::{
@@ -61,6 +61,9 @@ async fn start(args: &UpArgs, mesh: &Mesh, home: &Home, listener: &mut dyn Liste
     let Some(_lock) = take_lock(home).await? else { return Err(already_running(home)?) };
     let bin_dir = preflight::bin_dir(args.bin_dir.as_deref())?;
     key::ensure(home)?;
+    if mesh.services.iter().any(|plan| plan.kind == Kind::Accounts) {
+        key::ensure_tokens(home)?;
+    }
     preflight::check(mesh, home, &bin_dir).await?;
     supervise::run(mesh, home, &bin_dir, args.timeout, listener).await
 }

@@ -17,18 +17,21 @@ pub(super) fn overlay(services: &mut [Plan], text: &str, problems: &mut Problems
         match (plan, value) {
             (Some(plan), Value::Table(table)) => overlay_service(plan, table, &mut report),
             (Some(_), other) => report(&name, format!("must be a table ([{name}]), not {}", other.type_str())),
-            (None, _) => report(&name, "is not a service; known are gateway, router, worker".to_owned()),
+            (None, _) => report(&name, "is not a service; known are gateway, router, worker, accounts".to_owned()),
         }
     }
 }
 
 fn overlay_service(plan: &mut Plan, mut table: Table, report: &mut dyn FnMut(&str, String)) {
+    // Whoever writes a table for a service wants it.
+    plan.instances = plan.instances.max(1);
     if let Some(value) = table.remove("instances") {
         let field = format!("{}.instances", plan.kind.name());
         let (least, most, why) = match plan.kind {
             Kind::Gateway => (1, 1, ": a local mesh has one front door"),
             Kind::Router => (1, 16, ""),
             Kind::Worker => (1, 64, ""),
+            Kind::Accounts => (0, 1, ": the embedded database is one process's"),
         };
         match u32::from_setting(&value) {
             Ok(count) if (least..=most).contains(&count) => plan.instances = count,

@@ -1,5 +1,6 @@
 //! What a local mesh consists of: which services, how many instances of each, and their settings.
 
+mod accounts;
 mod file;
 pub(crate) mod preflight;
 
@@ -23,11 +24,13 @@ pub(crate) enum Kind {
     Router,
     /// Runs models.
     Worker,
+    /// Knows the callers.
+    Accounts,
 }
 
 impl Kind {
     /// Every kind, in the order of stopping.
-    pub(crate) const ALL: [Self; 3] = [Self::Gateway, Self::Router, Self::Worker];
+    pub(crate) const ALL: [Self; 4] = [Self::Gateway, Self::Router, Self::Worker, Self::Accounts];
 
     /// The service's name, in settings, files and tables.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Kind {
             Self::Gateway => "gateway",
             Self::Router => "router",
             Self::Worker => "worker",
+            Self::Accounts => "accounts",
         }
     }
 
@@ -45,7 +49,7 @@ impl Kind {
 
     /// Whether other services find it in the discovery file.
     pub(crate) fn is_discovered(self) -> bool {
-        self != Self::Gateway
+        matches!(self, Self::Router | Self::Worker)
     }
 
     fn parse(name: &str) -> Option<Self> {
@@ -104,9 +108,14 @@ impl Mesh {
         if let (Some(count), Some(worker)) = (args.workers, services.iter_mut().find(|plan| plan.kind == Kind::Worker)) {
             worker.instances = count;
         }
+        if args.accounts {
+            services.iter_mut().filter(|plan| plan.kind == Kind::Accounts).for_each(|plan| plan.instances = 1);
+        }
         for flag in &args.set {
             take_flag(&mut services, flag, &mut problems);
         }
+        services.retain(|plan| plan.instances > 0);
+        accounts::join(&mut services, home)?;
         if problems.0.is_empty() { Ok(Self { services }) } else { Err(wrong(&source, &problems)) }
     }
 
@@ -133,7 +142,7 @@ fn take_flag(services: &mut [Plan], flag: &str, problems: &mut Problems) {
         }
         _ => problems.0.push(Problem {
             field: format!("--set {flag}"),
-            message: "must have the form SERVICE.KEY=VALUE, where SERVICE is gateway, router or worker".to_owned(),
+            message: "must have the form SERVICE.KEY=VALUE, where SERVICE is gateway, router, worker or accounts".to_owned(),
         }),
     }
 }
@@ -155,9 +164,12 @@ impl Plan {
             }
             Kind::Router => vec![("addr", free.clone()), discovery, ("store", table("folder", path(home.control()))), drain],
             Kind::Worker => vec![("addr", free.clone()), ("models_dir", path(home.models())), drain],
+            Kind::Accounts => accounts::built_in(home).into_iter().chain([drain]).collect(),
         };
         let settings = settings.into_iter().chain([("admin_addr", free)]).map(|(key, value)| (key.to_owned(), value)).collect();
-        Self { kind, instances: 1, settings, flags: Vec::new() }
+        // Only where it is asked for: the keys file does for a mesh of one person.
+        let instances = u32::from(kind != Kind::Accounts);
+        Self { kind, instances, settings, flags: Vec::new() }
     }
 
     /// Takes a built-in setting away where another is given that it cannot stand beside; `given` says whether one is.
@@ -211,7 +223,7 @@ impl Plan {
             Kind::Gateway if self.instances > 1 && self.setting("metering.folder", |_| None).as_deref() == metering.to_str() => {
                 Some(format!("metering.folder={}", metering.join(name).display()))
             }
-            Kind::Gateway | Kind::Router => None,
+            Kind::Gateway | Kind::Router | Kind::Accounts => None,
         }
     }
 
@@ -276,6 +288,20 @@ mod tests {
         assert_eq!(setting("drain.delay").as_deref(), Some("400ms"));
         assert_eq!(setting("models_dir").as_deref(), Some("/mesh/models"));
         assert_eq!(worker.drain_limit(|_| None), Duration::from_millis(9400));
+    }
+
+    #[test]
+    fn accounts_come_when_they_are_asked_for_and_the_gateway_is_told_where_they_are() {
+        assert_eq!(names(&load(Some("[accounts]"), &[]).unwrap()), ["gateway", "router", "worker", "accounts"]);
+        assert_eq!(names(&load(Some("[accounts]\ninstances = 0"), &[]).unwrap()), ["gateway", "router", "worker"]);
+        let mesh = load(Some("[gateway.metering]\naccounts = 'http://elsewhere:1'"), &["--accounts"]).unwrap();
+        let [gateway, .., accounts] = &mesh.services[..] else { unreachable!() };
+        let address = format!("http://{}", accounts.setting("addr", |_| None).unwrap());
+        assert_eq!(gateway.setting("accounts.address", |_| None), Some(address));
+        assert_eq!(gateway.setting("metering.accounts", |_| None).as_deref(), Some("http://elsewhere:1"), "what is said stays");
+        assert_eq!(accounts.setting("folder", |_| None).as_deref(), Some("/mesh/accounts"));
+        let alone = load(None, &[]).unwrap();
+        assert_eq!(alone.services[0].setting("accounts.address", |_| None), None);
     }
 
     #[test]

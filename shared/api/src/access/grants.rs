@@ -19,6 +19,8 @@ pub enum ModelGrants {
     All,
     /// Those that one of the patterns fits.
     These(Box<[Box<str>]>),
+    /// Those that both allow.
+    Both(Box<[Self; 2]>),
 }
 
 impl ModelGrants {
@@ -40,16 +42,26 @@ impl ModelGrants {
         match self {
             Self::All => true,
             Self::These(patterns) => patterns.iter().any(|pattern| fits(pattern.as_bytes(), model.as_bytes())),
+            Self::Both(both) => both.iter().all(|grants| grants.allow(model)),
+        }
+    }
+
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::All, only) | (only, Self::All) => only,
+            both => Self::Both(Box::new(both.into())),
         }
     }
 
     /// The patterns, as they were written.
-    pub fn patterns(&self) -> impl Iterator<Item = &str> {
-        let (all, these): (_, &[Box<str>]) = match self {
-            Self::All => (Some("*"), &[]),
-            Self::These(patterns) => (None, patterns),
-        };
-        all.into_iter().chain(these.iter().map(|pattern| &**pattern))
+    pub fn patterns(&self) -> Vec<&str> {
+        match self {
+            Self::All => vec!["*"],
+            Self::These(patterns) => patterns.iter().map(|pattern| &**pattern).collect(),
+            Self::Both(both) => both.iter().flat_map(Self::patterns).collect(),
+        }
     }
 }
 
@@ -120,6 +132,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn both_allow_what_each_allows(a in "[ab*]{1,4}", b in "[ab*]{1,4}", model in "[ab]{0,6}") {
+            let (a, b) = (grants(&[&a]), grants(&[&b]));
+            prop_assert_eq!(a.clone().and(b.clone()).allow(&model), a.allow(&model) && b.allow(&model));
+        }
+    }
+
+    proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
         #[test]
@@ -130,8 +150,7 @@ mod tests {
         #[test]
         fn no_pattern_is_taken_that_could_not_be_part_of_a_name(pattern in ".{0,140}") {
             if let Ok(read) = ModelGrants::parse([pattern.as_str()]) {
-                let kept: Vec<_> = read.patterns().collect();
-                prop_assert_eq!(kept, vec![pattern.as_str()]);
+                prop_assert_eq!(read.patterns(), vec![pattern.as_str()]);
                 prop_assert!(pattern.is_ascii() && pattern.len() <= LONGEST);
             }
         }

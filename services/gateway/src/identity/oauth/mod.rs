@@ -17,7 +17,7 @@ pub use settings::OauthSettings;
 
 use self::attempts::Attempts;
 use super::{
-    keys::Keys,
+    everybody::Everybody,
     principal::{CredentialKind, Principal},
     rights::Rights,
     signing::{self, Signing},
@@ -81,7 +81,7 @@ impl Oauth {
     }
 
     /// Whom a token of ours stands for, and until when: what its client may do now, as far as the token was given for it.
-    pub(super) fn verify(&self, keys: &Keys, token: Token<'_>, now: u64) -> Result<(Principal, u64), Refused> {
+    pub(super) fn verify(&self, keys: &Everybody, token: Token<'_>, now: u64) -> Result<(Principal, u64), Refused> {
         let claims = self.claims(token, now)?;
         let (rights, ends) = keys.client_now(&claims.subject, now).ok_or(Refused::Revoked)?;
         if claims.all.get("tenant").and_then(Value::as_str) != Some(rights.tenant.as_str()) {
@@ -131,18 +131,21 @@ async fn watch(oauth: Arc<Oauth>, path: PathBuf) {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::signing::testing::Signer, *};
+    use super::{
+        super::{keys::Keys, signing::testing::Signer},
+        *,
+    };
 
     fn oauth(seed: u8) -> Oauth {
         Oauth::new(settings::testing::settings(), Signer::new(seed).signing())
     }
 
-    fn keys(more: &str) -> Keys {
+    fn keys(more: &str) -> Everybody {
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        Keys::parse(&format!("[[client]]\nname = 'batch'\ntenant = 'acme'\nsha256 = '{hash}'\n{more}")).unwrap()
+        Keys::parse(&format!("[[client]]\nname = 'batch'\ntenant = 'acme'\nsha256 = '{hash}'\n{more}")).unwrap().into()
     }
 
-    fn verify(oauth: &Oauth, keys: &Keys, token: &str, now: u64) -> Result<(Principal, u64), Refused> {
+    fn verify(oauth: &Oauth, keys: &Everybody, token: &str, now: u64) -> Result<(Principal, u64), Refused> {
         oauth.verify(keys, Token::parse(token.as_bytes()).unwrap(), now)
     }
 
@@ -164,7 +167,7 @@ mod tests {
         let (principal, _) = verify(&oauth, &after, &token, 1).unwrap();
         assert_eq!(principal.scopes, Scopes::parse(["infer"]).unwrap());
         assert!(!principal.models.allow("spam"));
-        assert_eq!(verify(&oauth, &Keys::default(), &token, 1).unwrap_err(), Refused::Revoked);
+        assert_eq!(verify(&oauth, &Everybody::default(), &token, 1).unwrap_err(), Refused::Revoked);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Ids of events: UUIDs of version 7 (RFC 9562, section 5.7), which sort by their time.
+//! Ids of events and of rows: UUIDs of version 7 (RFC 9562, section 5.7), which sort by their time.
 
 /// An id of this millisecond, from random bits.
-pub(super) fn new(unix_ms: u64, random: u128) -> [u8; 16] {
+pub fn new(unix_ms: u64, random: u128) -> [u8; 16] {
     let mut id = random.to_be_bytes();
     id[..6].copy_from_slice(&unix_ms.to_be_bytes()[2..]);
     id[6] = 0x70 | (id[6] & 0x0f);
@@ -11,9 +11,8 @@ pub(super) fn new(unix_ms: u64, random: u128) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
-    use torchmesh_ledger::usage::uuid;
-
     use super::*;
+    use crate::usage::uuid;
 
     #[test]
     fn it_has_the_form_of_the_rfcs_example() {

@@ -1,0 +1,36 @@
+//! What is asked over gRPC: messages in, messages out, and what is between them decided elsewhere.
+
+mod accounts;
+mod identity;
+mod read;
+mod tell;
+mod usage;
+
+use torchmesh_runtime::lifecycle::Drain;
+
+pub use accounts::Accounts;
+pub use identity::Identity;
+pub use usage::{UsageQueries, UsageRecorder};
+
+use crate::{
+    access::Access,
+    people::{Outbox, Passwords},
+    store::Store,
+};
+
+/// What the handlers stand on. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// Where everything is.
+    pub store: Store,
+    /// Who asks.
+    pub access: Access,
+    /// Passwords.
+    pub passwords: Passwords,
+    /// Letters.
+    pub outbox: Outbox,
+    /// Whether whoever wants to may sign up.
+    pub sign_up: bool,
+    /// When streams end.
+    pub drain: Drain,
+}

@@ -1,0 +1,68 @@
+//! The accounts: who the callers are, and what they have used.
+//!
+//! [`tenants`] have members ([`people`]) and [`credentials`]; what is changed is written down ([`changes`]), and told to the gateways as it happens. What calls have used comes from the
+//! gateways and is added up ([`usage`]). All of it is in the [`store`].
+
+pub mod access;
+pub mod changes;
+mod clock;
+pub mod config;
+pub mod credentials;
+pub mod error;
+pub mod handlers;
+mod ids;
+pub mod page;
+pub mod people;
+mod secrets;
+pub mod stack;
+pub mod store;
+pub mod tenants;
+pub mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use torchmesh_layers::{observe::CallMetrics, shed::Capacity};
+use torchmesh_runtime::{
+    grpc,
+    process::{Context, StartError},
+};
+
+use crate::{
+    access::Access,
+    config::AccountsConfig,
+    handlers::{Accounts, Ground, Identity, UsageQueries, UsageRecorder},
+    people::{Outbox, Passwords},
+    stack::Stack,
+    store::Store,
+};
+
+/// The services that there are beside those of every process.
+const OWN: [&str; 4] = [
+    "torchmesh.accounts.v1.AccountsService",
+    "torchmesh.accounts.v1.IdentityService",
+    "torchmesh.accounts.v1.UsageQueryService",
+    "torchmesh.usage.v1.UsageService",
+];
+
+/// Joins the parts: gives what makes each data thread's service.
+pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize) -> Stack + Send + Sync + use<>, StartError> {
+    let store = Store::new(&config.database)?;
+    context.control.spawn(store.clone().attend(context.readiness.clone()));
+    let ground = Ground {
+        access: Access::new(store.clone(), config.operators, config.gateways),
+        store,
+        passwords: Passwords::new().map_err(|_| "passwords cannot be hashed")?,
+        outbox: Outbox::open(config.mail).map_err(|error| format!("mail.outbox: {error}"))?,
+        sign_up: config.sign_up,
+        drain: context.drain.clone(),
+    };
+    let routes = grpc::standard_routes(context, &OWN)
+        .add_service(Accounts::service(ground.clone()))
+        .add_service(Identity::service(ground.clone()))
+        .add_service(UsageQueries::service(ground.clone()))
+        .add_service(UsageRecorder::service(ground).max_decoding_message_size(config.server.max_message.0));
+    let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "accounts"));
+    let capacity = Capacity::new(config.max_in_flight);
+    Ok(move |_: usize| stack::assemble(routes.clone(), &metrics, &capacity))
+}

@@ -1,0 +1,153 @@
+//! Letters to members, each with a token that is good once.
+//!
+//! They are written into a folder, a file for each, in the form in which mail is sent (RFC 5322): whatever delivers mail takes them from there. Sending them another way means another
+//! [`Outbox::send`], and nothing else.
+
+use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+
+use torchmesh_runtime::config::Section;
+
+use crate::{
+    clock::now_ms,
+    error::{Refusal, Result},
+    ids, secrets,
+    store::Change,
+};
+
+/// The settings of letters: the table `mail`.
+#[derive(Debug, Clone)]
+pub struct MailSettings {
+    /// `mail.outbox`: the folder that letters are written into. Default `outbox`, in the folder of the accounts.
+    pub outbox: PathBuf,
+    /// `mail.from`: who they are from. Default `torchmesh@localhost`.
+    pub from: String,
+    /// `mail.link`: what the token is put behind, for people to click on. Default none: the letter has the token alone.
+    pub link: Option<String>,
+}
+
+impl MailSettings {
+    /// Reads the table.
+    pub fn read(s: &mut Section, folder: &std::path::Path) -> Self {
+        s.section("mail", |s| {
+            let read = Self {
+                outbox: s.optional("outbox").unwrap_or_else(|| folder.join("outbox")),
+                from: s.or("from", "torchmesh@localhost".to_owned()),
+                link: s.optional("link"),
+            };
+            s.check(super::address(&read.from).is_ok(), "from", "must be an address such as torchmesh@example.org");
+            let link = read.link.as_deref().is_none_or(|link| link.starts_with("https://") || link.starts_with("http://"));
+            s.check(link && !read.link.as_deref().unwrap_or_default().contains(char::is_whitespace), "link", "must begin with https://");
+            read
+        })
+    }
+}
+
+/// What a letter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To show that the address is its owner's.
+    Verify,
+    /// To set a new password.
+    Reset,
+    /// To join a tenant.
+    Invite,
+}
+
+impl Purpose {
+    /// The word for it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Reset => "reset",
+            Self::Invite => "invite",
+        }
+    }
+
+    /// How long its token is good.
+    fn good_for_ms(self) -> i64 {
+        const HOUR: i64 = 3_600_000;
+        match self {
+            Self::Verify => 48 * HOUR,
+            Self::Reset => HOUR,
+            Self::Invite => 7 * 24 * HOUR,
+        }
+    }
+
+    fn text(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Verify => ("Confirm your address", "Somebody, you we hope, has signed up with this address. This confirms it:"),
+            Self::Reset => (
+                "Set a new password",
+                "This sets a new password. If you have not asked for it, throw this letter away; nothing has changed.",
+            ),
+            Self::Invite => ("You are invited", "You are invited to join a tenant. This sets your password, and you are in:"),
+        }
+    }
+}
+
+/// A token for a member's letter, kept as its hash.
+pub(super) async fn token(change: &mut Change, member_id: &str, purpose: Purpose) -> Result<String> {
+    let token = secrets::draw(Some("letter"))?.key;
+    let row = sqlx::query("INSERT INTO letters (sha256, member_id, purpose, expires_ms) VALUES ($1, $2, $3, $4)");
+    let row = row.bind(secrets::hash(&token)).bind(member_id.to_owned()).bind(purpose.as_str());
+    row.bind(change.now() + purpose.good_for_ms()).execute(change.connection()).await?;
+    Ok(token)
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Outbox(MailSettings);
+
+impl Outbox {
+    /// The folder of the settings, which is made if it is not there.
+    pub fn open(settings: MailSettings) -> std::io::Result<Self> {
+        fs::create_dir_all(&settings.outbox)?;
+        Ok(Self(settings))
+    }
+
+    /// Sends a letter with a token.
+    pub(super) async fn letter(&self, to: &str, purpose: Purpose, token: &str) -> Result<()> {
+        let (subject, said) = purpose.text();
+        let link = self.0.link.as_deref().map_or_else(|| token.to_owned(), |link| format!("{link}{token}"));
+        self.send(to, subject, &format!("{said}\r\n\r\n{link}\r\n")).await
+    }
+
+    /// Tells somebody who has signed up again that they are known.
+    pub(super) async fn known_already(&self, to: &str) -> Result<()> {
+        self.send(
+            to,
+            "You are known already",
+            "Somebody has signed up with this address, which is known. You can sign in, or set a new password.\r\n",
+        )
+        .await
+    }
+
+    async fn send(&self, to: &str, subject: &str, body: &str) -> Result<()> {
+        let (now, folder) = (now_ms(), self.0.outbox.clone());
+        let id = ids::new(now);
+        let text = format!(
+            "From: {}\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: <{id}@torchmesh>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}",
+            self.0.from,
+        );
+        let written = tokio::task::spawn_blocking(move || {
+            // Whole or not at all, and for nobody else to read: there is a token in it.
+            let draft = folder.join(format!("{id}.draft"));
+            let mut file = fs::File::options().create_new(true).write(true).mode(0o600).open(&draft)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&draft, folder.join(format!("{id}.eml")))
+        });
+        let told = |error: &dyn std::fmt::Display| tracing::error!(%error, "a letter cannot be written");
+        match written.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                told(&error);
+                Err(Refusal::Fault)
+            }
+            Err(error) => {
+                told(&error);
+                Err(Refusal::Fault)
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Sessions.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::{
+    Member, Passwords, address, attempts,
+    members::{COLUMNS, read},
+};
+use crate::{
+    access::Asker,
+    error::{Refusal, Result},
+    secrets,
+    store::{Change, Store, Told},
+};
+
+/// How long a session lasts.
+const LASTS_MS: i64 = 12 * 3600 * 1000;
+
+/// A session that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// For further calls; it is not kept.
+    pub token: String,
+    /// When it ends.
+    pub expires_ms: i64,
+    /// Whose it is.
+    pub member: Member,
+}
+
+/// Begins a session. Whatever is wrong, the refusal is the same and takes as long.
+pub async fn sign_in(store: &Store, passwords: &Passwords, email: &str, password: &str, now: i64) -> Result<Session> {
+    let email = address(email)?;
+    attempts::attempt(store, &email, now).await?;
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS}, password_hash FROM members WHERE email = $1"))).bind(email.clone());
+    let row = query.fetch_optional(store.reads()?).await?;
+    let hash: Option<String> = row.as_ref().map(|row| row.try_get("password_hash")).transpose()?.flatten();
+    let fits = passwords.fits(password, hash).await?;
+    let member = row.as_ref().map(read).transpose()?.filter(|member| fits && member.verified_ms.is_some());
+    let member = member.ok_or(Refusal::Unknown("the address or the password is wrong, or the address is not confirmed yet"))?;
+    attempts::forgive(store, &email).await?;
+    let (token, expires_ms) = (secrets::draw(Some("session"))?.key, now + LASTS_MS);
+    let asker = Asker::Member { id: member.id.clone(), tenant_id: member.tenant_id.clone(), role: member.role };
+    let mut change = Change::begin(store, &asker, now).await?;
+    let old = sqlx::query("DELETE FROM sessions WHERE expires_ms <= $1").bind(now);
+    old.execute(change.connection()).await?;
+    let row = sqlx::query("INSERT INTO sessions (sha256, member_id, expires_ms) VALUES ($1, $2, $3)");
+    row.bind(secrets::hash(&token)).bind(member.id.clone()).bind(expires_ms).execute(change.connection()).await?;
+    change.commit(Told { tenant_id: &member.tenant_id, subject: &member.id, what: "signed in", detail: "" }).await?;
+    Ok(Session { token, expires_ms, member })
+}
+
+/// Ends the session with this token.
+pub async fn sign_out(store: &Store, asker: &Asker, token: &str, now: i64) -> Result<()> {
+    let Asker::Member { id, tenant_id, .. } = asker else {
+        return Err(Refusal::Invalid("the token is not that of a session".to_owned()));
+    };
+    let mut change = Change::begin(store, asker, now).await?;
+    sqlx::query("DELETE FROM sessions WHERE sha256 = $1").bind(secrets::hash(token)).execute(change.connection()).await?;
+    change.commit(Told { tenant_id, subject: id, what: "signed out", detail: "" }).await
+}
