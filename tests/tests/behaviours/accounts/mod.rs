@@ -3,6 +3,7 @@
 mod asking;
 mod gateways;
 mod measure;
+mod meshctl;
 mod usage;
 
 use http::{Method, Request, header};

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 18] = [
     "limits",
     "tls",
     "drain",
@@ -21,6 +21,9 @@ const TABLES: [&str; 15] = [
     "oauth",
     "mesh_tls",
     "metering",
+    "accounts",
+    "database",
+    "mail",
 ];
 
 /// What a service says it takes, when it is asked for something that it does not know: every setting as `key` or `table.key`.
@@ -72,4 +75,9 @@ fn the_guide_lists_every_setting_of_the_router() {
 #[test]
 fn the_guide_lists_every_setting_of_the_worker() {
     assert_eq!(documented_for("worker"), taken_by("worker"));
+}
+
+#[test]
+fn the_guide_lists_every_setting_of_the_accounts() {
+    assert_eq!(documented_for("accounts"), taken_by("accounts"));
 }
