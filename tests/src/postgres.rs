@@ -36,6 +36,7 @@ impl Postgres {
         let folder = TempDir::new().expect("a folder for PostgreSQL");
         if geteuid().is_root() {
             chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("the folder can be given away");
+            copy_for_nobody(&folder);
         }
         let data = folder.path().join("data");
         let mut initdb = command("initdb", &folder);
@@ -131,16 +132,34 @@ fn spawn(addr: SocketAddr, folder: &TempDir) -> Child {
 
 /// One of its programs, as somebody who may run it.
 fn command(program: &str, folder: &TempDir) -> Command {
-    let programs = programs();
+    let copied = folder.path().join(COPIED).join("bin");
+    let programs = if copied.is_dir() { copied } else { programs() };
     let mut command = Command::new(programs.join(program));
     command.current_dir(folder.path()).env("LC_ALL", "C");
-    if programs.starts_with(places::cache()) {
+    if !programs.starts_with("/usr") {
         command.env("LD_LIBRARY_PATH", programs.with_file_name("lib"));
     }
     if geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
     command
+}
+
+/// Where the fetched programs are for a server that may not read the cache.
+const COPIED: &str = "postgres";
+
+/// Copies the programs that were fetched to where nobody may read them: the cache of root is root's.
+fn copy_for_nobody(folder: &TempDir) {
+    let fetched = fetched();
+    if programs() == fetched.join("bin") {
+        let copied = Command::new("cp").arg("-r").arg(fetched).arg(folder.path().join(COPIED)).output();
+        said(copied.expect("cp starts"), "cp");
+    }
+}
+
+/// What `make postgres` fetches.
+fn fetched() -> PathBuf {
+    places::cache().join("postgres-16.14")
 }
 
 fn said(output: Output, what: &str) -> String {
@@ -158,7 +177,7 @@ fn programs() -> PathBuf {
     let mut debians: Vec<PathBuf> =
         std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin")).collect();
     debians.sort();
-    let own = places::cache().join("postgres-16.14/bin");
+    let own = fetched().join("bin");
     let complete = |folder: &PathBuf| ["postgres", "initdb", "psql", "pg_isready"].iter().all(|name| folder.join(name).is_file());
     let found = installed.chain(debians.into_iter().rev()).chain(std::iter::once(own)).find(complete);
     found.expect("there is no PostgreSQL; run `make test`, or `make postgres` before this test, or install one")

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
@@ -30,7 +31,16 @@ use super::{Measured, Meter, WhenFull, measuring::Measuring, metered::Metered, m
 use crate::identity::{CredentialKind, Principal};
 
 /// One frame after the other.
-type Frames = StreamBody<futures_util::stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, BoxError>>>>;
+type Frames = StreamBody<BoxStream<'static, Result<Frame<Bytes>, BoxError>>>;
+
+/// When the frames of an answer are there.
+#[derive(Clone, Copy)]
+enum Come {
+    /// Each when it is waited for.
+    OneByOne,
+    /// With the head.
+    AtOnce,
+}
 
 struct Bench {
     spool: Spool,
@@ -56,14 +66,33 @@ fn trailers(code: &'static str) -> Result<Frame<Bytes>, BoxError> {
 }
 
 impl Bench {
-    /// A call of somebody who is known, whose answer has these frames.
+    /// A call of somebody who is known, whose answer has these frames, one by one.
     async fn call(&self, answer: Result<Vec<Result<Frame<Bytes>, BoxError>>, ErrorKind>) -> Result<Response<Metered<Frames>>, ApiError> {
+        self.call_whose(answer, Come::OneByOne).await
+    }
+
+    async fn call_whose(
+        &self,
+        answer: Result<Vec<Result<Frame<Bytes>, BoxError>>, ErrorKind>,
+        come: Come,
+    ) -> Result<Response<Metered<Frames>>, ApiError> {
         let answer = std::sync::Mutex::new(Some(answer));
         let inner = service_fn(|request: Request<()>| {
             let measured: Arc<Measured> = request.extensions().get().cloned().unwrap();
             measured.went(3);
             let answer = answer.lock().unwrap().take().unwrap();
-            let answer = answer.map(|frames| Response::new(StreamBody::new(futures_util::stream::iter(frames))));
+            let answer = answer.map(|frames| {
+                let frames = futures_util::stream::iter(frames);
+                Response::new(StreamBody::new(match come {
+                    Come::AtOnce => frames.boxed(),
+                    Come::OneByOne => frames
+                        .then(|frame| async {
+                            tokio::task::yield_now().await;
+                            frame
+                        })
+                        .boxed(),
+                }))
+            });
             std::future::ready(answer.map_err(|kind| ApiError::new(kind, "no")))
         });
         let meter = Meter::new(self.spool.clone(), self.when_full, MeteringMetrics::default());
@@ -106,6 +135,29 @@ async fn the_event_is_durable_when_the_trailers_are_there_and_not_made_before() 
     assert!(frame(&mut body).await.unwrap().unwrap().is_trailers());
     assert_eq!(bench.codes(), [0]);
     assert!(body.is_end_stream() && frame(&mut body).await.is_none());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_there_whole_waits_for_its_event_with_its_head() {
+    let bench = bench(1 << 30, WhenFull::Refuse);
+    for (frames, code) in [(vec![data("abc"), trailers("0")], 0), (vec![data("abc"), data("def")], 0), (vec![trailers("5")], 5)] {
+        let before = bench.codes().len();
+        let ends = bench.call_whose(Ok(frames), Come::AtOnce).await.unwrap();
+        assert_eq!(bench.codes()[before..], [code], "durable before the head is there");
+        assert!(ends.into_body().collect().await.is_ok());
+    }
+    assert_eq!(bench.codes().len(), 3);
+    let full = self::bench(20, WhenFull::Refuse);
+    let refused = full.call_whose(Ok(vec![data("abc"), trailers("0")]), Come::AtOnce).await.err().unwrap();
+    assert_eq!(refused.kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_at_once_does_so_for_its_caller_too() {
+    let bench = bench(1 << 30, WhenFull::Refuse);
+    let ends = bench.call_whose(Ok(vec![data("abc"), Err(BoxError::from("broken"))]), Come::AtOnce).await.unwrap();
+    assert!(ends.into_body().collect().await.is_err());
+    assert_eq!(bench.codes_of(1).await, [13]);
 }
 
 #[tokio::test]
