@@ -44,9 +44,17 @@ pub(super) async fn index(State(mesh): State<Mesh>, caller: Caller) -> Response 
     let question = frame::encode(&RepositoryIndexRequest::default());
     let told = mesh.send(&caller, "/inference.GRPCInferenceService/RepositoryIndex", [question]).await;
     match told.and_then(|told| reflect::json("RepositoryIndexResponse", told.message)) {
-        Ok(mut told) => Json(told["models"].take()).into_response(),
+        Ok(mut told) => Json(as_published(told["models"].take())).into_response(),
         Err(error) => render(&error),
     }
+}
+
+/// What the protocol has of each model: which load of it answers is between workers and routers.
+fn as_published(mut models: serde_json::Value) -> serde_json::Value {
+    for model in models.as_array_mut().into_iter().flatten().filter_map(serde_json::Value::as_object_mut) {
+        model.shift_remove("load");
+    }
+    models
 }
 
 /// Loads what the workers' repositories have of a model now; answers when it is ready or has failed.

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 20] = [
+    "cache",
+    "cors",
     "limits",
     "tls",
     "drain",
