@@ -12,6 +12,9 @@ use torchmesh_api::{
 
 pub(crate) static PROTOS: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap_or_default());
 
+/// Fields from this number on are no part of the protocol: they are between workers and routers.
+pub(crate) const OURS: u32 = 1001;
+
 /// A message of `package inference`, as it came, in JSON. Fields at their defaults are written too.
 pub(super) fn json(message: &str, bytes: Bytes) -> Result<Value, ApiError> {
     let options = SerializeOptions::new().use_proto_field_name(true).stringify_64_bit_integers(false).skip_default_fields(false);

@@ -6,7 +6,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::{
     openapi::schema::{Object, Schema},
-    rest_v2::reflect::PROTOS,
+    rest_v2::reflect::{OURS, PROTOS},
 };
 
 /// The name under which the document has a message of `package inference`.
@@ -32,7 +32,7 @@ fn describe(message: &MessageDescriptor, all: &mut BTreeMap<String, Schema>) {
     // In its place before its fields are looked at, since a message may hold itself.
     all.insert(message.full_name().to_owned(), Schema::any(""));
     let mut object = Object::new(&format!("`{}`, as the protocol's proto has it.", message.full_name()));
-    for field in message.fields() {
+    for field in message.fields().filter(|field| field.number() < OURS) {
         let schema = of(&field, all);
         // What is one of several, and what is a message, is there where it was set; all else always.
         let always = !field.supports_presence();
