@@ -81,8 +81,9 @@ bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers wher
 	$(PYTHON) benches/run.py $(ARGS)
 
 .PHONY: gauge
-gauge: ## Measure the parts of the scheduler, the sampler and the grammars by themselves
+gauge: build postgres ## Measure parts by themselves: the scheduler, the sampler and the grammars; the accounts' intake beside raw COPY
 	cargo test --release -p torchmesh-generation --lib -- --ignored --nocapture --test-threads 1 $(ARGS)
+	cargo test --release -p torchmesh-tests --test behaviours -- --ignored --nocapture --test-threads 1 accounts::measure
 
 # Fuzzing and sanitizers need nothing more to be installed: what they take of the compiler is in rustup's stable one, behind a switch.
 .PHONY: fuzz

@@ -88,7 +88,7 @@ impl CorsSettings {
 }
 
 /// What scripts may read of an answer's headers, beside the few that they always may.
-const READABLE: [HeaderName; 13] = [
+const READABLE: [HeaderName; 16] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
@@ -99,7 +99,10 @@ const READABLE: [HeaderName; 13] = [
     HeaderName::from_static("x-ratelimit-limit-tokens"),
     HeaderName::from_static("x-ratelimit-remaining-requests"),
     HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
     HeaderName::from_static("inference-header-content-length"),
+    header::AGE,
     header::RETRY_AFTER,
     header::WWW_AUTHENTICATE,
 ];

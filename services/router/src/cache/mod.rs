@@ -168,3 +168,44 @@ impl Cache {
         self.0.asked.get_or_create(&Asked { result }).inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    fn cache() -> Cache {
+        Cache::new(CacheSettings { max_bytes: ByteSize::mib(1), max_message: ByteSize::mib(1) })
+    }
+
+    fn question(waits: bool) -> Question {
+        let caching = Caching { ttl: Duration::from_secs(1), shared: false };
+        Question { key: question::Key::of_test(7), id: bytes::Bytes::new(), renews: false, waits, caching }
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_an_answer_that_never_comes_asks_by_itself() {
+        let (cache, asked) = (cache(), question(true));
+        let Found::Miss(Some(flight)) = cache.ask(&asked, &[1]).await else { panic!("nobody has asked before") };
+        let mut second = pin!(cache.ask(&asked, &[1]));
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("the first one is still asking"),
+            () = yield_now() => {}
+        }
+        // Its caller has left, or it has failed.
+        drop(flight);
+        assert!(matches!(second.await, Found::Miss(None)), "one who has waited waits for nobody else");
+        assert!(matches!(cache.ask(&asked, &[1]).await, Found::Miss(Some(_))), "and nothing of the first is left");
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_along_does_not_wait() {
+        let (cache, asked) = (cache(), question(true));
+        let _flight = cache.ask(&asked, &[1]).await;
+        assert!(matches!(cache.ask(&question(false), &[1]).await, Found::Miss(None)));
+    }
+}

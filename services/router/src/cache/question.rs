@@ -24,6 +24,13 @@ const CHAT: &str = "/torchmesh.text.v1.GenerationService/Chat";
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
 
+#[cfg(test)]
+impl Key {
+    pub(super) fn of_test(number: u8) -> Self {
+        Self([number; 32])
+    }
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({:02x}{:02x}…)", self.0[0], self.0[1])

@@ -61,7 +61,7 @@ async fn rate(accounts: &Accounts) -> f64 {
 }
 
 #[test]
-#[ignore = "a measurement, for a machine that does nothing else"]
+#[ignore = "a measurement, not a check: `make gauge`"]
 fn events_a_second_beside_raw_copy() {
     bounded_by(Duration::from_secs(600), async {
         let sqlite = rate(&Accounts::start(&Database::Sqlite, &[]).await).await;

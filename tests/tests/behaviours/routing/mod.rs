@@ -1,8 +1,7 @@
-//! Where calls go: endpoints, routes, versions, shadows and rollouts.
+//! Where calls go: endpoints, routes, versions, shadows, and answers that are kept.
 
 mod admin;
 mod cache;
 mod consul;
-mod rollouts;
 mod routes;
 mod shadow;

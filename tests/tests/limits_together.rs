@@ -159,15 +159,19 @@ fn without_the_server_each_gateway_has_its_share_and_loses_no_time() {
     bounded(async {
         let mut redis = Redis::start().await;
         let members = members(&redis, 3, "[[limit]]\nper = 'tenant'\nrequests = '900/24h'").await;
-        assert_eq!(race(&members, 300, Costs::default(), None).await, 300);
+        assert_eq!(race(&members, 297, Costs::default(), None).await, 297);
+        for member in &members {
+            // Of calls at once, one gateway's may all have been counted before another's: now each has heard of all.
+            member.ask(&Costs::default()).await.unwrap();
+        }
         redis.kill();
         for member in &members {
             member.unlinked().await;
         }
         let began = std::time::Instant::now();
-        // What is left is shared: about 200 each, as far as each knows what the others have used.
+        // What is left is shared: 200 each, but for what came after a gateway's last answer.
         let let_in = race(&members, 1500, Costs::default(), None).await;
-        assert!((540..=720).contains(&let_in), "{let_in}");
+        assert!((597..=606).contains(&let_in), "{let_in}");
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
         // One that comes back knowing nothing is told what was used.
         redis.start_again().await;
