@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL, request::Parts};
-use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT};
+use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_PRIORITY_LIMIT, X_TORCHMESH_TENANT};
 use torchmesh_layers::call::CallContext;
 
 use crate::{identity::Principal, limits::Ticket, metering::Measured};
@@ -21,7 +21,7 @@ pub struct Caller {
     /// Who it is; nobody is known on the paths that anybody may ask.
     pub principal: Option<Arc<Principal>>,
     /// What else the mesh is to know of it: who it is, how urgent, and whether its answer may be kept.
-    told: [(HeaderName, Option<HeaderValue>); 3],
+    told: [(HeaderName, Option<HeaderValue>); 4],
 }
 
 impl Caller {
@@ -30,7 +30,7 @@ impl Caller {
         // The layers in front have put it there; a call that came past them has no time left.
         let call = parts.extensions.get::<CallContext>().cloned();
         let call = call.unwrap_or_else(|| CallContext::read(&parts.headers, Instant::now(), |_| false));
-        let told = [X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY, CACHE_CONTROL].map(|name| {
+        let told = [X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY, X_TORCHMESH_PRIORITY_LIMIT, CACHE_CONTROL].map(|name| {
             let value = parts.headers.get(&name).cloned();
             (name, value)
         });

@@ -21,7 +21,7 @@ pub struct GatewayConfig {
     pub drain: DrainSettings,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
-    /// `discovery`: where routers are learnt from, one of `file`, `consul` and `dns`. Required.
+    /// `discovery`: where routers are learnt from, one of `file`, `consul`, `kubernetes` and `dns`. Required.
     pub discovery: SourceSettings,
     /// `keys_file`, `accounts`, `[[issuer]]` and `oauth`: who may call.
     pub identity: IdentitySettings,

@@ -22,5 +22,6 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    process::keep_pages_small();
     process::run("gateway", &Cli::parse().config, GatewayConfig::read, build)
 }

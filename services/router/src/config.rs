@@ -21,7 +21,7 @@ pub struct RouterConfig {
     pub drain: DrainSettings,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
-    /// `discovery`: where workers are learnt from, one of `file`, `consul` and `dns`. Required.
+    /// `discovery`: where workers are learnt from, one of `file`, `consul`, `kubernetes` and `dns`. Required.
     pub discovery: SourceSettings,
     /// `routes_file` or `store`: where the routes are. Default nowhere: the newest version of each model answers.
     pub routes: RoutesFrom,

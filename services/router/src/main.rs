@@ -22,5 +22,6 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    process::keep_pages_small();
     process::run("router", &Cli::parse().config, RouterConfig::read, build)
 }

@@ -35,6 +35,8 @@ pub const X_TORCHMESH_SESSION: HeaderName = HeaderName::from_static("x-torchmesh
 pub const X_TORCHMESH_MIRRORED: HeaderName = HeaderName::from_static("x-torchmesh-mirrored");
 /// How urgent a call is: `high`, `normal` or `low`. The model's manifest says what a call is that does not say.
 pub const X_TORCHMESH_PRIORITY: HeaderName = HeaderName::from_static("x-torchmesh-priority");
+/// The most urgent class that the caller may ask for, as the gateway found; what asks for more counts as this. Without it, any. A client's own value never passes the gateway.
+pub const X_TORCHMESH_PRIORITY_LIMIT: HeaderName = HeaderName::from_static("x-torchmesh-priority-limit");
 /// In a worker's answer: how many microseconds the request waited for an executor.
 pub const X_TORCHMESH_QUEUE_US: HeaderName = HeaderName::from_static("x-torchmesh-queue-us");
 /// In a worker's answer: how many microseconds the batches took that its rows ran in.

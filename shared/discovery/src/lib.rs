@@ -1,10 +1,12 @@
 //! Who is out there.
 //!
-//! One trait, [`Discovery`], and its sources: a file ([`StaticFile`]), a name in the DNS ([`Dns`]) and Consul ([`consul`]), which is also where an instance says that
-//! it is there. [`settings`] chooses among them. Whatever a source suffers, what it said last stays in use.
+//! One trait, [`Discovery`], and its sources: a file ([`StaticFile`]), a name in the DNS ([`Dns`]), the EndpointSlices of Kubernetes ([`kubernetes`]) and
+//! Consul ([`consul`]), which is also where an instance says that it is there. [`settings`] chooses among them. Whatever a source suffers, what it said last stays in use.
 
 pub mod consul;
 mod dns;
+pub mod kubernetes;
+mod retry;
 mod settings;
 mod static_file;
 
@@ -44,4 +46,13 @@ fn replace(sender: &watch::Sender<Instances>, next: Vec<Instance>) {
         }
         changed
     });
+}
+
+/// An error of reqwest's says the least by itself; what is behind it says why.
+fn causes(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    if error.is_timeout() { "it did not answer in time".to_owned() } else { cause.to_string() }
 }

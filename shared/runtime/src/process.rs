@@ -60,6 +60,15 @@ pub struct Context {
     pub addr: SocketAddr,
 }
 
+/// Keeps this process out of transparent huge pages; to be called first in a process that holds little.
+///
+/// The allocator asks for them, and each place that is touched once then costs 2 MiB for good: a router that had passed on a few messages of 4 MiB held 45 MB, and 17 MB
+/// without, at the same CPU for a call.
+pub fn keep_pages_small() {
+    // A kernel that does not know the flag has no huge pages, or keeps them; the process works either way.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 /// Runs a service from its settings to its exit code: 0 after a drain, 1 when it could not start, 64 for wrong settings.
 ///
 /// `build` gets the settings and the [`Context`], and gives a function that makes one data thread's service.

@@ -8,11 +8,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use http::{Request, header, request::Parts};
+use http::{HeaderValue, Request, header, request::Parts};
 use torchmesh_api::{
     access::Scope,
     error::{ApiError, ErrorKind},
-    headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_TENANT},
+    headers::{
+        X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_PRIORITY_LIMIT,
+        X_TORCHMESH_TENANT,
+    },
 };
 use torchmesh_layers::call::CallContext;
 use tower::Service;
@@ -26,8 +29,14 @@ use super::{
 };
 
 /// What only the mesh may say: a client cannot say it for it.
-const OURS: [header::HeaderName; 5] =
-    [X_TORCHMESH_TENANT, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED];
+const OURS: [header::HeaderName; 6] = [
+    X_TORCHMESH_TENANT,
+    X_TORCHMESH_MODEL,
+    X_TORCHMESH_MODEL_VERSION,
+    X_TORCHMESH_ASKED_FOR,
+    X_TORCHMESH_MIRRORED,
+    X_TORCHMESH_PRIORITY_LIMIT,
+];
 
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
@@ -80,6 +89,10 @@ impl Identity {
         }
         parts.headers.remove(header::AUTHORIZATION);
         parts.headers.insert(X_TORCHMESH_TENANT, principal.tenant_header.clone());
+        if !principal.scopes.has(Scope::PriorityHigh) {
+            // Whoever reads the wish knows it; here the message, which may have it too, stays unread.
+            parts.headers.insert(X_TORCHMESH_PRIORITY_LIMIT, HeaderValue::from_static("normal"));
+        }
         Ok(Outcome::Admitted(Some(principal)))
     }
 }
@@ -200,7 +213,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderMap;
     use sha2::{Digest as _, Sha256};
     use torchmesh_runtime::server::Peer;
 
@@ -271,6 +284,20 @@ mod tests {
         admit(&mut parts).unwrap();
         assert_eq!(parts.headers[X_TORCHMESH_TENANT], "acme");
         assert!(!parts.headers.contains_key(X_TORCHMESH_MODEL));
+    }
+
+    #[test]
+    fn only_whoever_may_go_first_is_not_held_to_the_usual_class() {
+        let limit = |scopes: &str| {
+            let hash = Sha256::digest("k").iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            let file = format!("[[key]]\nname = 'n'\ntenant = 'acme'\nsha256 = '{hash}'\nscopes = {scopes}");
+            let mut parts = call(PATH, "Bearer k");
+            parts.headers.insert(X_TORCHMESH_PRIORITY_LIMIT, HeaderValue::from_static("high"));
+            Identity::of(Keys::parse(&file).unwrap()).admit(&mut parts, 0).map(|_| ()).unwrap();
+            parts.headers.remove(X_TORCHMESH_PRIORITY_LIMIT)
+        };
+        assert_eq!(limit("['infer']").unwrap(), "normal");
+        assert_eq!((limit("['infer', 'priority:high']"), limit("['admin']")), (None, None));
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) struct CreateArgs {
     /// Who pays for its calls
     #[arg(long)]
     pub(crate) tenant: String,
-    /// What it may do: infer, models:read, models:write, admin; may be repeated (default: infer and models:read)
+    /// What it may do: infer, models:read, models:write, priority:high, admin; may be repeated (default: infer and models:read)
     #[arg(long = "scope", value_name = "SCOPE")]
     pub(crate) scopes: Vec<String>,
     /// A model that it may use, or a pattern such as mini*; may be repeated (default: every model)

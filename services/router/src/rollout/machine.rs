@@ -180,7 +180,7 @@ impl Rollout {
 
     fn advance(&mut self, now_ms: u64) {
         if self.percent() >= 100.0 {
-            let said = format!("promoted: {} of its calls were as good as is asked for at every step", self.plan.to);
+            let said = format!("promoted: the calls of version {} were as good as is asked for at every step", self.plan.to);
             return self.end(now_ms, Stage::Promoted, said);
         }
         let (calls, errors) = (self.canary.total.calls, self.canary.total.errors);

@@ -89,11 +89,33 @@ pub struct Caller {
     pub tenant: Tenant,
     /// How urgent it is; none for the model's default.
     pub priority: Option<Priority>,
+    /// The most urgent class that it may ask for; none for any.
+    pub limit: Option<Priority>,
+}
+
+impl Caller {
+    /// With what the request itself asks for, where it asks for anything, and in any case no more than is allowed.
+    #[must_use]
+    pub fn asking(self, wish: Option<Priority>) -> Self {
+        let asked = wish.or(self.priority);
+        Self { priority: asked.map(|asked| self.limit.map_or(asked, |limit| asked.max(limit))), ..self }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_served_before_the_class_that_they_may_ask_for() {
+        let asking = |limit, header, wish| Caller { tenant: Tenant::default(), priority: header, limit }.asking(wish).priority;
+        use Priority::{High, Low, Normal};
+        assert_eq!(asking(None, Some(Low), Some(High)), Some(High));
+        assert_eq!(asking(Some(Normal), None, Some(High)), Some(Normal));
+        assert_eq!(asking(Some(Normal), Some(High), None), Some(Normal));
+        assert_eq!(asking(Some(Normal), Some(High), Some(Low)), Some(Low));
+        assert_eq!(asking(Some(Normal), None, None), None, "the model's own class is not the caller's wish");
+    }
 
     #[test]
     fn a_class_is_named_by_a_word_or_by_its_level() {

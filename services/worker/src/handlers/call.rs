@@ -6,7 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    headers::{X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_PRIORITY, X_TORCHMESH_TENANT},
+    headers::{
+        X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_PRIORITY, X_TORCHMESH_PRIORITY_LIMIT,
+        X_TORCHMESH_TENANT,
+    },
 };
 use tracing::Span;
 
@@ -46,14 +49,17 @@ impl CallInfo {
 
 fn caller(headers: &HeaderMap) -> Result<Caller, ApiError> {
     let tenant = headers.get(X_TORCHMESH_TENANT).map_or_else(Tenant::default, |name| Tenant::named(name.as_bytes()));
-    let Some(word) = headers.get(X_TORCHMESH_PRIORITY) else { return Ok(Caller { tenant, priority: None }) };
-    if let Some(priority) = Priority::parse(word.as_bytes()) {
-        Ok(Caller { tenant, priority: Some(priority) })
-    } else {
+    let caller =
+        Caller { tenant, priority: priority(headers, &X_TORCHMESH_PRIORITY)?, limit: priority(headers, &X_TORCHMESH_PRIORITY_LIMIT)? };
+    Ok(caller.asking(None))
+}
+
+fn priority(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Priority>, ApiError> {
+    let Some(word) = headers.get(name) else { return Ok(None) };
+    Priority::parse(word.as_bytes()).map(Some).ok_or_else(|| {
         let given = String::from_utf8_lossy(word.as_bytes());
-        let message = format!("{X_TORCHMESH_PRIORITY} is \"{}\"; send high, normal or low", shown(&given));
-        Err(ApiError::new(ErrorKind::InvalidArgument, message))
-    }
+        invalid(format!("{name} is \"{}\"; send high, normal or low", shown(&given)))
+    })
 }
 
 /// The longest id of a caller, in bytes.

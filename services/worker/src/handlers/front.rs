@@ -59,7 +59,7 @@ impl Front {
 async fn run(model: &Model, request: ModelInferRequest, mut call: CallInfo) -> Result<Response<ModelInferResponse>, ApiError> {
     let serving = model.serving()?;
     let wishes = infer::wishes(&request)?;
-    call.caller.priority = wishes.priority.or(call.caller.priority);
+    call.caller = call.caller.asking(wishes.priority);
     if let Some(timeout) = wishes.timeout {
         let deadline = Instant::now() + timeout;
         call.deadline = Some(call.deadline.map_or(deadline, |sooner| sooner.min(deadline)));

@@ -13,13 +13,15 @@ pub enum Scope {
     ModelsRead,
     /// `models:write`: load and unload models.
     ModelsWrite,
+    /// `priority:high`: be served before others.
+    PriorityHigh,
     /// `admin`: all of it, and what is for operators only.
     Admin,
 }
 
 impl Scope {
     /// Every scope, in the order in which they are written.
-    pub const ALL: [Self; 4] = [Self::Infer, Self::ModelsRead, Self::ModelsWrite, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Infer, Self::ModelsRead, Self::ModelsWrite, Self::PriorityHigh, Self::Admin];
 
     /// The word for it, in files and in tokens.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +29,7 @@ impl Scope {
             Self::Infer => "infer",
             Self::ModelsRead => "models:read",
             Self::ModelsWrite => "models:write",
+            Self::PriorityHigh => "priority:high",
             Self::Admin => "admin",
         }
     }
@@ -49,7 +52,7 @@ impl fmt::Display for Scope {
 
 /// A word that is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0:?} is not a scope; there are infer, models:read, models:write and admin")]
+#[error("{0:?} is not a scope; there are infer, models:read, models:write, priority:high and admin")]
 pub struct ScopeError(String);
 
 /// A set of scopes.
@@ -139,13 +142,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_again(bits in 0_u8..16) {
+        fn what_is_written_is_read_again(bits in 0_u8..32) {
             let scopes = Scopes(bits);
             prop_assert_eq!(Scopes::parse(scopes.to_string().split_whitespace()), Ok(scopes));
         }
 
         #[test]
-        fn what_two_have_in_common_is_covered_by_both(a in 0_u8..16, b in 0_u8..16) {
+        fn what_two_have_in_common_is_covered_by_both(a in 0_u8..32, b in 0_u8..32) {
             let both = Scopes(a).and(Scopes(b));
             prop_assert!(Scopes(a).covers(both) && Scopes(b).covers(both));
             prop_assert!(Scopes(a).or(Scopes(b)).covers(Scopes(a)));

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::ConsulSettings;
+use crate::causes;
 
 /// A question that is not left open is answered within this, or not at all.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -254,15 +255,6 @@ impl Answer {
         }
         serde_json::from_slice(&self.body).map_err(|error| self.garbage(&error.to_string()))
     }
-}
-
-/// An error of reqwest's says the least by itself; what is behind it says why.
-fn causes(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    if error.is_timeout() { "it did not answer in time".to_owned() } else { cause.to_string() }
 }
 
 fn read(setting: &'static str, path: &std::path::Path) -> Result<Vec<u8>, ConsulError> {

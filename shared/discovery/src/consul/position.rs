@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// After a failure, and at most; the last is what a recovered Consul is noticed within.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+use crate::retry::Retry;
+
 /// A Consul that changes faster is not asked faster.
 const BETWEEN_ANSWERS: Duration = Duration::from_millis(20);
 
@@ -11,7 +11,7 @@ const BETWEEN_ANSWERS: Duration = Duration::from_millis(20);
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Position {
     index: u64,
-    failures: u32,
+    retry: Retry,
 }
 
 /// What an index says of the state that it came with.
@@ -26,11 +26,11 @@ pub(super) enum Memory {
 impl Position {
     /// 0 after a failure: a Consul that has lost its memory would leave a question for what comes after an index that it has not reached yet open until the wait is over.
     pub(super) fn index(&self) -> u64 {
-        if self.failures == 0 { self.index } else { 0 }
+        if self.retry.is_failing() { 0 } else { self.index }
     }
 
     pub(super) fn answered(&mut self, index: u64) -> Memory {
-        self.failures = 0;
+        self.retry.answered();
         let memory = if index < self.index { Memory::Lost } else { Memory::Kept };
         // After a loss the next question waits for what comes after this answer, which is already the new history's.
         self.index = index.max(1);
@@ -38,28 +38,22 @@ impl Position {
     }
 
     pub(super) fn failed(&mut self) {
-        self.failures = self.failures.saturating_add(1);
+        self.retry.failed();
     }
 
     /// Whether the last question failed and the one before did not: the moment to say so.
     pub(super) fn has_just_failed(&self) -> bool {
-        self.failures == 1
+        self.retry.has_just_failed()
     }
 
     /// How long to wait before the next question; `draw` of 0 to 1 spreads those who failed together.
     pub(super) fn pause(&self, draw: f64) -> Duration {
-        if self.failures == 0 {
-            return BETWEEN_ANSWERS;
-        }
-        let longest = PAUSES.0.saturating_mul(1 << (self.failures - 1).min(10)).min(PAUSES.1);
-        longest.mul_f64(0.5 + draw / 2.0)
+        self.retry.pause(draw).max(BETWEEN_ANSWERS)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -89,20 +83,12 @@ mod tests {
         assert_eq!(position.index(), 1);
     }
 
-    proptest! {
-        #[test]
-        fn pauses_grow_to_two_seconds_and_no_further(failures in 1u32..100, draw in 0.0f64..1.0) {
-            let mut position = Position::default();
-            let mut last = Duration::ZERO;
-            for _ in 0..failures {
-                position.failed();
-                let pause = position.pause(0.0);
-                prop_assert!(pause >= last);
-                last = pause;
-            }
-            prop_assert!(position.pause(draw) <= PAUSES.1);
-            position.answered(1);
-            prop_assert_eq!(position.pause(draw), BETWEEN_ANSWERS);
-        }
+    #[test]
+    fn a_consul_that_changes_all_the_time_is_not_asked_all_the_time() {
+        let mut position = Position::default();
+        position.answered(1);
+        assert_eq!(position.pause(0.5), BETWEEN_ANSWERS);
+        position.failed();
+        assert!(position.pause(0.5) > BETWEEN_ANSWERS);
     }
 }

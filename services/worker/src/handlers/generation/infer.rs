@@ -86,7 +86,7 @@ impl Untold {
 /// The call with what the request's parameters say of its urgency.
 fn wished(mut call: CallInfo, request: &ModelInferRequest) -> Result<CallInfo, ApiError> {
     let wishes = infer::wishes(request)?;
-    call.caller.priority = wishes.priority.or(call.caller.priority);
+    call.caller = call.caller.asking(wishes.priority);
     if let Some(timeout) = wishes.timeout {
         let deadline = Instant::now() + timeout;
         call.deadline = Some(call.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
