@@ -38,9 +38,7 @@ impl Ledger {
 
     /// The usage lines so far, those of one id once.
     pub fn lines(&self) -> Vec<Value> {
-        let lines = read(&files(&self.folder().join("usage"), "usage"));
-        let by_id: BTreeMap<String, Value> = lines.into_iter().map(|line| (text(&line, "id"), line)).collect();
-        by_id.into_values().collect()
+        lines_of(self.folder())
     }
 
     /// Waits for a line of each of these requests, and gives all lines.
@@ -69,6 +67,13 @@ impl Ledger {
     pub fn records(&self) -> Vec<Value> {
         read(&self.audit())
     }
+}
+
+/// The usage lines of a gateway's `metering.folder` so far, those of one id once.
+pub fn lines_of(folder: &Path) -> Vec<Value> {
+    let lines = read(&files(&folder.join("usage"), "usage"));
+    let by_id: BTreeMap<String, Value> = lines.into_iter().map(|line| (text(&line, "id"), line)).collect();
+    by_id.into_values().collect()
 }
 
 /// A field that is a text.

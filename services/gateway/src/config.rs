@@ -10,7 +10,9 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::{browser::CorsSettings, identity::IdentitySettings, limits::LimitsSettings, metering::MeteringSettings};
+use crate::{
+    batches::BatchSettings, browser::CorsSettings, identity::IdentitySettings, limits::LimitsSettings, metering::MeteringSettings,
+};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct GatewayConfig {
     pub mesh_tls: Option<HopTls>,
     /// `cors`: which origins' scripts may call from a browser. Default none.
     pub cors: CorsSettings,
+    /// `batches`: whether and where calls wait in files.
+    pub batches: BatchSettings,
     /// `metering`: whether and where it is written what calls have used.
     pub metering: MeteringSettings,
 }
@@ -55,6 +59,7 @@ impl GatewayConfig {
         let mesh_tls = HopTls::read(s);
         let metering = MeteringSettings::read(s);
         let cors = CorsSettings::read(s);
+        let batches = BatchSettings::read(s);
         let (server, (max_in_flight, allowance, limits)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -62,7 +67,7 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file))
         });
-        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, limits, relay, mesh_tls, cors, metering }
+        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, limits, relay, mesh_tls, cors, batches, metering }
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod aside;
 pub mod audit;
+pub mod batches;
 pub mod body;
 mod bounded;
 pub mod browser;
@@ -45,6 +46,7 @@ use torchmesh_runtime::{
 };
 
 use crate::{
+    batches::Batches,
     browser::{Asked, Browser},
     catalogue::Catalogue,
     config::GatewayConfig,
@@ -76,7 +78,10 @@ pub fn build(
         tls.config()?;
     }
     let relay_metrics = context.metrics.register(|registry| RelayMetrics::register(registry, "gateway"));
-    let known = Known { endpoints: Endpoints::over(threads, config.mesh_tls), groups: Groups::new(config.relay, relay_metrics) };
+    let batches = Batches::open(&config.batches)?;
+    // Whatever runs batches has a way to the routers of its own.
+    let lanes = threads + usize::from(batches.is_some());
+    let known = Known { endpoints: Endpoints::over(lanes, config.mesh_tls), groups: Groups::new(config.relay, relay_metrics) };
     let routers = Arc::new(Routers::new(known.group(&watched.borrow_and_update())));
     let (shared, readiness) = (Arc::clone(&routers), context.readiness.clone());
     readiness.set(!routers.load().is_empty());
@@ -92,24 +97,32 @@ pub fn build(
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
     let limits = Limits::open(&config.limits, context)?;
     let capacity = Capacity::new(config.max_in_flight).shared_fairly();
-    let relays = Relay::for_threads(threads, &config.relay);
-    let (max_message, context) = (config.server.max_message.0, context.clone());
+    let relays = Relay::for_threads(lanes, &config.relay);
+    let (max_message, within, context) = (config.server.max_message.0, context, context.clone());
     let by_tls = config.server.tls.is_some();
     let written = openapi::Written::new(max_message, if by_tls { "https" } else { "http" });
     let own_grpc = grpc::standard_routes(&context, &[]);
-    Ok(move |thread: usize| {
-        let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
+    let (waiting, known) = (batches.clone(), identity.clone());
+    let forward = move |lane: usize| {
+        let mesh = Mesh::new(relays[lane].clone(), Arc::clone(&routers));
         let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());
-        let http = doors(&mesh, health, &written, max_message, config.max_in_flight).merge(identity::routes(identity.clone()));
+        let http = doors(&mesh, health, &written, max_message, config.max_in_flight);
         let own = own_grpc
             .clone()
             .into_axum_router()
-            .merge(http)
+            .merge(http.merge(batches::routes(waiting.clone())).merge(identity::routes(known.clone())))
             .fallback(health::no_such_path)
             .method_not_allowed_fallback(health::wrong_method);
-        let forward = Forward::new(mesh, max_message, own);
-        let lanes = limits.as_ref().map(Limits::on_this_thread);
-        let stack = stack::assemble(forward, &identity, Policies { lanes, meter: meter.as_ref() }, &metrics, &capacity, config.allowance);
+        Forward::new(mesh, max_message, own)
+    };
+    if let Some(batches) = batches {
+        let policies = Policies { lanes: limits.as_ref().map(Limits::on_this_thread), meter: meter.as_ref() };
+        let stack = stack::within(forward(threads), policies, &capacity, config.allowance);
+        batches::start(batches, identity.clone(), stack, &within);
+    }
+    Ok(move |thread: usize| {
+        let policies = Policies { lanes: limits.as_ref().map(Limits::on_this_thread), meter: meter.as_ref() };
+        let stack = stack::assemble(forward(thread), &identity, policies, &metrics, &capacity, config.allowance);
         Browser::new(stack, &config.cors, by_tls)
     })
 }

@@ -1,5 +1,6 @@
 //! The order of the layers.
 
+use axum::body::Body as OwnBody;
 use http::Response;
 use torchmesh_api::{error::ApiError, trace::TraceContext};
 use torchmesh_layers::{
@@ -25,6 +26,9 @@ type Body<B> = Metered<Charged<Held<Timed<forward::Body<B>>>>>;
 /// One data thread's service; `B` is the body of a request.
 pub type Stack<B> = Observe<Telling<Errors<Auth<Measuring<Limit<Shed<Deadline<Forward>>>>>, Form, Body<B>>>>;
 
+/// The layers within the key check, for calls that the gateway makes itself in the name of somebody who was let in before.
+pub type Within = Errors<Measuring<Limit<Shed<Deadline<Forward>>>>, Form, Body<OwnBody>>;
+
 /// What a gateway may do beside passing calls on; each absent where it is not set.
 #[derive(Debug)]
 pub struct Policies<'a> {
@@ -44,14 +48,7 @@ pub fn assemble<B>(
     allowance: Allowance,
 ) -> Stack<B> {
     let is_limited = policies.lanes.is_some();
-    // Innermost, so that a call that was refused needs no timer.
-    let timed = Deadline::new(forward, allowance);
-    // Behind the key check: whoever has no key must not be able to fill the gateway's places.
-    let shed = Shed::new(timed, capacity.clone());
-    // Around the places: whoever may not call takes none.
-    let limited = Limit::new(shed, policies.lanes);
-    // Around all that uses anything or asks what was used, refusals included, and behind the key check: nobody pays for a call that was not let in.
-    let measured = Measuring::new(limited, policies.meter.cloned());
+    let measured = measured(forward, policies, capacity, allowance);
     // Before anything reads the body: an unknown caller's bytes are never looked at.
     let known = Auth::new(measured, identity.clone());
     // Around all that can fail: one place where an error becomes an answer, in the form that the caller's door speaks.
@@ -60,6 +57,27 @@ pub fn assemble<B>(
     let telling = Telling::new(answered, is_limited);
     // Outermost: it sees every call, refused ones too, until the last byte has left.
     Observe::new(telling, metrics.clone(), Tracing { sample: telemetry::sample, open: open_span }).telling_the_request_id()
+}
+
+/// See [`Within`]. A request has its `Principal` and its `CallContext` in its extensions already.
+pub fn within(forward: Forward, policies: Policies<'_>, capacity: &Capacity, allowance: Allowance) -> Within {
+    Errors::new(measured(forward, policies, capacity, allowance), Form::of, render)
+}
+
+fn measured(
+    forward: Forward,
+    policies: Policies<'_>,
+    capacity: &Capacity,
+    allowance: Allowance,
+) -> Measuring<Limit<Shed<Deadline<Forward>>>> {
+    // Innermost, so that a call that was refused needs no timer.
+    let timed = Deadline::new(forward, allowance);
+    // Behind the key check: whoever has no key must not be able to fill the gateway's places.
+    let shed = Shed::new(timed, capacity.clone());
+    // Around the places: whoever may not call takes none.
+    let limited = Limit::new(shed, policies.lanes);
+    // Around all that uses anything or asks what was used, refusals included, and behind the key check: nobody pays for a call that was not let in.
+    Measuring::new(limited, policies.meter.cloned())
 }
 
 fn render<B>(error: ApiError, form: Form) -> Response<Body<B>> {

@@ -70,6 +70,11 @@ impl Home {
         self.root.join("metering")
     }
 
+    /// The files and batches of calls that can wait.
+    pub(crate) fn batches(&self) -> PathBuf {
+        self.root.join("batches")
+    }
+
     /// What the accounts keep.
     pub(crate) fn accounts(&self) -> PathBuf {
         self.root.join("accounts")

@@ -4,6 +4,7 @@
 //! things happen (`chaos`, `rollouts`, `limits_together`) is a program of its own, and has the machine for itself.
 
 mod accounts;
+mod batches;
 mod calls;
 mod clients;
 mod identity;

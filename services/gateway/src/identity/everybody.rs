@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use torchmesh_api::ids::TenantId;
+
 use super::{
     keys::{Found, Keys},
     rights::{Hash, Rights},
@@ -30,6 +32,11 @@ impl Everybody {
             Found::Unknown => self.accounts.find(hash, now),
             found => found,
         }
+    }
+
+    /// See [`Keys::has_key`].
+    pub(super) fn has_key(&self, name: &str, tenant: &TenantId, now: u64) -> bool {
+        self.file.has_key(name, tenant, now) || self.accounts.has_key(name, tenant, now)
     }
 
     /// See [`Keys::client`].

@@ -163,6 +163,12 @@ impl Keys {
         }
     }
 
+    /// Whether a key of this name is good.
+    pub(super) fn has_key(&self, name: &str, tenant: &TenantId, now: u64) -> bool {
+        let good = |kept: &Kept| kept.expires.is_none_or(|expires| now < expires);
+        self.by_hash.values().any(|kept| *kept.principal.credential == *name && kept.principal.tenant == *tenant && good(kept))
+    }
+
     /// What a client may do that shows this secret.
     pub(super) fn client(&self, name: &str, secret: &[u8], now: u64) -> Option<&Rights> {
         let hash: Hash = Sha256::digest(secret).into();

@@ -216,6 +216,18 @@ impl Identity {
         Ok(principal)
     }
 
+    /// Whether somebody who was let in before would be let in again. A token's own end is not looked at: what it has begun may outlast it.
+    pub fn still_knows(&self, principal: &Principal) -> bool {
+        let (name, now) = (&*principal.credential, super::auth::now());
+        match principal.kind {
+            CredentialKind::ApiKey if !self.0.accounts_have_told.load(Ordering::Acquire) => true,
+            CredentialKind::ApiKey => self.keys().has_key(name, &principal.tenant, now),
+            CredentialKind::OauthClient => self.keys().client_now(name, now).is_some(),
+            CredentialKind::Jwt => true,
+            CredentialKind::Mtls => SpiffeId::parse(name).is_some_and(|id| self.keys().workload(id).is_some()),
+        }
+    }
+
     /// Whose client certificate this is; `uris` are the names in it.
     pub(super) fn by_certificate(&self, uris: &[String], now: u64) -> Result<Arc<Principal>, Doubt> {
         // X.509-SVID, section 2: one name of this kind, and no more.

@@ -67,7 +67,12 @@ fn scope(method: &Method, path: &str) -> Scope {
     if path.starts_with("/v2/repository/") {
         return Scope::ModelsWrite;
     }
-    // The doors keep to what the verbs say: they are asked with GET, and models are called with POST. Nothing is changed or deleted there.
+    // Calls that wait in a file, and their answers: as good as the calls.
+    if ["/v1/files", "/v1/batches"].iter().any(|door| path.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    {
+        return Scope::Infer;
+    }
+    // The other doors keep to what the verbs say: they are asked with GET, and models are called with POST. Nothing is changed or deleted there.
     match *method {
         Method::GET | Method::HEAD => Scope::ModelsRead,
         Method::POST => Scope::Infer,

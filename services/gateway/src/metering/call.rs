@@ -25,8 +25,13 @@ use crate::{form::Form, identity::Principal};
 #[derive(Debug)]
 pub(super) struct MeteredCall(Option<Box<Open>>);
 
+/// The id of the event of a call's good end, in the extensions of a request that may be made again though it ended well: its event is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnceId(pub [u8; 16]);
+
 #[derive(Debug)]
 struct Open {
+    once: Option<OnceId>,
     meter: Meter,
     measured: Arc<Measured>,
     principal: Arc<Principal>,
@@ -47,6 +52,7 @@ impl MeteredCall {
         let extensions = request.extensions();
         let Some((principal, call)) = extensions.get::<Arc<Principal>>().zip(extensions.get::<CallContext>()) else { return Self(None) };
         Self(Some(Box::new(Open {
+            once: extensions.get().copied(),
             meter: meter.clone(),
             measured: Arc::clone(measured),
             principal: Arc::clone(principal),
@@ -148,8 +154,10 @@ impl Open {
             Some(answered) => (answered.model.to_string(), answered.version.to_string()),
             None => (self.measured.asked().map(ToString::to_string).unwrap_or_default(), String::new()),
         };
+        // Only the end that is paid for: those before it are events of their own.
+        let once = self.once.filter(|_| code == Code::Ok).map(|once| once.0);
         UsageEvent {
-            id: torchmesh_ledger::id::new(time_unix_ms, fastrand::u128(..)).to_vec(),
+            id: once.unwrap_or_else(|| torchmesh_ledger::id::new(time_unix_ms, fastrand::u128(..))).to_vec(),
             time_unix_ms,
             tenant: self.principal.tenant.as_str().to_owned(),
             credential: self.principal.credential.to_string(),

@@ -20,6 +20,7 @@ pub(super) fn shown(form: Form, verb: &Method, path: &str) -> String {
         shown.push('/');
         shown.push_str(match before {
             "models" | "tasks" | "predictions" if part != "stats" => "{model}",
+            "files" | "batches" => "{id}",
             // The second of `/predictions/MODEL/VERSION`.
             "versions" | "{prediction}" => "{version}",
             _ => part,
@@ -47,6 +48,8 @@ mod tests {
             ("/v2/models/stats", "POST /v2/models/stats"),
             ("/predictions/minilm/2", "POST /predictions/{model}/{version}"),
             ("/v1/tasks/spam", "POST /v1/tasks/{model}"),
+            ("/v1/batches/batch_x/cancel", "POST /v1/batches/{id}/cancel"),
+            ("/v1/files", "POST /v1/files"),
             ("/", "POST /"),
         ] {
             assert_eq!(shown(Form::Rest, &Method::POST, path), text);

@@ -20,6 +20,7 @@ mod settings;
 pub mod ship;
 mod start;
 
+pub use call::OnceId;
 pub use measured::{Measured, Units};
 pub use meter::Meter;
 pub use settings::{MeteringSettings, WhenFull};

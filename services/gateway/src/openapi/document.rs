@@ -3,18 +3,26 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    about, errors, oip, openai,
+    about, batches, errors, oip, openai,
     operation::{Operation, Tag},
     tasks, tei, torchserve,
 };
 
 /// The headings, in the order in which they are read.
-pub(super) const TAGS: [Tag; 6] = [openai::TAG, tasks::TAG, oip::TAG, tei::TAG, torchserve::TAG, about::TAG];
+pub(super) const TAGS: [Tag; 7] = [openai::TAG, batches::TAG, tasks::TAG, oip::TAG, tei::TAG, torchserve::TAG, about::TAG];
 
 /// Every door.
 pub(super) fn operations() -> Vec<Operation> {
-    [openai::operations(), tasks::operations(), oip::operations(), tei::operations(), torchserve::operations(), about::operations()]
-        .concat()
+    [
+        openai::operations(),
+        batches::operations(),
+        tasks::operations(),
+        oip::operations(),
+        tei::operations(),
+        torchserve::operations(),
+        about::operations(),
+    ]
+    .concat()
 }
 
 /// The document of a gateway that takes bodies of up to `max_body` bytes.
@@ -41,7 +49,8 @@ pub(super) fn write(max_body: usize) -> Value {
 }
 
 fn schemas() -> Map<String, Value> {
-    let named = [errors::schemas(), openai::schemas(), tasks::schemas(), tei::schemas(), torchserve::schemas()].concat();
+    let named =
+        [errors::schemas(), openai::schemas(), batches::schemas(), tasks::schemas(), tei::schemas(), torchserve::schemas()].concat();
     let named = named.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     named.chain(oip::schemas()).map(|(name, schema)| (name, schema.json())).collect()
 }

@@ -15,7 +15,7 @@ use super::{
     spy::{Asked, Step, asked},
 };
 use crate::{
-    Known, Routers, doors, generation::fields::Object, health::Health, mesh::Mesh, openai::chat::question::Question as Chat,
+    Known, Routers, batches, doors, generation::fields::Object, health::Health, mesh::Mesh, openai::chat::question::Question as Chat,
     openai::completions::question::Question as Completion, openai::embeddings::Question as Embeddings, openai::rerank::Question as Rerank,
     openai::responses::question::Question as Responses, rest_v2, tasks, tei,
 };
@@ -28,7 +28,7 @@ fn router() -> Router {
     let routers = Arc::new(Routers::new(known.group(&Instances::default())));
     let mesh = Mesh::new(Relay::for_threads(1, &settings).remove(0), routers);
     let health = Health::new(mesh.clone(), Default::default(), Default::default());
-    doors(&mesh, health, &Written::new(1 << 20, "http"), 1 << 20, 1)
+    doors(&mesh, health, &Written::new(1 << 20, "http"), 1 << 20, 1).merge(batches::routes(None))
 }
 
 /// Which methods each path of the router answers, as it says when it is asked in another way.

@@ -5,6 +5,7 @@
 //! that the doors themselves have, and [`drift`] compares what is written with what the router answers and what the readers take.
 
 mod about;
+mod batches;
 mod document;
 #[cfg(test)]
 mod drift;

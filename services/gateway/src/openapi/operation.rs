@@ -66,6 +66,11 @@ impl Operation {
         Self::new("post", path, id, tag).header("x-request-timeout", Schema::number("How many seconds the answer may take.").from(0))
     }
 
+    /// A thing that is to be gone.
+    pub(super) fn delete(path: &'static str, id: &'static str, tag: Tag) -> Self {
+        Self::new("delete", path, id, tag)
+    }
+
     /// What it does, in a line and at length.
     pub(super) fn says(mut self, summary: &'static str, description: impl Into<String>) -> Self {
         (self.summary, self.description) = (summary, description.into());

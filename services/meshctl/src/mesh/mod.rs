@@ -160,7 +160,8 @@ impl Plan {
         let settings = match kind {
             Kind::Gateway => {
                 let metering = ("metering", table("folder", path(home.metering())));
-                vec![("addr", Value::from("127.0.0.1:8080")), ("keys_file", path(home.keys())), discovery, metering]
+                let batches = ("batches", table("folder", path(home.batches())));
+                vec![("addr", Value::from("127.0.0.1:8080")), ("keys_file", path(home.keys())), discovery, metering, batches]
             }
             Kind::Router => vec![("addr", free.clone()), discovery, ("store", table("folder", path(home.control()))), drain],
             Kind::Worker => vec![("addr", free.clone()), ("models_dir", path(home.models())), drain],

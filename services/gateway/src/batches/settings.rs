@@ -1,0 +1,47 @@
+//! The table `batches`.
+
+use std::{path::PathBuf, time::Duration};
+
+use torchmesh_runtime::config::{ByteSize, Section};
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// `batches.folder`: where files and batches are. Gateways that share it share the batches. Without it there are none.
+    pub folder: Option<PathBuf>,
+    /// `batches.max_file`: the largest file. Default 200MiB.
+    pub max_file: u64,
+    /// `batches.max_lines`: the most lines of a batch. Default 50000.
+    pub max_lines: usize,
+    /// `batches.max_files`: the most files of a tenant. Default 1000.
+    pub max_files: usize,
+    /// `batches.at_once`: calls that this gateway makes at once for all batches together. Default 16.
+    pub at_once: usize,
+    /// `batches.line_timeout`: how long one call may take. Default 10m.
+    pub line_timeout: Duration,
+    /// `batches.keep`: files and batches that are older are removed. Default 30 days.
+    pub keep: Duration,
+}
+
+impl BatchSettings {
+    /// Reads the table.
+    pub fn read(s: &mut Section) -> Self {
+        s.section("batches", |s| {
+            let max_lines = s.or("max_lines", 50_000);
+            s.check(max_lines > 0, "max_lines", "must be at least 1");
+            let at_once = s.or("at_once", 16);
+            s.check((1..=1024).contains(&at_once), "at_once", "must be 1 to 1024");
+            let keep = s.or("keep", Duration::from_secs(30 * 24 * 3600));
+            s.check(keep >= Duration::from_secs(2 * 24 * 3600), "keep", "must be at least 48h: a batch may take a day");
+            Self {
+                folder: s.optional("folder"),
+                max_file: s.or("max_file", ByteSize::mib(200)).0 as u64,
+                max_files: s.or("max_files", 1000),
+                line_timeout: s.or("line_timeout", Duration::from_secs(600)),
+                max_lines,
+                at_once,
+                keep,
+            }
+        })
+    }
+}
