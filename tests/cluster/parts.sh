@@ -157,6 +157,18 @@ metadata: {name: disk, annotations: {storageclass.kubernetes.io/is-default-class
 provisioner: kubernetes.io/no-provisioner
 volumeBindingMode: Immediate
 END
+  # The models of the test, for everybody to read.
+  cat <<END
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: models}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadOnlyMany]
+  storageClassName: models
+  hostPath: {path: $folder/models}
+END
   local number
   for number in 1 2 3 4 5 6; do
     mkdir -p "$run/volumes/$number"

@@ -65,7 +65,7 @@ def planned(mode, models, text):
         if not gone:
             continue
         if mode == "lead-back":
-            blocks[at] = led_back(route, models)
+            blocks[at] = led_back(route, models) + "\n"
         elif any(one.get("weight", 100) > 0 for one in gone):
             versions = ", ".join(one["version"] for one in gone)
             problems.append(
@@ -76,7 +76,8 @@ def planned(mode, models, text):
     for model, versions in models.items():
         if model not in known:
             blocks.append(f'[[route]]\nmodel = {quoted(model)}\nto = [{{ version = {quoted(versions[0])} }}]\n')
-    return joined(blocks), problems
+            apart(blocks)
+    return "".join(blocks), problems
 
 
 def is_gone(destination, route, models):
@@ -109,16 +110,11 @@ def split(text):
     return re.split(r"(?m)^(?=[ \t]*\[\[[ \t]*route[ \t]*\]\])", text)
 
 
-def joined(blocks):
-    """The pieces as one text, each on lines of its own."""
-    text = ""
-    for block in blocks:
-        if text and not text.endswith("\n"):
-            text += "\n"
-        if text and not text.endswith("\n\n") and block.lstrip().startswith("[[route]]"):
-            text += "\n"
-        text += block
-    return text
+def apart(blocks):
+    """Sees to an empty line before the last piece."""
+    before = "".join(blocks[:-1])
+    if before:
+        blocks[-2] += "\n" * max(0, 2 - (len(before) - len(before.rstrip("\n"))))
 
 
 def route_of(block):
