@@ -176,9 +176,9 @@ def first_calls(cluster):
 def new_version(cluster):
     """Version 2: there, without calls; then step by step; then back."""
     with cluster.phase("helm upgrade: every pod of gateway and router is replaced"):
-        cluster.upgrade("gateway.podAnnotations.turn=2", "router.podAnnotations.turn=2")
+        cluster.upgrade("gateway.podAnnotations.turn=second", "router.podAnnotations.turn=second")
     with cluster.phase("helm upgrade: minilm has a version 2"):
-        cluster.upgrade("gateway.podAnnotations.turn=2", "router.podAnnotations.turn=2", "models[0].versions={1,2}")
+        cluster.upgrade("gateway.podAnnotations.turn=second", "router.podAnnotations.turn=second", "models[0].versions={1,2}")
     time.sleep(10)
     calls = cluster.served(2)
     cluster.say(f"version 2 is ready and has had {calls} calls: its route leads to version 1")
