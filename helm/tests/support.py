@@ -46,9 +46,15 @@ def text(values, *arguments):
     return helm("template", "mesh", CHART, "--namespace", "torchmesh", "--values", MATRIX[values], *arguments)
 
 
-def objects(values, *arguments):
-    """The same as objects."""
-    return [each for each in yaml.safe_load_all(text(values, *arguments)) if each]
+@functools.lru_cache(maxsize=None)
+def objects(values):
+    """The same as objects, which nobody changes."""
+    return parsed(text(values))
+
+
+def parsed(manifests):
+    """The objects of a text."""
+    return [each for each in yaml.load_all(manifests, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
 
 
 def find(values, kind, name):

@@ -5,7 +5,6 @@ import json
 import unittest
 
 import kubernetes_validate
-import yaml
 
 import support
 
@@ -145,7 +144,7 @@ class Ends(unittest.TestCase):
 
     def test_a_longer_drain_has_a_longer_grace(self):
         text = support.text("defaults", "--set", "router.settings.drain.grace=1h30m", "--set", "router.settings.drain.delay=1500ms")
-        (router,) = [each for each in yaml.safe_load_all(text) if each and each["kind"] == "Deployment" and each["metadata"]["name"].endswith("-router")]
+        (router,) = [each for each in support.parsed(text) if each["kind"] == "Deployment" and each["metadata"]["name"].endswith("-router")]
         self.assertEqual(router["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 2 + 5400 + 5)
 
     def test_a_pause_before_sigterm_is_there_when_it_is_asked_for(self):

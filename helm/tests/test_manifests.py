@@ -1,21 +1,22 @@
 """The plain manifests: the chart is their only source, and what the overlays make of them is valid."""
 
+import functools
 import os
 import sys
 import unittest
 
 import kubernetes_validate
-import yaml
 
 import support
 
 HELM = os.path.join(support.TOOLS, "helm")
 
 
+@functools.lru_cache(maxsize=None)
 def built(overlay):
     """What kustomize makes of an overlay."""
     text = support.run(os.path.join(support.TOOLS, "kubectl"), "kustomize", os.path.join(support.ROOT, "k8s", "overlays", overlay))
-    return list(yaml.safe_load_all(text))
+    return support.parsed(text)
 
 
 class Manifests(unittest.TestCase):
