@@ -7,8 +7,8 @@ ARG BASE_IMAGE=debian:bookworm-slim
 ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 ARG PROGRAMS=built
 
-# libtorch, checked against setup/catalogue.json. It is copied out of the cache, which is no part of a layer.
-FROM ${RUST_IMAGE} AS libtorch
+# libtorch, checked against setup/catalogue.json. It is copied out of the cache, which is no part of a layer. pip says where packages come from.
+FROM ${PYTHON_IMAGE} AS libtorch
 WORKDIR /src
 COPY setup setup
 RUN --mount=type=cache,id=torchmesh-fetched,target=/root/.cache/torchmesh \
@@ -16,8 +16,10 @@ RUN --mount=type=cache,id=torchmesh-fetched,target=/root/.cache/torchmesh \
     && cp -aL .torchmesh/libtorch /opt/libtorch
 
 # All programs at once, as everywhere: with some left out, cargo would choose other features for what they share.
-FROM libtorch AS built
+FROM ${RUST_IMAGE} AS built
 ENV LIBTORCH=/opt/libtorch/torch
+WORKDIR /src
+COPY --from=libtorch /opt/libtorch /opt/libtorch
 COPY . .
 RUN --mount=type=cache,id=torchmesh-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=torchmesh-target,target=/src/target \

@@ -12,13 +12,13 @@ import threading
 import time
 
 DEADLINE = 2.0
-CALLERS = 6
+CALLERS = 4
 # Calls a second of each caller.
-PACE = 6
+PACE = 5
 KEY = os.environ["KEY"]
 HEADERS = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", "x-request-timeout": str(DEADLINE)}
 EMBED = json.dumps({"model": "minilm", "input": "A man is eating food."})
-CHAT = json.dumps({"model": "smollm2", "stream": True, "max_tokens": 24, "temperature": 0, "messages": [{"role": "user", "content": "Say hello."}]})
+CHAT = json.dumps({"model": "smollm2", "stream": True, "max_tokens": 16, "temperature": 0, "messages": [{"role": "user", "content": "Say hello."}]})
 
 
 class Tally:
@@ -111,7 +111,7 @@ def streamer(tally, address, until):
         except (OSError, http.client.HTTPException) as error:
             tally.add("broken_streams", error=f"stream: {type(error).__name__}: {error}")
         connection.close()
-        time.sleep(0.3)
+        time.sleep(1)
 
 
 def main(address, seconds):

@@ -184,8 +184,8 @@ def new_version(cluster):
     cluster.say(f"version 2 is ready and has had {calls} calls: its route leads to version 1")
     if calls:
         raise SystemExit("error: a version without a route has had calls")
-    with cluster.phase("a rollout: a quarter of the calls, half, all"):
-        cluster.say(cluster.tool("rollout", "start", "minilm", "--to", "2", "--steps", "25,50,100", "--every", "5s", "--max-error-rate", "20%", "--max-p99", "10x"))
+    with cluster.phase("a rollout: half of the calls, then all"):
+        cluster.say(cluster.tool("rollout", "start", "minilm", "--to", "2", "--steps", "50,100", "--every", "5s", "--max-error-rate", "20%", "--max-p99", "10x"))
         cluster.say(cluster.tool("rollout", "status", "minilm", "--watch"))
         cluster.say(cluster.tool("route", "get"))
         cluster.say(f"version 2 has had {cluster.served(2)} calls")
@@ -236,6 +236,13 @@ def out_of_memory(cluster):
         cluster.say(f"{name}: {ended['reason']}, exit code {ended['exitCode']}; restarted and ready again")
 
 
+def usage(cluster):
+    """What the accounts have written down of all these calls."""
+    token = cluster.kubectl("get", "secret", f"{NAME}-tokens", "-o", "go-template={{index .data \"operator.token\" | base64decode}}", quiet=True)
+    cluster.kubectl("exec", "-i", "tools", "--", "sh", "-c", "cat > /tmp/operator.token", given=token, quiet=True)
+    cluster.say(cluster.tool("accounts", "usage", "--accounts-addr", f"{NAME}-accounts:8083", "--token-file", "/tmp/operator.token"))
+
+
 def report(cluster):
     """What the callers saw, phase by phase; answers whether none was let down."""
     seconds = [json.loads(line) for line in cluster.kubectl("logs", "load", quiet=True).splitlines() if line.startswith("{")]
@@ -273,6 +280,7 @@ def main():
     new_version(cluster)
     back(cluster, 2)
     breakages(cluster)
+    usage(cluster)
     good = report(cluster)
     cluster.say("no call failed" if good else "error: calls failed")
     if cluster.options.transcript:
