@@ -59,6 +59,7 @@ class TheChart(unittest.TestCase):
             "existingSecret": ["gateway.keys.create=false", "accounts.enabled=false"],
             "enable tls.certManager": ["tls.gateway.enabled=true"],
             "set routes.store=file": ["tls.mesh.enabled=true", "tls.certManager.enabled=true", "tls.certManager.issuerRef.name=a"],
+            "gateway.metering.enabled=false": ["accounts.enabled=false"],
             "issuerRef": ["tls.certManager.enabled=true"],
             "one of source.url": ["models[1].name=a", "models[1].versions={1}"],
             "gateway.limits": ["gateway.redis.url=redis://redis:6379"],
