@@ -8,8 +8,9 @@ for socket in /run/tmn1.sock /run/tmn2.sock; do
   [ -n "$process" ] && break
 done
 group=/sys/fs/cgroup/memory$(awk -F: '$2 == "memory" { print $3 }' "/proc/$process/cgroup")
-python3 - "$group" "$process" <<'END'
-import os, sys, time
+# It ends with the container, of which it is a part.
+python3 - "$group" "$process" 2>/dev/null <<'END' || true
+import os, sys
 group, process = sys.argv[1], sys.argv[2]
 open("/proc/self/oom_score_adj", "w").write("-1000")
 open(f"{group}/cgroup.procs", "w").write(str(os.getpid()))
@@ -17,3 +18,4 @@ held = []
 while os.path.exists(f"/proc/{process}"):
     held.append(bytearray(os.urandom(1 << 20) * 16))
 END
+[ ! -e "/proc/$process" ]

@@ -28,7 +28,6 @@ class Cluster:
         self.options = options
         self.lines = []
         self.phases = []
-        self.revision = 0
 
     def say(self, text):
         """A line of the transcript."""
@@ -63,7 +62,6 @@ class Cluster:
         """Installs or upgrades, and waits until all is ready."""
         extra = [argument for setting in settings for argument in ("--set", setting)]
         self.helm(verb, CHART, *self.values(), *extra, "--wait", "--timeout", "5m")
-        self.revision += 1
 
     def pods(self, selector):
         """The pods of a component that are not on their way out."""
@@ -191,11 +189,21 @@ def new_version(cluster):
         cluster.say(f"version 2 has had {cluster.served(2)} calls")
 
 
+def refused(cluster):
+    """An upgrade that would take away the version that answers."""
+    command = ["helm", "upgrade", RELEASE, CHART, "--namespace", cluster.options.namespace, *cluster.values(), "--set", "models[0].versions={1}", "--timeout", "2m"]
+    with cluster.phase("helm upgrade without version 2, which answers: refused"):
+        cluster.say("$ " + " ".join(command))
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode == 0:
+            raise SystemExit("error: the version that answers was taken away")
+        cluster.say(cluster.kubectl("logs", f"job/{NAME}-routes-keep", quiet=True))
+
+
 def back(cluster, revision):
     """helm rollback: the route leads to version 1 before version 2 goes."""
     with cluster.phase(f"helm rollback to revision {revision}"):
         cluster.helm("rollback", str(revision), "--wait", "--timeout", "5m")
-        cluster.revision += 1
     cluster.say(cluster.tool("route", "get"))
 
 
@@ -278,6 +286,7 @@ def main():
     start_pods(cluster)
     first_calls(cluster)
     new_version(cluster)
+    refused(cluster)
     back(cluster, 2)
     breakages(cluster)
     usage(cluster)
