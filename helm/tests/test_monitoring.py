@@ -1,0 +1,100 @@
+"""Alerts and dashboards: of metrics that there are, tested by Prometheus' own tool, each alert with its runbook."""
+
+import glob
+import json
+import os
+import re
+import unittest
+
+import yaml
+
+import support
+
+ALERTS = os.path.join(support.CHART, "files", "alerts.yaml")
+DASHBOARDS = sorted(glob.glob(os.path.join(support.CHART, "files", "dashboards", "*.json")))
+METRIC = re.compile(r"torchmesh_[a-z_]+[a-z]|vllm:[a-z_]+")
+
+
+def rules():
+    """Every alert."""
+    with open(ALERTS, encoding="utf-8") as file:
+        return [rule for group in yaml.safe_load(file)["groups"] for rule in group["rules"]]
+
+
+def registered():
+    """The texts of all code that can register a metric."""
+    paths = [path for folder in ("services", "shared") for path in glob.glob(os.path.join(support.ROOT, folder, "**", "*.rs"), recursive=True)]
+    code = ""
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            code += file.read()
+    return code
+
+
+def is_registered(metric, code):
+    """Whether code names the metric: whole, or without the prefix of its registry, and without the unit that the registry puts behind it."""
+    stem = re.sub(r"_(total|bucket|sum|count)$", "", metric)
+    prefixes = [r"", r"torchmesh_(gateway|router|accounts|worker)_", r"torchmesh_gateway_(limit|metering)_"]
+    names = {re.sub(f"^{prefix}", "", stem) for prefix in prefixes}
+    names |= {name.rsplit("_", 1)[0] for name in names if "_" in name and name != stem}
+    return any(f'"{name}"' in code for name in names)
+
+
+class Monitoring(unittest.TestCase):
+    def test_the_alerts_do_what_they_say(self):
+        support.run(support.PROMTOOL, "check", "rules", ALERTS)
+        support.run(support.PROMTOOL, "test", "rules", os.path.join(support.HERE, "alerts_test.yaml"))
+
+    def test_each_alert_is_tested(self):
+        with open(os.path.join(support.HERE, "alerts_test.yaml"), encoding="utf-8") as file:
+            tests = yaml.safe_load(file)["tests"]
+        fired = {check["alertname"] for test in tests for check in test["alert_rule_test"] if check.get("exp_alerts")}
+        self.assertEqual(fired, {rule["alert"] for rule in rules()})
+
+    def test_each_alert_has_a_runbook(self):
+        with open(os.path.join(support.ROOT, "docs", "deploy.md"), encoding="utf-8") as file:
+            page = file.read()
+        for rule in rules():
+            self.assertIn(f"### {rule['alert']}\n", page)
+            self.assertEqual(rule["annotations"]["runbook"], f"docs/deploy.md#{rule['alert'].lower()}")
+            self.assertIn(rule["labels"]["severity"], ("warning", "critical"))
+
+    def test_every_metric_exists(self):
+        code = registered()
+        asked = {metric for rule in rules() for metric in METRIC.findall(rule["expr"].replace("(gateway|router)", "router"))}
+        for path in DASHBOARDS:
+            with open(path, encoding="utf-8") as file:
+                asked |= set(METRIC.findall(file.read().replace("torchmesh-", "")))
+        self.assertGreater(len(asked), 40)
+        self.assertEqual([metric for metric in sorted(asked) if not is_registered(metric, code)], [])
+
+    def test_a_metric_that_does_not_exist_is_found(self):
+        self.assertFalse(is_registered("torchmesh_gateway_no_such_thing_total", registered()))
+
+    def test_dashboards_can_be_read_and_differ(self):
+        self.assertGreaterEqual(len(DASHBOARDS), 3)
+        uids = set()
+        for path in DASHBOARDS:
+            with open(path, encoding="utf-8") as file:
+                board = json.load(file)
+            uids.add(board["uid"])
+            ids = [panel["id"] for panel in board["panels"]]
+            self.assertEqual(len(ids), len(set(ids)))
+            for panel in board["panels"]:
+                self.assertTrue(panel["title"] and panel["targets"], path)
+                for target in panel["targets"]:
+                    self.assertEqual(target["datasource"]["uid"], "${datasource}")
+        self.assertEqual(len(uids), len(DASHBOARDS))
+
+    def test_the_chart_carries_both(self):
+        kinds = [each["kind"] for each in support.objects("production")]
+        self.assertIn("PrometheusRule", kinds)
+        boards = [each for each in support.objects("production") if "grafana_dashboard" in each["metadata"]["labels"]]
+        self.assertEqual(len(boards), len(DASHBOARDS))
+        for each in boards:
+            for text in each["data"].values():
+                json.loads(text)
+
+
+if __name__ == "__main__":
+    unittest.main()
