@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::MissedTickBehavior;
 use torchmesh_pipeline::{
     Plan,
     check::{Known, check},
@@ -19,6 +18,9 @@ use crate::{
     mesh::Mesh,
     registry::{Registry, Serving, State, Table, Version},
 };
+
+/// How soon the models are asked again of what waits for them.
+const SOON: Duration = Duration::from_millis(300);
 
 /// See the module.
 #[derive(Debug)]
@@ -40,10 +42,7 @@ impl Keeper {
 
     /// Looks again and again; `settled` is told after each look, when the states are known.
     pub async fn run(self, every: Duration, settled: impl Fn()) {
-        let mut tick = tokio::time::interval(every);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tick.tick().await;
             match scan(&self.folder) {
                 Ok(found) => {
                     let before = self.registry.table();
@@ -56,6 +55,8 @@ impl Keeper {
                 }
             }
             settled();
+            let waits = self.registry.table().values().flat_map(BTreeMap::values).any(|version| unready(version).is_some());
+            tokio::time::sleep(if waits { every.min(SOON) } else { every }).await;
         }
     }
 

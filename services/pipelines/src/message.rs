@@ -10,14 +10,15 @@ use prost::{
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     inference::{
-        InferTensorContents, ModelInferRequest, ModelInferResponse,
+        InferParameter, InferTensorContents, ModelInferRequest, ModelInferResponse,
+        infer_parameter::ParameterChoice,
         model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
         model_infer_response::InferOutputTensor,
     },
     peek,
     tensor::{Datatype, Tensor, contents},
 };
-use torchmesh_pipeline::{TensorType, kind::Named, run::Call};
+use torchmesh_pipeline::{TensorType, kind::Named, run::Call, spec::Parameter};
 
 use crate::registry::shown;
 
@@ -109,6 +110,7 @@ pub fn question(call: &Call<'_>) -> VecDeque<Bytes> {
         model_name: call.target.model.to_string(),
         model_version: call.target.version.map(|version| version.to_string()).unwrap_or_default(),
         inputs: call.inputs.iter().map(input).collect(),
+        parameters: call.parameters.iter().map(|(name, value)| (name.clone(), parameter(value))).collect(),
         outputs: call.outputs.iter().map(|name| InferRequestedOutputTensor { name: name.to_string(), ..Default::default() }).collect(),
         ..Default::default()
     };
@@ -136,6 +138,16 @@ pub fn question(call: &Call<'_>) -> VecDeque<Bytes> {
         pieces.push_back(piece.freeze());
     }
     pieces
+}
+
+fn parameter(value: &Parameter) -> InferParameter {
+    let choice = match value {
+        Parameter::Flag(flag) => ParameterChoice::BoolParam(*flag),
+        Parameter::Whole(whole) => ParameterChoice::Int64Param(*whole),
+        Parameter::Real(real) => ParameterChoice::DoubleParam(*real),
+        Parameter::Text(text) => ParameterChoice::StringParam(text.clone()),
+    };
+    InferParameter { parameter_choice: Some(choice) }
 }
 
 /// What a step gets, in the order in which it asked.
@@ -170,12 +182,22 @@ mod tests {
         let tensors = [Tensor::from_i64s([2], &[1, 2]), Tensor::from_f32s([5000], &vec![1.5; 5000]), Tensor::from_i64s([1], &[3])];
         let inputs: Vec<(Arc<str>, Tensor)> = ["a", "b", "c"].into_iter().map(Arc::from).zip(tensors).collect();
         let (target, outputs) = ("spam@3".parse().unwrap(), ["y".into()]);
-        let call = Call { step: "s", target: &target, inputs: &inputs, outputs: &outputs, attempt: 1, deadline: Instant::now() };
+        let parameters = [("max_tokens".to_owned(), Parameter::Whole(7))];
+        let call = Call {
+            step: "s",
+            target: &target,
+            inputs: &inputs,
+            parameters: &parameters,
+            outputs: &outputs,
+            attempt: 1,
+            deadline: Instant::now(),
+        };
         let pieces = question(&call);
         assert_eq!(pieces.len(), 3, "the large tensor goes by itself");
         let whole: Vec<u8> = pieces.iter().flatten().copied().collect();
         let mut request = ModelInferRequest::decode(frame::message(whole.into()).unwrap()).unwrap();
         assert_eq!((request.model_name.as_str(), request.model_version.as_str(), request.outputs[0].name.as_str()), ("spam", "3", "y"));
+        assert_eq!(request.parameters["max_tokens"].parameter_choice, Some(ParameterChoice::Int64Param(7)));
         let wanted = [named("c", Datatype::Int64, &[1]), named("b", Datatype::Fp32, &[-1]), named("a", Datatype::Int64, &[2])];
         let read = super::inputs(&mut request, &wanted).unwrap();
         assert_eq!(read, [inputs[2].1.clone(), inputs[1].1.clone(), inputs[0].1.clone()]);

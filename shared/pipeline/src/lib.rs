@@ -10,6 +10,7 @@ pub mod kind;
 pub mod plan;
 pub mod run;
 pub mod spec;
+pub mod together;
 pub mod transform;
 
 pub use kind::{Signature, TensorType};

@@ -7,7 +7,11 @@ use torchmesh_api::{
 };
 
 use super::{Answer, Call, Shared, Steps, Used, share::share};
-use crate::{plan::Node, spec::Target, transform::Given};
+use crate::{
+    plan::Node,
+    spec::{Target, Work},
+    transform::Given,
+};
 
 /// What a call may do.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +35,18 @@ pub(super) async fn call<S: Steps>(
     inputs: &[Given<Tensor>],
     allowance: Allowance,
 ) -> Result<Vec<Tensor>, ApiError> {
-    let policy = &shared.plan.step(node).policy;
+    let step = shared.plan.step(node);
+    let policy = &step.policy;
+    let parameters = match &step.work {
+        Work::Call(calls) => &calls.parameters[..],
+        Work::Transform(_) => &[],
+    };
     let mut backoff = policy.backoff;
     for attempt in 1.. {
         let to_come = policy.retries.saturating_sub(attempt - 1);
         let Allowance { spare, fallbacks } = allowance;
         let most = share(shared.deadline.saturating_duration_since(Instant::now()), 1 + to_come + fallbacks, spare);
-        let call =
-            Call { step: &shared.plan.step(node).name, target, inputs, outputs: &node.outputs, attempt, deadline: Instant::now() + most };
+        let call = Call { step: &step.name, target, inputs, parameters, outputs: &node.outputs, attempt, deadline: Instant::now() + most };
         let failed = match once(shared, node, call).await {
             Ok(outputs) => return Ok(outputs),
             Err(error) => error,

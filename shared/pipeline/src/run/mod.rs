@@ -20,7 +20,11 @@ use torchmesh_api::{
     usage::Figures,
 };
 
-use crate::{plan::Plan, spec::Target, transform::Given};
+use crate::{
+    plan::Plan,
+    spec::{Parameter, Target},
+    transform::Given,
+};
 
 use state::{Looked, State};
 
@@ -39,6 +43,8 @@ pub struct Call<'a> {
     pub target: &'a Target,
     /// What it is sent.
     pub inputs: &'a [Given<Tensor>],
+    /// What it is told beside them.
+    pub parameters: &'a [(String, Parameter)],
     /// What is wanted of it.
     pub outputs: &'a [Arc<str>],
     /// Which try of this model it is, from 1.

@@ -32,7 +32,8 @@ mod wire;
 
 use std::time::Duration;
 
-use torchmesh_settings::{Problem, Problems, Section};
+use toml::Value;
+use torchmesh_settings::{FromSetting, Problem, Problems, Section};
 
 use crate::{kind::Named, transform::Transform};
 
@@ -101,6 +102,21 @@ pub struct Calls {
     pub fallback: Vec<Target>,
     /// `map`: one call for each row, or for so many rows. Default one call for all.
     pub map: Option<Map>,
+    /// `parameters`: what the models are told beside the tensors, such as `{ max_tokens = 20 }`. Default nothing.
+    pub parameters: Vec<(String, Parameter)>,
+}
+
+/// A named value beside the tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parameter {
+    /// Yes or no.
+    Flag(bool),
+    /// A whole number.
+    Whole(i64),
+    /// A number with a fraction.
+    Real(f64),
+    /// A text.
+    Text(String),
 }
 
 /// Which models a step calls.
@@ -169,6 +185,20 @@ pub struct Policy {
     pub retries: usize,
     /// `backoff`: the wait before the first of them; it doubles each time. Default 10ms.
     pub backoff: Duration,
+}
+
+impl FromSetting for Parameter {
+    const EXPECTED: &'static str = "a text, a number or a flag";
+
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        Ok(match value {
+            Value::Boolean(flag) => Self::Flag(*flag),
+            Value::Integer(whole) => Self::Whole(*whole),
+            Value::Float(real) => Self::Real(*real),
+            Value::String(text) => Self::Text(text.clone()),
+            other => return Err(format!("must be {}, not {other}", Self::EXPECTED)),
+        })
+    }
 }
 
 impl Pipeline {

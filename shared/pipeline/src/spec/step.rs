@@ -48,7 +48,11 @@ fn calls(s: &mut Section, kind: &str) -> Option<Calls> {
     };
     let fallback = s.or("fallback", Vec::<Target>::new());
     let map = if s.has("map") { s.section("map", map) } else { None };
-    Some(Calls { choice: choice?, fallback, map })
+    let parameters = s.section("parameters", |s| {
+        let keys = s.unread();
+        keys.into_iter().filter_map(|key| s.optional(&key).map(|value| (key, value))).collect()
+    });
+    Some(Calls { choice: choice?, fallback, map, parameters })
 }
 
 fn switch(s: &mut Section) -> Option<Switch> {

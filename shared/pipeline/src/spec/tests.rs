@@ -17,6 +17,7 @@ fallback = ["rules"]
 inputs = { text = "input.text" }
 timeout = "200ms"
 retries = 1
+parameters = { max_tokens = 5, temperature = 0.5 }
 [[step]]
 name = "best"
 transform = "top_k"
@@ -48,6 +49,8 @@ fn a_whole_file_is_read() {
         ["model spam@2", "fallback[0] rules"]
     );
     assert_eq!((judge.policy.timeout, judge.policy.retries), (Some(Duration::from_millis(200)), 1));
+    let Work::Call(Calls { parameters, .. }) = &judge.work else { panic!("{:?}", judge.work) };
+    assert_eq!(parameters[..], [("max_tokens".to_owned(), Parameter::Whole(5)), ("temperature".to_owned(), Parameter::Real(0.5))]);
     assert!(best.policy.optional && matches!(best.work, Work::Transform(Transform::TopK(_))));
     assert_eq!(more.inputs[0].1, Wire(vec![Source::Constant(Tensor::from_f32s([2], &[0.5, 1.0]))]));
     assert_eq!(more.when.as_ref().unwrap().test, Test::Is(vec!["0".into(), "x".into()]));
