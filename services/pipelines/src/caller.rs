@@ -13,6 +13,7 @@ use torchmesh_api::{
 };
 use torchmesh_layers::call::CallContext;
 use torchmesh_pipeline::run::{Answer, Call, Steps};
+use torchmesh_relay::Messages;
 use torchmesh_runtime::{remote_span, telemetry};
 use tracing::Span;
 
@@ -84,22 +85,37 @@ impl<'a> Caller<'a> {
         )
     }
 
-    async fn ask(&self, call: &Call<'_>, span: &Span) -> Result<Answer, ApiError> {
+    /// The headers of a step's call.
+    fn step_headers(&self, span: &Span) -> HeaderMap {
         let mut headers = self.headers.clone();
         let trace = telemetry::outgoing(span, &self.context.trace);
         if let Ok(value) = HeaderValue::try_from(trace.format()) {
             headers.insert(TRACEPARENT, value);
         }
+        headers
+    }
+
+    /// Begins a call whose answer comes in pieces, and is counted when what is returned with it is told so or dropped.
+    pub async fn begin(&self, call: &Call<'_>) -> Result<(Messages, Counting, Span), ApiError> {
+        let (span, deadline) = (self.span(call), call.deadline.into_std());
+        let counting = Counting::begin(self.metrics, self.pipeline, call.step, deadline);
+        let framed: Vec<u8> = message::question(call).into_iter().flatten().collect();
+        match self.mesh.stream(self.step_headers(&span), framed.into(), deadline).await {
+            Ok(messages) => Ok((messages, counting, span)),
+            Err(error) => {
+                counting.end(error.kind.code(), Figures::default());
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask(&self, call: &Call<'_>, span: &Span) -> Result<Answer, ApiError> {
+        let headers = self.step_headers(span);
         let deadline: Instant = call.deadline.into_std();
         let reply = self.mesh.infer(headers, message::question(call), deadline).await?;
         let text = |name| reply.headers.get(name).and_then(|value| value.to_str().ok());
-        let usage = text(X_TORCHMESH_USAGE).and_then(Usage::parse);
-        let figures = usage.map_or_else(Figures::default, |usage| usage.figures);
-        // What was kept from an earlier call was paid for then.
-        let used = if figures.hit > 0 { Figures::default() } else { figures };
-        if figures.hit == 0 {
-            self.compute_us.fetch_add(text(X_TORCHMESH_COMPUTE_US).and_then(|text| text.parse().ok()).unwrap_or(0), Relaxed);
-        }
+        let used = text(X_TORCHMESH_USAGE).and_then(Usage::parse).map_or_else(Figures::default, |usage| usage.figures);
+        self.compute_us.fetch_add(text(X_TORCHMESH_COMPUTE_US).and_then(|text| text.parse().ok()).unwrap_or(0), Relaxed);
         Ok(Answer { outputs: message::answer(reply.message, call)?, used })
     }
 }

@@ -1,11 +1,13 @@
 //! The way to the routers: steps call their models there, so that routes, limits and caches hold for them as for anybody.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{HeaderMap, header::CACHE_CONTROL};
 use prost::Message as _;
 use tokio::sync::watch;
@@ -16,9 +18,10 @@ use torchmesh_api::{
 };
 use torchmesh_discovery::Instances;
 use torchmesh_pipeline::{Signature, TensorType, check::Known, kind::Named, spec::Target};
-use torchmesh_relay::{Endpoints, Group, Groups, Relay, Reply};
+use torchmesh_relay::{Endpoints, Group, Groups, Messages, Relay, Reply};
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 const METADATA: &str = "/inference.GRPCInferenceService/ModelMetadata";
 /// A router answers for what a worker knows by heart.
 const METADATA_WITHIN: Duration = Duration::from_secs(5);
@@ -45,14 +48,15 @@ impl Mesh {
     }
 
     /// Sends a framed `ModelInfer`.
-    pub async fn infer(
-        &self,
-        headers: HeaderMap,
-        framed: std::collections::VecDeque<bytes::Bytes>,
-        deadline: Instant,
-    ) -> Result<Reply, ApiError> {
+    pub async fn infer(&self, headers: HeaderMap, framed: VecDeque<Bytes>, deadline: Instant) -> Result<Reply, ApiError> {
         let routers = self.routers.load_full();
         self.relay.unary(INFER, headers, framed, deadline, &routers).await
+    }
+
+    /// Sends a framed `ModelStreamInfer` of one request.
+    pub async fn stream(&self, headers: HeaderMap, framed: Bytes, deadline: Instant) -> Result<Messages, ApiError> {
+        let routers = self.routers.load_full();
+        self.relay.stream(STREAM, headers, framed, deadline, &routers).await
     }
 
     /// What a model takes and gives.

@@ -69,19 +69,19 @@ impl StepMetrics {
 
 /// One call of a step, counted when it ends. One that is dropped has been given up, or its time was up.
 #[derive(Debug)]
-pub struct Counting<'a> {
-    metrics: &'a StepMetrics,
+pub struct Counting {
+    metrics: StepMetrics,
     labels: StepLabels,
     began: Instant,
     deadline: Instant,
     ended: Option<(Code, Figures)>,
 }
 
-impl<'a> Counting<'a> {
+impl Counting {
     /// A call begins.
-    pub fn begin(metrics: &'a StepMetrics, pipeline: &Version, step: &str, deadline: Instant) -> Self {
+    pub fn begin(metrics: &StepMetrics, pipeline: &Version, step: &str, deadline: Instant) -> Self {
         let labels = StepLabels { pipeline: pipeline.name.to_string(), version: pipeline.version.to_string(), step: step.to_owned() };
-        Self { metrics, labels, began: Instant::now(), deadline, ended: None }
+        Self { metrics: metrics.clone(), labels, began: Instant::now(), deadline, ended: None }
     }
 
     /// It has ended, and has used this.
@@ -90,7 +90,7 @@ impl<'a> Counting<'a> {
     }
 }
 
-impl Drop for Counting<'_> {
+impl Drop for Counting {
     fn drop(&mut self) {
         let late = self.deadline <= Instant::now() + Duration::from_millis(1);
         let given_up = if late { Code::DeadlineExceeded } else { Code::Cancelled };

@@ -10,7 +10,7 @@ use torchmesh_api::{
 };
 use torchmesh_pipeline::{
     Plan,
-    run::{Answer, Call, Ended, Steps, run},
+    run::{Answer, Begun, Call, Ended, Steps, run, run_to},
 };
 
 /// Models that are called by how many milliseconds they take, such as `m40`; `never` does not answer, and `broken` fails at once.
@@ -95,6 +95,19 @@ fn tries_divide_the_time_so_that_the_last_of_them_has_its_share() {
     let behind = step("b", "m400", "x = ['a.y', 'input.x']", "");
     let (ended, took) = ends(&[&optional, &behind, &output("'b.y'")]);
     assert_eq!((ended.outputs.is_ok(), took), (true, 900), "half for what comes behind an optional step");
+}
+
+#[test]
+fn a_run_can_stop_before_the_step_that_is_passed_on_as_it_comes() {
+    let text = [INPUT, &step("a", "m20", "x = 'input.x'", ""), &step("b", "never", "x = 'a.y'", ""), &output("'b.y'")].concat();
+    let plan = Plan::parse(&format!("stream = 'b'\n{text}")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let x = Tensor::from_i64s([1], &[7]);
+    let Begun { inputs, used } = runtime.block_on(async {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        run_to(&plan, plan.stream.unwrap(), vec![x.clone()], deadline, &Named).await
+    });
+    assert_eq!((inputs, used.len()), (Ok(Some(vec![("x".into(), x)])), 1));
 }
 
 #[test]

@@ -11,5 +11,6 @@ mod language;
 mod limits;
 mod metering;
 mod models;
+mod pipelines;
 mod routing;
 mod scripted;

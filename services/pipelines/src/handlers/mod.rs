@@ -2,6 +2,7 @@
 
 mod describe;
 mod infer;
+mod pieces;
 mod routed;
 mod stream;
 

@@ -3,6 +3,7 @@
 mod absence;
 mod order;
 mod resolve;
+mod stream;
 
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct Plan {
     pub nodes: Vec<Node>,
     /// Where each output comes from.
     pub outputs: Vec<Vec<From>>,
+    /// The node whose answer can go on piece by piece.
+    pub stream: Option<usize>,
 }
 
 /// One step.
@@ -72,7 +75,8 @@ impl Plan {
         if !tangled {
             absence::told(&pipeline, &nodes, &outputs, &mut problems);
         }
-        if problems.is_empty() { Ok(Self { pipeline: Arc::new(pipeline), nodes, outputs }) } else { Err(Problems(problems)) }
+        let stream = stream::find(&pipeline, &nodes, &outputs, &mut problems);
+        if problems.is_empty() { Ok(Self { pipeline: Arc::new(pipeline), nodes, outputs, stream }) } else { Err(Problems(problems)) }
     }
 
     /// Reads a file and puts it in order.

@@ -65,6 +65,19 @@ fn what_is_not_there_or_for_nothing_is_told_at_once() {
 }
 
 #[test]
+fn only_a_last_step_that_calls_one_model_goes_on_piece_by_piece() {
+    let (first, last) = (model("a", "x = 'input.x'", ""), model("b", "x = 'a.y'", ""));
+    let plan =
+        |stream: &str, last: &str, from: &str| Plan::parse(&[&format!("stream = '{stream}'\n"), IN, &first, last, &out(from)].concat());
+    assert_eq!(plan("b", &last, "'b.y'").unwrap().stream, Some(1));
+    let told = |stream, last: &str, from| plan(stream, last, from).unwrap_err().to_string();
+    assert!(told("c", &last, "'b.y'").contains("stream: there is no step \"c\""));
+    assert!(told("a", &last, "'b.y'").contains("output \"y\" must come from \"a\" alone"));
+    let again = model("b", "x = 'a.y'", "retries = 1");
+    assert!(told("b", &again, "'b.y'").contains("without map, retries and fallback"));
+}
+
+#[test]
 fn an_output_that_may_be_absent_has_to_say_so() {
     let optional = model("a", "x = 'input.x'", "optional = true");
     assert!(problems(&[IN, &optional, &out("'a.y'")].concat()).contains("output[0].from: may be absent"));

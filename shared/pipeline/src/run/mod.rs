@@ -116,14 +116,50 @@ struct Shared<'a, S> {
 
 /// Runs a pipeline. `inputs` are in the order of the pipeline's own, and of their types.
 pub async fn run<S: Steps>(plan: &Plan, inputs: Vec<Tensor>, deadline: Instant, steps: &S) -> Ended {
-    let now = Instant::now();
-    let deadline = plan.pipeline.timeout.map_or(deadline, |timeout| deadline.min(now + timeout));
-    let shared = Shared { plan, steps, deadline, used: Mutex::default() };
-    let outputs = finish(&shared, State::new(plan, inputs)).await;
+    let shared = Shared::new(plan, deadline, steps);
+    let outputs = finish(&shared, State::new(plan, inputs), None).await.map(|done| match done {
+        Done::Outputs(outputs) => outputs,
+        // Nobody has asked to stop there.
+        Done::Reached(_) => Vec::new(),
+    });
     Ended { outputs, used: shared.used.into_inner() }
 }
 
-async fn finish<S: Steps>(shared: &Shared<'_, S>, mut state: State<'_>) -> Result<Vec<Option<Tensor>>, Failure> {
+/// How far a call has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// What the step is to be sent; `None` where it is skipped. Or what went wrong in front of it.
+    pub inputs: Result<Option<Vec<Given<Tensor>>>, Failure>,
+    /// What the models have used that answered.
+    pub used: Vec<Used>,
+}
+
+/// Runs a pipeline as far as to the beginning of one of its steps, by whose answer all that is left can be told.
+pub async fn run_to<S: Steps>(plan: &Plan, node: usize, inputs: Vec<Tensor>, deadline: Instant, steps: &S) -> Begun {
+    let shared = Shared::new(plan, deadline, steps);
+    let inputs = finish(&shared, State::new(plan, inputs), Some(node)).await.map(|done| match done {
+        Done::Reached(inputs) => Some(inputs),
+        Done::Outputs(_) => None,
+    });
+    Begun { inputs, used: shared.used.into_inner() }
+}
+
+impl<'a, S> Shared<'a, S> {
+    fn new(plan: &'a Plan, deadline: Instant, steps: &'a S) -> Self {
+        let own = plan.pipeline.timeout.map(|timeout| Instant::now() + timeout);
+        Self { plan, steps, deadline: own.map_or(deadline, |own| own.min(deadline)), used: Mutex::default() }
+    }
+}
+
+/// Where a run has stopped.
+enum Done {
+    /// At its end.
+    Outputs(Vec<Option<Tensor>>),
+    /// Before the step where it was to stop, which would be sent this.
+    Reached(Vec<Given<Tensor>>),
+}
+
+async fn finish<S: Steps>(shared: &Shared<'_, S>, mut state: State<'_>, stop: Option<usize>) -> Result<Done, Failure> {
     let mut working = FuturesUnordered::new();
     // Whose turn it may be: at first everybody's.
     let mut looked_at = shared.plan.in_order();
@@ -132,11 +168,12 @@ async fn finish<S: Steps>(shared: &Shared<'_, S>, mut state: State<'_>) -> Resul
             match state.look(at) {
                 Looked::Waits => {}
                 Looked::Settled => looked_at.extend(&shared.plan.nodes[at].after),
+                Looked::Begins(inputs, _) if stop == Some(at) => return Ok(Done::Reached(inputs)),
                 Looked::Begins(inputs, target) => working.push(step::work(shared, at, inputs, target)),
             }
         }
         if let Some(outputs) = state.outputs() {
-            return outputs;
+            return outputs.map(Done::Outputs);
         }
         let Some((at, result)) = working.next().await else {
             // A plan has no circle, so that whoever waits waits for somebody at work.

@@ -50,6 +50,8 @@ pub struct Pipeline {
     pub description: String,
     /// `timeout`: the longest that a call may take, whatever its caller allows. Default none.
     pub timeout: Option<Duration>,
+    /// `stream`: the step whose answer goes on piece by piece to whoever calls by `ModelStreamInfer`. Default none: such a caller gets it whole.
+    pub stream: Option<String>,
     /// `[[input]]`: what callers send; at least one.
     pub inputs: Vec<Named>,
     /// `[[step]]`, in the order of the file, which means nothing: a step runs as soon as what it takes is there.

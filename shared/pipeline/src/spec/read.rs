@@ -17,6 +17,7 @@ pub(super) fn pipeline(s: &mut Section) -> Pipeline {
     let description = s.or("description", String::new());
     let timeout = s.optional::<Duration>("timeout");
     s.check(timeout.is_none_or(|timeout| !timeout.is_zero()), "timeout", "must be more than 0s");
+    let stream = s.optional::<String>("stream");
     let inputs = s.list("input", input);
     let steps = s.list("step", step::read);
     let outputs = s.list("output", output);
@@ -29,7 +30,7 @@ pub(super) fn pipeline(s: &mut Section) -> Pipeline {
     twice(s, "input", inputs.iter().map(|input| input.name.as_str()));
     twice(s, "step", steps.iter().map(|step| step.name.as_str()));
     twice(s, "output", outputs.iter().map(|output| output.name.as_str()));
-    Pipeline { description, timeout, inputs, steps, outputs }
+    Pipeline { description, timeout, stream, inputs, steps, outputs }
 }
 
 fn twice<'a>(s: &Section, key: &str, names: impl Iterator<Item = &'a str>) {
