@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Box, arrows, does};
+use super::{Spot, arrows, does};
 use crate::plan::Plan;
 
 /// The pipeline as a Mermaid flow chart.
@@ -26,11 +26,11 @@ pub fn mermaid(plan: &Plan) -> String {
     text
 }
 
-fn id(of: Box) -> String {
+fn id(of: Spot) -> String {
     match of {
-        Box::Input(at) => format!("i{at}"),
-        Box::Node(at) => format!("s{at}"),
-        Box::Output(at) => format!("o{at}"),
+        Spot::Input(at) => format!("i{at}"),
+        Spot::Node(at) => format!("s{at}"),
+        Spot::Output(at) => format!("o{at}"),
     }
 }
 

@@ -13,15 +13,15 @@ use crate::{
 
 /// An arrow between two boxes: what goes along it, and whether it is only a second choice or a condition.
 struct Arrow {
-    from: Box,
-    to: Box,
+    from: Spot,
+    to: Spot,
     label: String,
     dashed: bool,
 }
 
-/// One box.
+/// Where a box stands for something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Box {
+enum Spot {
     Input(usize),
     Node(usize),
     Output(usize),
@@ -55,22 +55,22 @@ fn does(plan: &Plan, node: &Node) -> String {
 
 fn arrows(plan: &Plan) -> Vec<Arrow> {
     let mut arrows = Vec::new();
-    let mut add = |to: Box, from: &[From], dashed: bool| {
+    let mut add = |to: Spot, from: &[From], dashed: bool| {
         for (place, from) in from.iter().enumerate() {
             let (from, label) = match from {
                 From::Constant(_) => continue,
-                From::Input(at) => (Box::Input(*at), String::new()),
-                From::Output(node, output) => (Box::Node(*node), plan.nodes[*node].outputs[*output].to_string()),
+                From::Input(at) => (Spot::Input(*at), String::new()),
+                From::Output(node, output) => (Spot::Node(*node), plan.nodes[*node].outputs[*output].to_string()),
             };
             arrows.push(Arrow { from, to, label, dashed: dashed || place > 0 });
         }
     };
     for node in &plan.nodes {
-        node.inputs.iter().for_each(|(_, from)| add(Box::Node(node.at), from, false));
-        node.when.iter().for_each(|(from, _)| add(Box::Node(node.at), from, true));
-        node.on.iter().for_each(|from| add(Box::Node(node.at), from, true));
+        node.inputs.iter().for_each(|(_, from)| add(Spot::Node(node.at), from, false));
+        node.when.iter().for_each(|(from, _)| add(Spot::Node(node.at), from, true));
+        node.on.iter().for_each(|from| add(Spot::Node(node.at), from, true));
     }
-    plan.outputs.iter().enumerate().for_each(|(at, from)| add(Box::Output(at), from, false));
+    plan.outputs.iter().enumerate().for_each(|(at, from)| add(Spot::Output(at), from, false));
     arrows
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Arrow, Box, arrows, does};
+use super::{Arrow, Spot, arrows, does};
 use crate::plan::Plan;
 
 const WIDTH: usize = 190;
@@ -23,7 +23,7 @@ pub fn svg(plan: &Plan) -> String {
          <path d=\"M0 0L8 4L0 8z\" fill=\"#555\"/></marker></defs>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
-    let place = |of: Box| columns.iter().enumerate().find_map(|(column, boxes)| Some((column, boxes.iter().position(|one| *one == of)?)));
+    let place = |of: Spot| columns.iter().enumerate().find_map(|(column, boxes)| Some((column, boxes.iter().position(|one| *one == of)?)));
     for arrow in arrows(plan) {
         draw_arrow(&mut text, &arrow, place(arrow.from), place(arrow.to));
     }
@@ -35,12 +35,12 @@ pub fn svg(plan: &Plan) -> String {
 }
 
 /// The boxes of each column, from the left.
-fn columns(plan: &Plan) -> Vec<Vec<Box>> {
+fn columns(plan: &Plan) -> Vec<Vec<Spot>> {
     let ranks = plan.nodes.iter().map(|node| node.rank + 1).max().unwrap_or(0);
     let mut columns = vec![Vec::new(); ranks + 2];
-    columns[0].extend((0..plan.pipeline.inputs.len()).map(Box::Input));
-    plan.nodes.iter().for_each(|node| columns[node.rank + 1].push(Box::Node(node.at)));
-    columns[ranks + 1].extend((0..plan.pipeline.outputs.len()).map(Box::Output));
+    columns[0].extend((0..plan.pipeline.inputs.len()).map(Spot::Input));
+    plan.nodes.iter().for_each(|node| columns[node.rank + 1].push(Spot::Node(node.at)));
+    columns[ranks + 1].extend((0..plan.pipeline.outputs.len()).map(Spot::Output));
     columns
 }
 
@@ -48,14 +48,14 @@ fn corner(column: usize, row: usize) -> (usize, usize) {
     (EDGE + column * (WIDTH + ACROSS), EDGE + row * (HEIGHT + DOWN))
 }
 
-fn draw_box(text: &mut String, plan: &Plan, of: Box, (x, y): (usize, usize)) {
+fn draw_box(text: &mut String, plan: &Plan, of: Spot, (x, y): (usize, usize)) {
     let (name, does, fill, round) = match of {
-        Box::Input(at) => {
+        Spot::Input(at) => {
             let input = &plan.pipeline.inputs[at];
             (input.name.clone(), input.kind.to_string(), "#e8f1ff", HEIGHT / 2)
         }
-        Box::Node(at) => (plan.pipeline.steps[at].name.clone(), does(plan, &plan.nodes[at]), "#f6f6f6", 6),
-        Box::Output(at) => (plan.pipeline.outputs[at].name.clone(), String::new(), "#e9f7ea", HEIGHT / 2),
+        Spot::Node(at) => (plan.pipeline.steps[at].name.clone(), does(plan, &plan.nodes[at]), "#f6f6f6", 6),
+        Spot::Output(at) => (plan.pipeline.outputs[at].name.clone(), String::new(), "#e9f7ea", HEIGHT / 2),
     };
     let (middle, upper, lower) = (x + WIDTH / 2, y + 19, y + 35);
     let _ = write!(

@@ -1,24 +1,28 @@
 //! What a pipeline costs beside its models: `cargo test --release -p torchmesh-tests --test behaviours pipelines::measure -- --ignored --nocapture`.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use torchmesh_api::tensor::Tensor;
-use torchmesh_tests::{MeshSandbox, bounded_by, client, models::Model, wait::median};
+use torchmesh_tests::{bounded_by, client, models::Model, wait::median};
 
 use super::{mesh, output, request, step};
 
 const ROUNDS: usize = 200;
+const WARM_UP: usize = 20;
 
 /// The middle one of how long calls of each of these take, made in turn so that a moment of a busy machine meets all of them.
-async fn times<const N: usize>(mesh: &MeshSandbox, questions: [(&str, &[(&str, Tensor)]); N], rounds: usize) -> [Duration; N] {
-    let mut client = client::inference(mesh.gateway());
+async fn times<const N: usize>(questions: [(SocketAddr, &str, &[(&str, Tensor)]); N], rounds: usize) -> [Duration; N] {
+    let mut clients = questions.map(|(address, ..)| client::inference(address));
     let mut times = [const { Vec::new() }; N];
-    for round in 0..rounds + 20 {
-        for (times, (name, inputs)) in times.iter_mut().zip(questions) {
+    for round in 0..rounds + WARM_UP {
+        for ((times, client), (_, name, inputs)) in times.iter_mut().zip(&mut clients).zip(questions) {
             let request = request(name, inputs);
             let began = Instant::now();
             client.model_infer(request).await.unwrap();
-            if round >= 20 {
+            if round >= WARM_UP {
                 times.push(began.elapsed());
             }
         }
@@ -59,16 +63,22 @@ fn what_three_steps_cost_beside_their_models() {
             let x = [("x", Tensor::from_i64s([1, 1], &[millis]))];
             let model = [("INPUT0", x[0].1.clone())];
             let rounds = if millis == 0 { ROUNDS } else { ROUNDS / 4 };
-            let [one, chain, beside] = times(&mesh, [("slow", &model), ("chain", &x), ("beside", &x)], rounds).await;
-            let computed = Duration::from_millis(3 * u64::try_from(millis).unwrap());
+            let (gateway, router) = (mesh.gateway(), mesh.routers[0].addr);
+            let questions: [(SocketAddr, &str, &[(&str, Tensor)]); 5] = [
+                (gateway, "slow", &model),
+                (router, "slow", &model),
+                (gateway, "chain", &x),
+                (router, "chain", &x),
+                (gateway, "beside", &x),
+            ];
+            let [one, one_inside, chain, chain_inside, beside] = times(questions, rounds).await.map(micros);
+            let computed = 3.0 * 1000.0 * millis as f64;
             println!(
-                "models of {millis} ms: one call {:.0} us; three in a row {:.0} us, {:.0} more than three calls by the client, {:.0} more than they compute; \
-                 three side by side {:.0} us",
-                micros(one),
-                micros(chain),
-                micros(chain) - 3.0 * micros(one),
-                micros(chain) - micros(computed),
-                micros(beside),
+                "models of {millis} ms: three in a row {chain:.0} us, three calls by the caller {:.0} us; from the router on {chain_inside:.0} us and {:.0} us; \
+                 {:.0} us more than the models compute; three side by side {beside:.0} us, one call {one:.0} us",
+                3.0 * one,
+                3.0 * one_inside,
+                chain - computed,
             );
         }
     });
