@@ -21,6 +21,8 @@ pub struct MeshSandbox {
     pub routers: Vec<Instance>,
     /// The workers.
     pub workers: Vec<Instance>,
+    /// What serves the pipelines, where there are any.
+    pub pipelines: Vec<Instance>,
     stand_ins: Vec<(&'static str, SocketAddr)>,
     folder: TempDir,
 }
@@ -30,6 +32,7 @@ pub struct MeshSandbox {
 pub struct Builder {
     counts: [usize; 3],
     models: Vec<Model>,
+    pipelines: Vec<(String, String)>,
     settings: Vec<(&'static str, String, String)>,
     stand_ins: Vec<(&'static str, SocketAddr)>,
     consul: Option<SocketAddr>,
@@ -63,6 +66,13 @@ impl Builder {
     #[must_use]
     pub fn model(mut self, model: Model) -> Self {
         self.models.push(model);
+        self
+    }
+
+    /// This pipeline is served too: `NAME/VERSION`, and the text of its file.
+    #[must_use]
+    pub fn pipeline(mut self, name: &str, text: &str) -> Self {
+        self.pipelines.push((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -116,13 +126,17 @@ impl Builder {
         self.models.iter().for_each(|model| model.install(&repository));
         write_keys(folder.path(), &self.keys);
         let none = Vec::new;
-        let mut mesh = MeshSandbox { gateways: none(), routers: none(), workers: none(), stand_ins: self.stand_ins.clone(), folder };
+        let stand_ins = self.stand_ins.clone();
+        let mut mesh = MeshSandbox { gateways: none(), routers: none(), workers: none(), pipelines: none(), stand_ins, folder };
+        self.pipelines.iter().for_each(|(name, text)| mesh.write_pipeline(name, text));
         mesh.write_discovery();
         let [gateways, routers, workers] = self.counts;
         // From the back to the front, so that whoever becomes ready finds all that it needs at its first look.
         mesh.workers = self.start_all("worker", workers, mesh.folder.path()).await;
         mesh.write_discovery();
         mesh.routers = self.start_all("router", routers, mesh.folder.path()).await;
+        mesh.write_discovery();
+        mesh.pipelines = self.start_all("pipelines", usize::from(!self.pipelines.is_empty()), mesh.folder.path()).await;
         mesh.write_discovery();
         mesh.gateways = self.start_all("gateway", gateways, mesh.folder.path()).await;
         mesh
@@ -149,6 +163,7 @@ impl Builder {
         let mut settings = match service {
             "gateway" => vec![file("keys_file", "keys.toml")],
             "router" => vec![("probe.interval".to_owned(), "50ms".to_owned())],
+            "pipelines" => vec![file("pipelines_dir", "pipelines"), ("pipelines_poll".to_owned(), "50ms".to_owned())],
             _ => vec![file("models_dir", "models")],
         };
         match self.consul {
@@ -172,6 +187,7 @@ impl MeshSandbox {
         Builder {
             counts: [1; 3],
             models: Vec::new(),
+            pipelines: Vec::new(),
             settings: Vec::new(),
             stand_ins: Vec::new(),
             consul: None,
@@ -222,7 +238,7 @@ impl MeshSandbox {
 
     /// Every instance, from the front to the back.
     pub fn instances(&self) -> impl Iterator<Item = &Instance> {
-        self.gateways.iter().chain(&self.routers).chain(&self.workers)
+        self.gateways.iter().chain(&self.pipelines).chain(&self.routers).chain(&self.workers)
     }
 
     /// The instances of a service.
@@ -230,6 +246,7 @@ impl MeshSandbox {
         match service {
             "gateway" => &mut self.gateways,
             "router" => &mut self.routers,
+            "pipelines" => &mut self.pipelines,
             _ => &mut self.workers,
         }
     }
@@ -251,12 +268,21 @@ impl MeshSandbox {
         self.folder.path()
     }
 
+    /// Puts a pipeline's file in its place, `NAME/VERSION`, whether or not there is one.
+    pub fn write_pipeline(&self, name: &str, text: &str) {
+        let path = self.folder.path().join("pipelines").join(name).with_extension("toml");
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the pipeline");
+        replace(&path, text);
+    }
+
     fn write_discovery(&self) {
         let mut text = String::new();
         let mut list = |service: &str, id: &str, address: SocketAddr| {
             let _ = writeln!(text, "[[instance]]\nservice = \"{service}\"\nid = \"{id}\"\naddress = \"{address}\"\n");
         };
         self.routers.iter().chain(&self.workers).for_each(|instance| list(instance.service(), &instance.name, instance.addr));
+        // To routers, what serves pipelines is a worker.
+        self.pipelines.iter().for_each(|instance| list("worker", &instance.name, instance.addr));
         self.stand_ins.iter().enumerate().for_each(|(at, (service, address))| list(service, &format!("stand-in-{at}"), *address));
         replace(&self.folder.path().join("discovery.toml"), &text);
     }

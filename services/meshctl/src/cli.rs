@@ -4,6 +4,7 @@ mod accounts;
 mod chat;
 mod keys;
 mod operators;
+mod pipelines;
 mod records;
 mod repository;
 mod senses;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     chat::ChatArgs,
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
+    pipelines::{LintArgs, PipelineArgs, PipelineCommand, RunArgs},
     records::{AuditArgs, AuditCommand, UsageArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     Route(RouteArgs),
     /// Let a new version of a model take over step by step, and go back by itself when it does not do well
     Rollout(RolloutArgs),
+    /// Check, draw and call pipelines: models chained into one call
+    Pipeline(PipelineArgs),
     /// List the workers as a router sees them
     Endpoints(RouterArgs),
     /// Make, list, rotate and revoke the keys of those who may call

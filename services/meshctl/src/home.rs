@@ -100,6 +100,11 @@ impl Home {
         self.root.join("models")
     }
 
+    /// The pipelines, where there are any.
+    pub(crate) fn pipelines(&self) -> PathBuf {
+        self.root.join("pipelines")
+    }
+
     /// The folder of the logs.
     pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")

@@ -63,6 +63,7 @@ fn run(cli: Cli, screen: &Screen) -> Result<()> {
         Command::Models(args) => on_one_thread(commands::models(&args, &home, screen)),
         Command::Route(args) => on_one_thread(commands::route(&args, &home, screen)),
         Command::Rollout(args) => on_one_thread(commands::rollout(&args, &home, screen)),
+        Command::Pipeline(args) => on_one_thread(commands::pipeline(&args, &home, screen)),
         Command::Top(args) => on_one_thread(commands::top(&args, &home, screen)),
         Command::Endpoints(args) => on_one_thread(commands::endpoints(&args, &home, screen)),
         Command::Keys(args) => commands::keys(&args, &home, screen),

@@ -23,7 +23,6 @@ pub mod metrics;
 pub mod models;
 pub mod stack;
 pub mod stats;
-pub mod tensor;
 pub mod text;
 pub mod train;
 
@@ -39,6 +38,8 @@ mod testing;
 mod tests;
 
 use std::sync::{Arc, OnceLock, Weak};
+
+pub use torchmesh_api::tensor;
 
 use torchmesh_discovery::consul::{self, ConsulSettings, Life};
 use torchmesh_runtime::{

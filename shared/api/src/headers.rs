@@ -33,6 +33,8 @@ pub const X_TORCHMESH_SESSION: HeaderName = HeaderName::from_static("x-torchmesh
 /// The call is a copy of one that somebody else answers, made by the router for a route's shadow; the value is `1`. Whoever bills or meters calls leaves it out: the caller
 /// has paid for the one that was copied. A client's own value never passes the gateway.
 pub const X_TORCHMESH_MIRRORED: HeaderName = HeaderName::from_static("x-torchmesh-mirrored");
+/// How many pipelines called each other to come to this call, a decimal number; absent: none did. A pipeline refuses a call that has come through too many.
+pub const X_TORCHMESH_DEPTH: HeaderName = HeaderName::from_static("x-torchmesh-depth");
 /// How urgent a call is: `high`, `normal` or `low`. The model's manifest says what a call is that does not say.
 pub const X_TORCHMESH_PRIORITY: HeaderName = HeaderName::from_static("x-torchmesh-priority");
 /// The most urgent class that the caller may ask for, as the gateway found; what asks for more counts as this. Without it, any. A client's own value never passes the gateway.

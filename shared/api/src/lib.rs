@@ -1,7 +1,7 @@
 //! What the services say to each other.
 //!
 //! Generated messages and stubs ([`inference`], [`text`], [`vision`], [`audio`], [`admin`], [`accounts`]), checked ids ([`ids`]), what a credential may do ([`access`]), one set of error kinds with its mapping to gRPC and
-//! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`tally`], [`usage`], [`timeout`], [`trace`]).
+//! HTTP ([`error`]), and what a proxy reads of a call without decoding it ([`peek`], [`tally`], [`usage`], [`timeout`], [`trace`]), and [`tensor`]s as bytes.
 
 pub mod access;
 pub mod error;
@@ -13,6 +13,7 @@ pub mod ids;
 pub mod method;
 pub mod peek;
 pub mod tally;
+pub mod tensor;
 pub mod timeout;
 mod told;
 pub mod trace;

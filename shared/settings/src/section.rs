@@ -115,6 +115,11 @@ impl Section {
         made
     }
 
+    /// The fields that have not been read yet, for a table whose keys are names that its author chose.
+    pub fn unread(&self) -> Vec<String> {
+        self.table.keys().cloned().collect()
+    }
+
     /// Whether the table has this field, which is a known one from now on.
     pub fn has(&mut self, key: &str) -> bool {
         self.known.insert(key.to_owned());

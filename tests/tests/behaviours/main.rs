@@ -12,5 +12,6 @@ mod language;
 mod limits;
 mod metering;
 mod models;
+mod pipelines;
 mod routing;
 mod scripted;

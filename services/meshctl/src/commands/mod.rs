@@ -12,6 +12,7 @@ mod import;
 mod keys;
 mod models;
 mod operator;
+mod pipeline;
 mod pull;
 mod rollout;
 mod route;
@@ -37,6 +38,7 @@ pub(crate) use self::{
     import::import,
     keys::keys,
     models::models,
+    pipeline::pipeline,
     pull::pull,
     rollout::rollout,
     route::route,

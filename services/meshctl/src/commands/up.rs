@@ -64,6 +64,10 @@ async fn start(args: &UpArgs, mesh: &Mesh, home: &Home, listener: &mut dyn Liste
     if mesh.services.iter().any(|plan| plan.kind == Kind::Accounts) {
         key::ensure_tokens(home)?;
     }
+    if mesh.services.iter().any(|plan| plan.kind == Kind::Pipelines) {
+        let folder = home.pipelines();
+        std::fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
+    }
     preflight::check(mesh, home, &bin_dir).await?;
     supervise::run(mesh, home, &bin_dir, args.timeout, listener).await
 }

@@ -20,6 +20,8 @@ use crate::{
 pub(crate) enum Kind {
     /// Decides who may call.
     Gateway,
+    /// Chains models into one call. It calls the routers, and they call it.
+    Pipelines,
     /// Decides who answers.
     Router,
     /// Runs models.
@@ -30,12 +32,13 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, in the order of stopping.
-    pub(crate) const ALL: [Self; 4] = [Self::Gateway, Self::Router, Self::Worker, Self::Accounts];
+    pub(crate) const ALL: [Self; 5] = [Self::Gateway, Self::Pipelines, Self::Router, Self::Worker, Self::Accounts];
 
     /// The service's name, in settings, files and tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
+            Self::Pipelines => "pipelines",
             Self::Router => "router",
             Self::Worker => "worker",
             Self::Accounts => "accounts",
@@ -47,9 +50,13 @@ impl Kind {
         format!("torchmesh-{}", self.name())
     }
 
-    /// Whether other services find it in the discovery file.
-    pub(crate) fn is_discovered(self) -> bool {
-        matches!(self, Self::Router | Self::Worker)
+    /// As what other services find it in the discovery file; none: they do not. To a router, what serves pipelines is a worker.
+    pub(crate) fn discovered_as(self) -> Option<&'static str> {
+        match self {
+            Self::Router => Some("router"),
+            Self::Worker | Self::Pipelines => Some("worker"),
+            Self::Gateway | Self::Accounts => None,
+        }
     }
 
     fn parse(name: &str) -> Option<Self> {
@@ -142,7 +149,7 @@ fn take_flag(services: &mut [Plan], flag: &str, problems: &mut Problems) {
         }
         _ => problems.0.push(Problem {
             field: format!("--set {flag}"),
-            message: "must have the form SERVICE.KEY=VALUE, where SERVICE is gateway, router, worker or accounts".to_owned(),
+            message: "must have the form SERVICE.KEY=VALUE, where SERVICE is gateway, pipelines, router, worker or accounts".to_owned(),
         }),
     }
 }
@@ -165,11 +172,17 @@ impl Plan {
             }
             Kind::Router => vec![("addr", free.clone()), discovery, ("store", table("folder", path(home.control()))), drain],
             Kind::Worker => vec![("addr", free.clone()), ("models_dir", path(home.models())), drain],
+            Kind::Pipelines => vec![("addr", free.clone()), discovery, ("pipelines_dir", path(home.pipelines())), drain],
             Kind::Accounts => accounts::built_in(home).into_iter().chain([drain]).collect(),
         };
         let settings = settings.into_iter().chain([("admin_addr", free)]).map(|(key, value)| (key.to_owned(), value)).collect();
-        // Only where it is asked for: the keys file does for a mesh of one person.
-        let instances = u32::from(kind != Kind::Accounts);
+        let instances = match kind {
+            // Only where it is asked for: the keys file does for a mesh of one person.
+            Kind::Accounts => 0,
+            // Whoever has pipelines wants them.
+            Kind::Pipelines => u32::from(home.pipelines().is_dir()),
+            Kind::Gateway | Kind::Router | Kind::Worker => 1,
+        };
         Self { kind, instances, settings, flags: Vec::new() }
     }
 
@@ -224,7 +237,7 @@ impl Plan {
             Kind::Gateway if self.instances > 1 && self.setting("metering.folder", |_| None).as_deref() == metering.to_str() => {
                 Some(format!("metering.folder={}", metering.join(name).display()))
             }
-            Kind::Gateway | Kind::Router | Kind::Accounts => None,
+            Kind::Gateway | Kind::Pipelines | Kind::Router | Kind::Accounts => None,
         }
     }
 
@@ -289,6 +302,16 @@ mod tests {
         assert_eq!(setting("drain.delay").as_deref(), Some("400ms"));
         assert_eq!(setting("models_dir").as_deref(), Some("/mesh/models"));
         assert_eq!(worker.drain_limit(|_| None), Duration::from_millis(9400));
+    }
+
+    #[test]
+    fn pipelines_are_served_where_there_are_any_or_the_file_wants_them() {
+        assert_eq!(names(&load(Some("[pipelines]"), &[]).unwrap()), ["gateway", "pipelines", "router", "worker"]);
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        assert_eq!(Plan::built_in(Kind::Pipelines, &home).instances, 0);
+        std::fs::create_dir(home.pipelines()).unwrap();
+        assert_eq!(Plan::built_in(Kind::Pipelines, &home).instances, 1);
     }
 
     #[test]

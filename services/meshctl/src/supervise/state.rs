@@ -145,8 +145,8 @@ impl Known {
         let mut text = "# Written by `meshctl up`: the instances that take calls.\n".to_owned();
         for (name, service) in &self.run.services {
             let kind = self.kinds[name];
-            if let (true, true, Some(address)) = (kind.is_discovered(), service.ready, service.addresses.get("main")) {
-                let _ = write!(text, "\n[[instance]]\nservice = \"{}\"\nid = \"{name}\"\naddress = \"{address}\"\n", kind.name());
+            if let (Some(service_name), true, Some(address)) = (kind.discovered_as(), service.ready, service.addresses.get("main")) {
+                let _ = write!(text, "\n[[instance]]\nservice = \"{service_name}\"\nid = \"{name}\"\naddress = \"{address}\"\n");
             }
         }
         text
@@ -194,6 +194,18 @@ mod tests {
         assert_eq!((instances[0]["id"].as_str(), instances[0]["address"].as_str()), (Some("worker-2"), Some("127.0.0.1:3")));
         known.apply("worker-2", Change::Ready(false));
         assert!(!known.discovery().contains("[[instance]]"));
+    }
+
+    #[test]
+    fn whoever_serves_pipelines_is_a_worker_to_the_routers() {
+        let log = PathBuf::from("log");
+        let pipelines =
+            Instance { name: "pipelines".to_owned(), kind: Kind::Pipelines, arguments: Vec::new(), announce: PathBuf::new(), log };
+        let mut known = Known::new(&[pipelines]);
+        bring_up(&mut known, "pipelines", 4);
+        let table: toml::Table = known.discovery().parse().unwrap();
+        let instance = &table["instance"][0];
+        assert_eq!((instance["service"].as_str(), instance["id"].as_str()), (Some("worker"), Some("pipelines")));
     }
 
     #[test]

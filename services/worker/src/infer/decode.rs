@@ -3,9 +3,9 @@
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     inference::{ModelInferRequest, model_infer_request::InferInputTensor},
+    tensor::contents,
 };
 
-use super::contents;
 use crate::{
     admission::Part,
     manifest::{INPUT_IDS, Manifest, TensorSpec},

@@ -1,6 +1,5 @@
 //! Between the Open Inference Protocol's messages and the tensors that the worker runs.
 
-mod contents;
 mod decode;
 mod encode;
 mod wishes;

@@ -1,4 +1,6 @@
-//! A tensor as the worker passes it around: the bytes that arrived, and how to read them.
+//! A tensor as it is passed around: the bytes that arrived, and how to read them.
+
+pub mod contents;
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,12 +1,11 @@
 //! The data of one input, from raw bytes or from typed fields.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use torchmesh_api::inference::InferTensorContents;
-
-use crate::tensor::{Datatype, bytes_elements};
+use super::{Datatype, bytes_elements};
+use crate::inference::InferTensorContents;
 
 /// Checks raw bytes for `elements` elements; the error says what came and what to send.
-pub(super) fn raw(datatype: Datatype, elements: usize, data: Bytes) -> Result<Bytes, String> {
+pub fn raw(datatype: Datatype, elements: usize, data: Bytes) -> Result<Bytes, String> {
     let Some(size) = datatype.element_size() else {
         let mut found = 0_usize;
         for element in bytes_elements(&data) {
@@ -27,7 +26,7 @@ pub(super) fn raw(datatype: Datatype, elements: usize, data: Bytes) -> Result<By
 }
 
 /// Turns typed contents into bytes; the error says what came and what to send.
-pub(super) fn typed(datatype: Datatype, elements: usize, contents: &InferTensorContents) -> Result<Bytes, String> {
+pub fn typed(datatype: Datatype, elements: usize, contents: &InferTensorContents) -> Result<Bytes, String> {
     let c = contents;
     match datatype {
         Datatype::Bool => collect("bool_contents", elements, &c.bool_contents, |out, &value| out.put_u8(u8::from(value))),

@@ -1,0 +1,114 @@
+//! The way to the routers: steps call their models there, so that routes, limits and caches hold for them as for anybody.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, header::CACHE_CONTROL};
+use prost::Message as _;
+use tokio::sync::watch;
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    frame,
+    inference::{ModelMetadataRequest, ModelMetadataResponse, model_metadata_response::TensorMetadata},
+};
+use torchmesh_discovery::Instances;
+use torchmesh_pipeline::{Signature, TensorType, check::Known, kind::Named, spec::Target};
+use torchmesh_relay::{Endpoints, Group, Groups, Messages, Relay, Reply};
+
+const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+const METADATA: &str = "/inference.GRPCInferenceService/ModelMetadata";
+/// A router answers for what a worker knows by heart.
+const METADATA_WITHIN: Duration = Duration::from_secs(5);
+
+/// The routers that are there.
+pub type Routers = ArcSwap<Group>;
+
+/// One thread's way to the routers.
+#[derive(Debug, Clone)]
+pub struct Mesh {
+    relay: Relay,
+    routers: Arc<Routers>,
+}
+
+impl Mesh {
+    /// A way to the routers.
+    pub fn new(relay: Relay, routers: Arc<Routers>) -> Self {
+        Self { relay, routers }
+    }
+
+    /// Whether there is any router.
+    pub fn is_there(&self) -> bool {
+        !self.routers.load().is_empty()
+    }
+
+    /// Sends a framed `ModelInfer`.
+    pub async fn infer(&self, headers: HeaderMap, framed: VecDeque<Bytes>, deadline: Instant) -> Result<Reply, ApiError> {
+        let routers = self.routers.load_full();
+        self.relay.unary(INFER, headers, framed, deadline, &routers).await
+    }
+
+    /// Sends a framed `ModelStreamInfer` of one request.
+    pub async fn stream(&self, headers: HeaderMap, framed: Bytes, deadline: Instant) -> Result<Messages, ApiError> {
+        let routers = self.routers.load_full();
+        self.relay.stream(STREAM, headers, framed, deadline, &routers).await
+    }
+
+    /// What a model takes and gives.
+    pub async fn signature(&self, target: &Target) -> Known {
+        let version = target.version.map(|version| version.to_string()).unwrap_or_default();
+        let question = frame::encode(&ModelMetadataRequest { name: target.model.to_string(), version });
+        let routers = self.routers.load_full();
+        let deadline = Instant::now() + METADATA_WITHIN;
+        let reply = self.relay.unary(METADATA, HeaderMap::new(), [question], deadline, &routers).await;
+        let answer = reply.and_then(|reply| {
+            ModelMetadataResponse::decode(reply.message).map_err(|_| ApiError::new(ErrorKind::Internal, "its description has another form"))
+        });
+        match answer.map(signature) {
+            Ok(Some(signature)) => Known::Signature(Arc::new(signature)),
+            Ok(None) => Known::Not("has a tensor of an unknown datatype".to_owned()),
+            Err(error) => Known::Not(format!("is not there: {}", error.message)),
+        }
+    }
+}
+
+fn signature(metadata: ModelMetadataResponse) -> Option<Signature> {
+    let named = |tensor: TensorMetadata| Some(Named::new(tensor.name, TensorType::new(tensor.datatype.parse().ok()?, tensor.shape)));
+    let all = |tensors: Vec<TensorMetadata>| tensors.into_iter().map(named).collect::<Option<Vec<_>>>();
+    Some(Signature { inputs: all(metadata.inputs)?, outputs: all(metadata.outputs)? })
+}
+
+/// Follows the routers as they come and go.
+pub fn follow(
+    mut watched: watch::Receiver<Instances>,
+    endpoints: Endpoints,
+    groups: Groups,
+) -> (Arc<Routers>, impl Future<Output = ()> + Send) {
+    let group = move |instances: &Instances| {
+        let pairs: Vec<_> = instances.iter().map(|instance| (instance.id.clone(), instance.addr)).collect();
+        groups.update("router", &endpoints.update(&pairs))
+    };
+    let routers = Arc::new(Routers::new(group(&watched.borrow_and_update())));
+    let shared = Arc::clone(&routers);
+    (routers, async move {
+        while watched.changed().await.is_ok() {
+            let now = group(&watched.borrow_and_update());
+            shared.store(now);
+        }
+    })
+}
+
+/// The headers of a call that go on to its steps: who it is for, how urgent it is, and what it must not be answered from.
+pub const PASSED_ON: [http::HeaderName; 6] = [
+    torchmesh_api::headers::X_TORCHMESH_TENANT,
+    torchmesh_api::headers::X_TORCHMESH_PRIORITY,
+    torchmesh_api::headers::X_TORCHMESH_SESSION,
+    torchmesh_api::headers::X_TORCHMESH_MIRRORED,
+    torchmesh_api::headers::TRACESTATE,
+    CACHE_CONTROL,
+];

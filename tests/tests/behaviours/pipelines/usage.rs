@@ -1,0 +1,115 @@
+//! What a call of a pipeline costs, and what is seen of it: one call, with all of its steps.
+
+use serde_json::json;
+use torchmesh_api::{inference::ModelInferResponse, tensor::Tensor};
+use torchmesh_tests::{
+    MeshSandbox, Signal, bounded,
+    ledger::Ledger,
+    models::Model,
+    raw::{self, Call},
+    spans::Collector,
+};
+
+use super::{X, output, request, start, step};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+fn x() -> [(&'static str, Tensor); 1] {
+    [("x", Tensor::from_f32s([2, 2], &[1.0, 2.0, 3.0, 4.0]))]
+}
+
+/// Calls `wide` once, then once for each of two rows.
+fn three_calls() -> String {
+    [
+        X,
+        &step("a", "wide", "INPUT0 = 'input.x'", ""),
+        &step("b", "wide", "INPUT0 = 'a.OUTPUT0'", "map = { over = ['INPUT0'] }"),
+        &output("y", "['b.OUTPUT0', 'input.x']"),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_call_is_one_event_with_what_all_of_its_steps_have_used() {
+    bounded(async {
+        let ledger = Ledger::default();
+        let outer = [
+            X,
+            &step("inner", "three", "x = 'input.x'", ""),
+            &step("more", "wide", "INPUT0 = 'inner.y'", ""),
+            &output("y", "'more.OUTPUT0'"),
+        ];
+        let builder = ledger.of(MeshSandbox::builder().model(Model::wide()).model(Model::fails_on_negative()));
+        let strict = [
+            X,
+            &step("a", "wide", "INPUT0 = 'input.x'", ""),
+            &step("b", "fails_on_negative", "INPUT0 = 'a.OUTPUT0'", ""),
+            &output("y", "'b.OUTPUT0'"),
+        ];
+        let mesh = start(builder, &[("three/1", &three_calls()), ("outer/1", &outer.concat()), ("strict/1", &strict.concat())]).await;
+        let ask = async |name: &str, id: &str, inputs: &[(&str, Tensor)]| {
+            let call = Call::new(raw::MODEL_INFER, &request(name, inputs)).with_key().header("x-request-id", id);
+            raw::call(mesh.gateway(), &call).await
+        };
+        let answer = ask("three", "three", &x()).await;
+        assert!(answer.head.get("x-torchmesh-usage").is_none(), "the meter's own header goes no further");
+        answer.message::<ModelInferResponse>();
+        ask("outer", "outer", &x()).await.message::<ModelInferResponse>();
+        ask("strict", "strict", &[("x", Tensor::from_f32s([1, 2], &[-1.0, 2.0]))]).await;
+        let mut lines = ledger.has(["three", "outer", "strict"].map(str::to_owned)).await;
+        lines.retain(|line| line["method"] == raw::MODEL_INFER);
+        assert_eq!(lines.len(), 3, "a step is no event of its own: {lines:?}");
+        let told = |id: &str| {
+            let line = lines.iter().find(|line| line["request_id"] == id).unwrap();
+            (line["model"].clone(), line["version"].clone(), line["items"].clone())
+        };
+        // Two rows in one call, and two calls of a row.
+        assert_eq!(told("three"), (json!("three"), json!("1"), json!(4)));
+        assert_eq!(told("outer"), (json!("outer"), json!("1"), json!(6)));
+        assert_eq!(told("strict").2, json!(0), "an error costs nothing");
+        let units = |step: &str| [("pipeline", "three".to_owned()), ("step", step.to_owned()), ("unit", "items".to_owned())];
+        let metrics = mesh.pipelines[0].metrics().await;
+        for step in ["a", "b"] {
+            let labels = units(step);
+            let labels: Vec<_> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            // Once by itself, once within the other pipeline.
+            assert_eq!(metrics.count("torchmesh_pipelines_step_units_total", &labels), 4, "{step}");
+        }
+    });
+}
+
+#[test]
+fn one_trace_has_a_span_for_each_step_and_the_forward_passes_below_them() {
+    bounded(async {
+        let collector = Collector::start().await;
+        let services = ["gateway", "pipelines", "router", "worker"];
+        let endpoint = collector.endpoint();
+        let exporting = services.into_iter().fold(MeshSandbox::builder().model(Model::wide()), |builder, service| {
+            builder.set(service, "telemetry.otlp_endpoint", &endpoint)
+        });
+        let mut mesh = start(exporting, &[("three/1", &three_calls())]).await;
+        let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
+        let call = Call::new(raw::MODEL_INFER, &request("three", &x())).with_key().header("traceparent", &traceparent);
+        raw::call(mesh.gateway(), &call).await.message::<ModelInferResponse>();
+        for service in services {
+            for instance in mesh.of(service) {
+                assert!(instance.end(Signal::TERM).await.success(), "{} ended badly", instance.name);
+            }
+        }
+        let spans = collector.spans();
+        let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let ours: Vec<_> = spans.iter().filter(|kept| hex(&kept.span.trace_id) == TRACE).collect();
+        let count = |name: &str| ours.iter().filter(|kept| kept.span.name == name).count();
+        assert_eq!(["pipelines.call", "pipelines.step", "worker.forward"].map(count), [1, 3, 3]);
+        let above = |id: &[u8]| ours.iter().find(|kept| kept.span.span_id == id);
+        for forward in ours.iter().filter(|kept| kept.span.name == "worker.forward") {
+            let (mut line, mut next) = (Vec::new(), Some(forward));
+            while let Some(kept) = next {
+                line.push(kept.span.name.as_str());
+                next = above(&kept.span.parent_span_id);
+            }
+            let way = ["worker.forward", "worker.call", "router.call", "pipelines.step", "pipelines.call", "router.call", "gateway.call"];
+            assert_eq!(line, way);
+        }
+    });
+}
