@@ -11,5 +11,6 @@ mod language;
 mod limits;
 mod metering;
 mod models;
+mod portal;
 mod routing;
 mod scripted;
