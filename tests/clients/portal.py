@@ -116,7 +116,7 @@ def usage_appears(page: Page, secret: str) -> None:
 def bring_out_and_take_back(page: Page) -> None:
     model = os.environ["ROLLED"]
     page.goto(f"{PORTAL}/operator/routes")
-    page.get_by_label("Routes (TOML)").fill(f'[[route]]\nmodel = "{model}"\nto = [{{ version = "1" }}]\nfallback = "wrong"\n')
+    page.get_by_label("Routes (TOML)").fill(f'[[route]]\nmodel = "{model}"\nto = [{{ version = "1" }}]\ncolour = "red"\n')
     page.get_by_role("button", name="Only check").click()
     page.get_by_role("alert").wait_for()
     page.get_by_label("Routes (TOML)").fill(f'[[route]]\nmodel = "{model}"\nto = [{{ version = "1" }}]\n')

@@ -111,6 +111,13 @@ pub(super) fn moment(ms: i64, never: &str) -> Markup {
     }
 }
 
+/// The day of a moment, where the hour matters to nobody; `never` where there is none.
+pub(super) fn day(ms: i64, never: &str) -> Markup {
+    html! {
+        @if ms > 0 { time datetime=(figures::day(ms)) title=(figures::minute(ms)) { (figures::day(ms)) } } @else { span.faint { (never) } }
+    }
+}
+
 /// A word in a colour: `good`, `bad`, `waiting` or `plain`.
 pub(super) fn badge(colour: &str, word: &str) -> Markup {
     html! { span class={ "badge " (colour) } { (word) } }

@@ -2,9 +2,12 @@
 
 use axum::response::Response;
 use maud::html;
-use torchmesh_api::accounts::v1::{Change, ListChangesRequest};
+use torchmesh_api::accounts::v1::{Change, ListChangesRequest, Member};
 
-use super::super::{Page, Place, parts};
+use super::{
+    super::{Page, Place, parts},
+    members,
+};
 use crate::{
     fail::Answer,
     visit::{Person, Visit},
@@ -15,8 +18,18 @@ const SHOWN: i32 = 100;
 /// The page.
 pub async fn list(visit: Visit, person: Person) -> Answer {
     let asked = visit.app().accounts.ask(ListChangesRequest { page_size: SHOWN, ..Default::default() });
-    let changes = person.accounts(&visit).list_changes(asked).await?.into_inner().changes;
+    let mut changes = person.accounts(&visit).list_changes(asked).await?.into_inner().changes;
+    let members = members::all(&visit, &person).await?;
+    changes.iter_mut().for_each(|change| name(change, &members));
     Ok(page(&visit, Place::Changes, visit.say("nav.changes"), visit.say("changes.lead"), &changes))
+}
+
+/// Says who did it by their address, while they are a member.
+fn name(change: &mut Change, members: &[Member]) {
+    let of = |id: &str| members.iter().find(|member| member.id == id).map(|member| member.email.clone());
+    if let Some(email) = change.actor.strip_prefix("member:").and_then(of) {
+        change.actor = email;
+    }
 }
 
 /// The same of every tenant: the operators' page has this, too.
@@ -30,8 +43,8 @@ pub(in crate::pages) fn page(visit: &Visit, place: Place, title: &str, lead: &st
                     tr {
                         td { (parts::moment(change.time_unix_ms, "")) }
                         th scope="row" { (change.what) }
-                        td { (change.detail) }
-                        td.mono.faint { (change.actor) }
+                        td.wrap { (change.detail) }
+                        td.wrap.faint { (change.actor) }
                     }
                 }
             }

@@ -27,7 +27,8 @@ fn word_of(role: Role) -> &'static str {
     ROLES.iter().find(|(known, _)| *known == role).map_or("viewer", |(_, word)| word)
 }
 
-async fn all(visit: &Visit, person: &Person) -> Answer<Vec<Member>> {
+/// Every member of the person's tenant.
+pub(super) async fn all(visit: &Visit, person: &Person) -> Answer<Vec<Member>> {
     let asked = visit.app().accounts.ask(ListMembersRequest::default());
     Ok(person.accounts(visit).list_members(asked).await?.into_inner().members)
 }

@@ -72,7 +72,11 @@ fn worker(visit: &Visit, endpoint: &Endpoint) -> Markup {
 }
 
 fn served(visit: &Visit, version: &EndpointVersion) -> Markup {
-    let latency = if version.latency > 0.0 { format!("{} ms", figures::short(version.latency * 1000.0)) } else { "–".to_owned() };
+    let latency = match version.latency * 1000.0 {
+        ms if ms <= 0.0 => "–".to_owned(),
+        ms if ms < 0.1 => "< 0.1 ms".to_owned(),
+        ms => format!("{} ms", figures::short(ms)),
+    };
     html! {
         tr {
             th.mono scope="row" { (version.model) }
