@@ -208,6 +208,7 @@ fn shown(person: &Person, place: Place) -> bool {
     match place {
         Place::Members => person.may_see_members(),
         Place::Changes => person.may_change_members(),
+        Place::Billing => person.may_see_bills(),
         _ => true,
     }
 }

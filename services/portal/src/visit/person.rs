@@ -57,6 +57,11 @@ impl Person {
         self.is(&[Role::Owner, Role::Admin])
     }
 
+    /// Whether they may see what is billed.
+    pub fn may_see_bills(&self) -> bool {
+        self.is(&[Role::Owner, Role::Admin, Role::Billing])
+    }
+
     /// Whether they may see who the members are.
     pub fn may_see_members(&self) -> bool {
         !self.is(&[Role::Viewer, Role::Unspecified])

@@ -4,8 +4,9 @@ use std::fs;
 
 use tonic::Code;
 use torchmesh_api::accounts::v1::{
-    CreateCredentialRequest, CreateTenantRequest, GetSessionRequest, InviteMemberRequest, ListChangesRequest, ListCredentialsRequest, ListTenantsRequest,
-    ResetPasswordRequest, RevokeCredentialRequest, Role, RotateCredentialRequest, SignInRequest, SignUpRequest, SumUsageRequest,
+    CreateCredentialRequest, CreateTenantRequest, GetSessionRequest, InviteMemberRequest, ListChangesRequest, ListCredentialsRequest,
+    ListTenantsRequest, ResetPasswordRequest, RevokeCredentialRequest, Role, RotateCredentialRequest, SignInRequest, SignUpRequest,
+    SumUsageRequest,
 };
 use torchmesh_tests::{
     accounts::{Accounts, Database, an_api_key},

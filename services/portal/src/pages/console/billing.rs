@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use tonic::{Code, Status};
 use torchmesh_api::accounts::v1::{
     BillingPeriod, BillingPlan, Budget, CancelSubscriptionRequest, GetBalanceRequest, GetBalanceResponse, GetSubscriptionRequest, Invoice,
-    ListBudgetsRequest, ListInvoicesRequest, ListPlansRequest, Money, PreviewInvoiceRequest, Role, SubscribeRequest, Subscription,
+    ListBudgetsRequest, ListInvoicesRequest, ListPlansRequest, Money, PreviewInvoiceRequest, SubscribeRequest, Subscription,
 };
 
 use super::{
@@ -22,11 +22,6 @@ use crate::{
 
 /// As many as are shown.
 const SHOWN: i32 = 100;
-
-/// What is billed is for these roles to see.
-fn may_see(person: &Person) -> bool {
-    person.is(&[Role::Owner, Role::Admin, Role::Billing])
-}
 
 /// What a tenant is subscribed to; nothing, where nothing is sold.
 async fn subscription(visit: &Visit, person: &Person) -> Answer<Option<Subscription>> {
@@ -47,7 +42,7 @@ fn where_sold<T>(told: Result<T, Status>) -> Answer<Option<T>> {
 
 /// What this period has cost so far, where it costs anything and the member may know.
 pub(super) async fn spend(visit: &Visit, person: &Person) -> Answer<Option<String>> {
-    if !may_see(person) {
+    if !person.may_see_bills() {
         return Ok(None);
     }
     Ok(preview(visit, person).await?.map(|invoice| amount(&invoice.total, &invoice.currency)))
@@ -105,7 +100,7 @@ async fn read(visit: &Visit, person: &Person, subscription: Subscription) -> Ans
 
 /// The page.
 pub async fn show(visit: Visit, person: Person) -> Answer {
-    if !may_see(&person) {
+    if !person.may_see_bills() {
         return Err(Fail::new(StatusCode::FORBIDDEN));
     }
     let Some(subscription) = subscription(&visit, &person).await? else {

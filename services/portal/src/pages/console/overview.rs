@@ -41,7 +41,7 @@ fn page(visit: &Visit, person: &Person, sums: &[UsageSum], keys: &[Credential], 
         (parts::told(visit))
         (parts::head(visit.say("overview.title"), &visit.texts().fill("overview.lead", &[("month", &figures::day(figures::month_of(now))[..7])]), actions))
         (tiles(visit, sums::total(&month), spend))
-        @if keys.is_empty() { (first_steps(visit)) }
+        @if keys.is_empty() && person.may_change_keys() { (first_steps(visit)) }
         section { (calls_chart(visit, &days)) }
     };
     Page::new(Place::Overview, visit.say("overview.title"), body).answer(visit)
