@@ -113,12 +113,15 @@ redis: ## Fetch the Redis that the tests start, where none is installed
 	@command -v redis-server >/dev/null || $(PYTHON) setup/fetch.py redis
 
 .PHONY: browser
-browser: $(CACHE)/browser/chromium ## Fetch the browser that the tests start
+browser: $(CACHE)/browser/chromium $(CACHE)/axe-core-4.14.1/axe.min.js ## Fetch the browser that the tests start
 
 $(CACHE)/browser/chromium: $(CLIENTS)/.installed tests/clients/unpack_browser.py
 	@$(PYTHON) setup/fetch.py chromium grpc-web
 	@$(CLIENTS)/bin/python tests/clients/unpack_browser.py $(CACHE)/chromium-153.0.0 $(@D)
 	@touch $@
+
+$(CACHE)/axe-core-4.14.1/axe.min.js:
+	@$(PYTHON) setup/fetch.py axe-core
 
 .PHONY: postgres
 postgres: ## Fetch the PostgreSQL that the tests start, where none is installed

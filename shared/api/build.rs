@@ -4,10 +4,11 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 11] = [
+const PROTOS: [&str; 12] = [
     "inference/grpc_service.proto",
     "inference/model_config.proto",
     "torchmesh/accounts/v1/accounts.proto",
+    "torchmesh/accounts/v1/billing.proto",
     "torchmesh/accounts/v1/identity.proto",
     "torchmesh/accounts/v1/usage_query.proto",
     "torchmesh/admin/v1/router.proto",

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod models;
 pub mod origin;
 pub mod places;
+pub mod portal;
 pub mod postgres;
 pub mod python;
 pub mod raw;

@@ -18,10 +18,14 @@ pub fn script(name: &str, mesh: &MeshSandbox) -> Command {
 }
 
 /// Runs a program to its end, and gives what it printed. Panics with that when it fails.
-pub async fn run(mut command: Command) -> String {
+pub async fn run(command: Command) -> String {
+    run_within(command, BOUND).await
+}
+
+async fn run_within(mut command: Command, bound: Duration) -> String {
     let child = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let program = OsStr::to_string_lossy(command.as_std().get_program()).into_owned();
-    let output = timeout(BOUND, child).await.expect("the client hangs").expect("the client can be run");
+    let output = timeout(bound, child).await.expect("the client hangs").expect("the client can be run");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{program} failed:\n{out}\n{err}");
     out.into_owned()
@@ -29,6 +33,12 @@ pub async fn run(mut command: Command) -> String {
 
 /// Runs a script, which ends by saying that all was as it should be.
 pub async fn is_content(script: Command) {
-    let said = run(script).await;
+    is_content_within(script, BOUND).await;
+}
+
+/// The same, for one that takes longer; gives what it printed.
+pub async fn is_content_within(script: Command, bound: Duration) -> String {
+    let said = run_within(script, bound).await;
     assert!(said.contains("content"), "{said}");
+    said
 }

@@ -170,6 +170,9 @@ pub(crate) struct UpArgs {
     /// Run the accounts too: tenants, members and keys in a database (a table [accounts] in the file does the same)
     #[arg(long)]
     pub(crate) accounts: bool,
+    /// Run the portal too, the web pages of the mesh, and the accounts with it (a table [portal] in the file does the same)
+    #[arg(long)]
+    pub(crate) portal: bool,
     /// One setting of one service, for example worker.threads=1; overrides file and environment; may be repeated
     #[arg(long = "set", value_name = "SERVICE.KEY=VALUE")]
     pub(crate) set: Vec<String>,

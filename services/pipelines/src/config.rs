@@ -13,7 +13,7 @@ use torchmesh_runtime::{
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
 pub struct PipelinesConfig {
-    /// Where it listens: `addr` (127.0.0.1:8084), `admin_addr` (127.0.0.1:9084), `threads`, `tls`, `limits`.
+    /// Where it listens: `addr` (127.0.0.1:8085), `admin_addr` (127.0.0.1:9085), `threads`, `tls`, `limits`.
     pub server: ServerSettings,
     /// `drain`.
     pub drain: DrainSettings,
@@ -51,7 +51,7 @@ impl PipelinesConfig {
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
         let mesh_tls = HopTls::read(s);
-        let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8084, 9084, |s| {
+        let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8085, 9085, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
                 max: s.or("max_timeout", Duration::from_secs(3600)),
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn every_mistake_is_in_one_report() {
         let read = |text: &str| Section::read_all(text.parse().unwrap(), PipelinesConfig::read).map_err(|problems| problems.to_string());
-        assert_eq!(read("[discovery]\nfile = 'discovery.toml'").unwrap().server.addr.port(), 8084);
+        assert_eq!(read("[discovery]\nfile = 'discovery.toml'").unwrap().server.addr.port(), 8085);
         let report = read("pipelines_poll = '1ms'\nmax_depth = 0\nfolder = 'x'").unwrap_err();
         for part in [
             "discovery.file",

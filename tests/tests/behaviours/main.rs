@@ -13,5 +13,6 @@ mod limits;
 mod metering;
 mod models;
 mod pipelines;
+mod portal;
 mod routing;
 mod scripted;

@@ -120,6 +120,13 @@ impl AccountsService for Accounts {
         answer(self.sign_in_asked(request.into_inner()).await)
     }
 
+    async fn get_session(
+        &self,
+        request: Request<api::GetSessionRequest>,
+    ) -> std::result::Result<Response<api::GetSessionResponse>, Status> {
+        answer(self.get_session_asked(self.call(request).await?).await)
+    }
+
     async fn sign_out(&self, request: Request<api::SignOutRequest>) -> std::result::Result<Response<api::SignOutResponse>, Status> {
         answer(self.sign_out_asked(self.call(request).await?).await)
     }

@@ -21,7 +21,7 @@ pub struct MailSettings {
     pub outbox: PathBuf,
     /// `mail.from`: who they are from. Default `torchmesh@localhost`.
     pub from: String,
-    /// `mail.link`: what the token is put behind, for people to click on. Default none: the letter has the token alone.
+    /// `mail.link`: what the token is put behind, for people to click on; `{purpose}` in it is `verify`, `reset` or `invite`. Default none: the letter has the token alone.
     pub link: Option<String>,
 }
 
@@ -108,7 +108,11 @@ impl Outbox {
     /// Sends a letter with a token.
     pub(super) async fn letter(&self, to: &str, purpose: Purpose, token: &str) -> Result<()> {
         let (subject, said) = purpose.text();
-        let link = self.0.link.as_deref().map_or_else(|| token.to_owned(), |link| format!("{link}{token}"));
+        let link = self
+            .0
+            .link
+            .as_deref()
+            .map_or_else(|| token.to_owned(), |link| format!("{}{token}", link.replace("{purpose}", purpose.as_str())));
         self.send(to, subject, &format!("{said}\r\n\r\n{link}\r\n")).await
     }
 

@@ -6,7 +6,7 @@ use super::{NOW, outbox, store, tenant};
 use crate::{
     access::{Access, Asker, Role},
     error::Refusal,
-    people::{self, NewMember, NewTenant, Passwords},
+    people::{self, MailSettings, NewMember, NewTenant, Outbox, Passwords},
     store::Store,
 };
 
@@ -54,6 +54,19 @@ async fn whoever_signs_up_confirms_their_address_and_signs_in() {
     assert!(asker(&store, &session.token, session.expires_ms).await.is_err(), "sessions end");
     people::sign_out(&store, &known, &session.token, NOW).await.unwrap();
     assert!(asker(&store, &session.token, NOW).await.is_err());
+}
+
+#[tokio::test]
+async fn a_letters_link_says_what_it_is_for() {
+    let ((folder, store), passwords) = (store().await, Passwords::new().unwrap());
+    let link = Some("https://portal.example.org/letters/{purpose}?token=".to_owned());
+    let outbox = Outbox::open(MailSettings { outbox: folder.path().join("outbox"), from: "t@localhost".to_owned(), link }).unwrap();
+    people::sign_up(&store, &passwords, &outbox, new("acme"), NOW).await.unwrap();
+    people::request_reset(&store, &outbox, EMAIL, NOW).await.unwrap();
+    let letters = letters(folder.path());
+    for (letter, purpose) in letters.iter().zip(["verify", "reset"]) {
+        assert!(letter.contains(&format!("\r\nhttps://portal.example.org/letters/{purpose}?token=tm_letter_")), "{letter}");
+    }
 }
 
 #[tokio::test]

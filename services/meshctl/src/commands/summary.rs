@@ -46,7 +46,11 @@ fn text(run: &RunFile, gateway: &str, models: &[Model], home: &Home, screen: &Sc
     let shown = |name: &str| home.shown().join(name).display().to_string();
     let mut lines = vec![("gateway".to_owned(), format!("{gateway}   HTTP and gRPC"))];
     let others = run.services.iter().filter(|(name, _)| *name != "gateway");
-    lines.extend(others.map(|(name, service)| (name.clone(), service.addresses.get("main").cloned().unwrap_or_default())));
+    lines.extend(others.map(|(name, service)| {
+        let address = service.addresses.get("main").cloned().unwrap_or_default();
+        // For browsers, whose users paste it.
+        (name.clone(), if name == "portal" { format!("http://{address}") } else { address })
+    }));
     let loaded: Vec<_> = models.iter().map(|model| format!("{} {} ({})", model.name, model.version, model.state.to_lowercase())).collect();
     let none = || screen.paint(Colour::Yellow, "none yet; `meshctl models` says why");
     lines.push(("models".to_owned(), if loaded.is_empty() { none() } else { loaded.join(", ") }));

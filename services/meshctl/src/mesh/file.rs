@@ -17,7 +17,7 @@ pub(super) fn overlay(services: &mut [Plan], text: &str, problems: &mut Problems
         match (plan, value) {
             (Some(plan), Value::Table(table)) => overlay_service(plan, table, &mut report),
             (Some(_), other) => report(&name, format!("must be a table ([{name}]), not {}", other.type_str())),
-            (None, _) => report(&name, "is not a service; known are gateway, pipelines, router, worker, accounts".to_owned()),
+            (None, _) => report(&name, "is not a service; known are gateway, pipelines, router, worker, accounts, portal".to_owned()),
         }
     }
 }
@@ -32,6 +32,7 @@ fn overlay_service(plan: &mut Plan, mut table: Table, report: &mut dyn FnMut(&st
             Kind::Router => (1, 16, ""),
             Kind::Worker => (1, 64, ""),
             Kind::Pipelines => (0, 16, ""),
+            Kind::Portal => (0, 1, ": people type its one address"),
             Kind::Accounts => (0, 1, ": the embedded database is one process's"),
         };
         match u32::from_setting(&value) {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod file;
+mod portal;
 pub(crate) mod preflight;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -18,6 +19,8 @@ use crate::{
 /// A service that `meshctl` runs. The order is that of stopping: first who calls, then who is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
+    /// Shows people what there is.
+    Portal,
     /// Decides who may call.
     Gateway,
     /// Chains models into one call. It calls the routers, and they call it.
@@ -32,11 +35,12 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, in the order of stopping.
-    pub(crate) const ALL: [Self; 5] = [Self::Gateway, Self::Pipelines, Self::Router, Self::Worker, Self::Accounts];
+    pub(crate) const ALL: [Self; 6] = [Self::Portal, Self::Gateway, Self::Pipelines, Self::Router, Self::Worker, Self::Accounts];
 
     /// The service's name, in settings, files and tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Portal => "portal",
             Self::Gateway => "gateway",
             Self::Pipelines => "pipelines",
             Self::Router => "router",
@@ -118,11 +122,16 @@ impl Mesh {
         if args.accounts {
             services.iter_mut().filter(|plan| plan.kind == Kind::Accounts).for_each(|plan| plan.instances = 1);
         }
+        if args.portal {
+            services.iter_mut().filter(|plan| plan.kind == Kind::Portal).for_each(|plan| plan.instances = 1);
+        }
+        portal::needs(&mut services);
         for flag in &args.set {
             take_flag(&mut services, flag, &mut problems);
         }
         services.retain(|plan| plan.instances > 0);
         accounts::join(&mut services, home)?;
+        portal::join(&mut services, home)?;
         if problems.0.is_empty() { Ok(Self { services }) } else { Err(wrong(&source, &problems)) }
     }
 
@@ -149,7 +158,8 @@ fn take_flag(services: &mut [Plan], flag: &str, problems: &mut Problems) {
         }
         _ => problems.0.push(Problem {
             field: format!("--set {flag}"),
-            message: "must have the form SERVICE.KEY=VALUE, where SERVICE is gateway, pipelines, router, worker or accounts".to_owned(),
+            message: "must have the form SERVICE.KEY=VALUE, where SERVICE is gateway, pipelines, router, worker, accounts or portal"
+                .to_owned(),
         }),
     }
 }
@@ -172,13 +182,14 @@ impl Plan {
             }
             Kind::Router => vec![("addr", free.clone()), discovery, ("store", table("folder", path(home.control()))), drain],
             Kind::Worker => vec![("addr", free.clone()), ("models_dir", path(home.models())), drain],
+            Kind::Portal => vec![("addr", Value::from(portal::ADDRESS))],
             Kind::Pipelines => vec![("addr", free.clone()), discovery, ("pipelines_dir", path(home.pipelines())), drain],
             Kind::Accounts => accounts::built_in(home).into_iter().chain([drain]).collect(),
         };
         let settings = settings.into_iter().chain([("admin_addr", free)]).map(|(key, value)| (key.to_owned(), value)).collect();
         let instances = match kind {
             // Only where it is asked for: the keys file does for a mesh of one person.
-            Kind::Accounts => 0,
+            Kind::Accounts | Kind::Portal => 0,
             // Whoever has pipelines wants them.
             Kind::Pipelines => u32::from(home.pipelines().is_dir()),
             Kind::Gateway | Kind::Router | Kind::Worker => 1,
@@ -237,7 +248,7 @@ impl Plan {
             Kind::Gateway if self.instances > 1 && self.setting("metering.folder", |_| None).as_deref() == metering.to_str() => {
                 Some(format!("metering.folder={}", metering.join(name).display()))
             }
-            Kind::Gateway | Kind::Pipelines | Kind::Router | Kind::Accounts => None,
+            Kind::Gateway | Kind::Pipelines | Kind::Router | Kind::Accounts | Kind::Portal => None,
         }
     }
 
@@ -326,6 +337,26 @@ mod tests {
         assert_eq!(accounts.setting("folder", |_| None).as_deref(), Some("/mesh/accounts"));
         let alone = load(None, &[]).unwrap();
         assert_eq!(alone.services[0].setting("accounts.address", |_| None), None);
+    }
+
+    #[test]
+    fn a_portal_brings_the_accounts_along_and_everybody_is_told_of_the_others() {
+        let mesh = load(Some("[portal]\noperators = ['ada@example.org']"), &[]).unwrap();
+        assert_eq!(names(&mesh), ["portal", "gateway", "router", "worker", "accounts"]);
+        assert_eq!(names(&load(None, &["--portal"]).unwrap()), names(&mesh));
+        let of = |kind| mesh.services.iter().find(|plan| plan.kind == kind).unwrap();
+        let address = |kind| format!("http://{}", of(kind).setting("addr", |_| None).unwrap());
+        let portal = |key| of(Kind::Portal).setting(key, |_| None).unwrap();
+        assert_eq!(portal("accounts.address"), address(Kind::Accounts));
+        assert_eq!(portal("gateway.address"), address(Kind::Gateway));
+        assert_eq!(portal("router.address"), address(Kind::Router));
+        assert_eq!(portal("gateway.key_file"), "/mesh/dev.key");
+        let link = of(Kind::Accounts).setting("mail.link", |_| None).unwrap();
+        assert_eq!(link, "http://127.0.0.1:8084/letters/{purpose}?token=");
+        let told = load(Some("[portal]\n[accounts]\nsign_up = false\n[router]\ninstances = 2"), &[]).unwrap();
+        let of = |kind| told.services.iter().find(|plan| plan.kind == kind).unwrap();
+        assert_eq!(of(Kind::Accounts).setting("sign_up", |_| None).as_deref(), Some("false"), "what is said stays");
+        assert_eq!(of(Kind::Portal).setting("router.address", |_| None), None, "several routers have no address in common");
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::fs;
 
 use tonic::Code;
 use torchmesh_api::accounts::v1::{
-    CreateCredentialRequest, CreateTenantRequest, InviteMemberRequest, ListChangesRequest, ListCredentialsRequest, ListTenantsRequest,
-    ResetPasswordRequest, RevokeCredentialRequest, Role, RotateCredentialRequest, SignInRequest, SignUpRequest, SumUsageRequest,
+    CreateCredentialRequest, CreateTenantRequest, GetSessionRequest, InviteMemberRequest, ListChangesRequest, ListCredentialsRequest,
+    ListTenantsRequest, ResetPasswordRequest, RevokeCredentialRequest, Role, RotateCredentialRequest, SignInRequest, SignUpRequest,
+    SumUsageRequest,
 };
 use torchmesh_tests::{
     accounts::{Accounts, Database, an_api_key},
@@ -36,6 +37,10 @@ async fn members_see_their_own_tenant_alone(database: &Database) {
     let own = member(&accounts, "acme", "ada@example.org", Role::Developer).await;
     let strange = member(&accounts, "bolt", "eve@example.org", Role::Owner).await;
     let mut eve = accounts.client(&strange);
+    let whose = eve.get_session(GetSessionRequest {}).await.unwrap().into_inner();
+    assert_eq!((whose.member.unwrap().email.as_str(), whose.tenant.unwrap().name.as_str()), ("eve@example.org", "bolt"));
+    let operators = accounts.operator().get_session(GetSessionRequest {}).await.unwrap_err();
+    assert_eq!(operators.code(), Code::Unauthenticated, "an operator has no session");
     let id = key.id.clone();
     for (what, code) in [
         ("revoke", eve.revoke_credential(RevokeCredentialRequest { id: id.clone() }).await.unwrap_err().code()),

@@ -109,10 +109,7 @@ fn a_batch_whose_gateway_is_killed_goes_on_in_another_and_each_line_is_billed_on
         for kill in 1..=3 {
             let gateway = mesh.gateways[0].addr;
             let enough = LINES as u64 * kill / 5;
-            eventually("lines are answered", PATIENCE, async || {
-                (completed(&show(gateway, KEY, &id).await) >= enough).then_some(())
-            })
-            .await;
+            eventually("lines are answered", PATIENCE, async || (completed(&show(gateway, KEY, &id).await) >= enough).then_some(())).await;
             let mut runs = Vec::new();
             for gateway in &mesh.gateways {
                 runs.push(gateway.metrics().await.count("torchmesh_gateway_batches_running", &[]));

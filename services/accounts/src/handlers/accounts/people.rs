@@ -1,9 +1,10 @@
 //! Members.
 
 use torchmesh_api::accounts::v1::{
-    InviteMemberRequest, InviteMemberResponse, ListMembersRequest, ListMembersResponse, RequestPasswordResetRequest,
-    RequestPasswordResetResponse, ResetPasswordRequest, ResetPasswordResponse, SignInRequest, SignInResponse, SignOutRequest,
-    SignOutResponse, SignUpRequest, SignUpResponse, UpdateMemberRequest, UpdateMemberResponse, VerifyEmailRequest, VerifyEmailResponse,
+    GetSessionRequest, GetSessionResponse, InviteMemberRequest, InviteMemberResponse, ListMembersRequest, ListMembersResponse,
+    RequestPasswordResetRequest, RequestPasswordResetResponse, ResetPasswordRequest, ResetPasswordResponse, SignInRequest, SignInResponse,
+    SignOutRequest, SignOutResponse, SignUpRequest, SignUpResponse, UpdateMemberRequest, UpdateMemberResponse, VerifyEmailRequest,
+    VerifyEmailResponse,
 };
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     Accounts, Call,
 };
 use crate::{
-    access::Act,
+    access::{Act, Asker},
     clock::now_ms,
     error::{Refusal, Result},
     people::{self, NewMember, NewTenant},
@@ -37,6 +38,15 @@ impl Accounts {
         let session = people::sign_in(&self.0.store, &self.0.passwords, &asked.email, &asked.password, now_ms()).await?;
         let (expires_unix_ms, member) = (session.expires_ms, Some(tell::member(session.member)));
         Ok(SignInResponse { session_token: session.token, expires_unix_ms, member })
+    }
+
+    pub(super) async fn get_session_asked(&self, call: Call<GetSessionRequest>) -> Result<GetSessionResponse> {
+        let Asker::Member { id, .. } = &call.asker else {
+            return Err(Refusal::Unknown("the token is not that of a session; sign in"));
+        };
+        let member = people::find(&self.0.store, &call.asker, id).await?;
+        let tenant = call.asker.tenant(&self.0.store, "").await?;
+        Ok(GetSessionResponse { member: Some(tell::member(member)), tenant: Some(tell::tenant(tenant)) })
     }
 
     pub(super) async fn sign_out_asked(&self, call: Call<SignOutRequest>) -> Result<SignOutResponse> {

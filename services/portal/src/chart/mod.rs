@@ -1,0 +1,7 @@
+//! Charts, drawn on the server as SVG. Their colours are classes, so that the style decides them in light and in dark.
+
+mod bars;
+mod scale;
+
+pub use bars::{Chart, Series, draw};
+pub use scale::ticks;

@@ -1,0 +1,122 @@
+//! `/console/billing/invoices/{number}`: one, and as a document to download.
+
+use axum::{
+    extract::Path,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, header};
+use maud::{Markup, html};
+use torchmesh_api::accounts::v1::{DocumentFormat, GetInvoiceRequest, GetInvoiceResponse, Invoice, InvoiceState};
+
+use super::{
+    super::{Page, Place, parts},
+    billing::{amount, invoice_path, period},
+};
+use crate::{
+    fail::{Answer, Fail},
+    figures,
+    visit::{Person, Visit},
+};
+
+const FORMATS: [(&str, DocumentFormat); 4] =
+    [("pdf", DocumentFormat::Pdf), ("html", DocumentFormat::Html), ("csv", DocumentFormat::Csv), ("json", DocumentFormat::Json)];
+
+/// A list of them.
+pub(super) fn table(visit: &Visit, invoices: &[Invoice]) -> Markup {
+    if invoices.is_empty() {
+        return parts::empty(visit.say("billing.no_invoices"), html! {});
+    }
+    let heads = ["billing.number", "billing.period", "billing.issued", "billing.state"];
+    parts::scroll(
+        visit.say("billing.invoices"),
+        html! {
+            table {
+                thead { tr { @for head in heads { th scope="col" { (visit.say(head)) } } th.number scope="col" { (visit.say("billing.total")) } } }
+                tbody {
+                    @for invoice in invoices {
+                        tr {
+                            th.mono scope="row" { a href=(invoice_path(&invoice.number)) { (invoice.number) } }
+                            td { (period(invoice.period.as_ref())) }
+                            td { (figures::day(invoice.issued_unix_ms)) }
+                            td { (state(visit, invoice)) }
+                            td.number { (amount(&invoice.total, &invoice.currency)) }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+fn state(visit: &Visit, invoice: &Invoice) -> Markup {
+    match invoice.state() {
+        InvoiceState::Issued => parts::badge("good", visit.say("invoice.state.issued")),
+        InvoiceState::Replaced => parts::badge("plain", visit.say("invoice.state.replaced")),
+        InvoiceState::PartlyCredited => parts::badge("waiting", visit.say("invoice.state.partly_credited")),
+        InvoiceState::Credited => parts::badge("plain", visit.say("invoice.state.credited")),
+        InvoiceState::Unspecified => html! {},
+    }
+}
+
+/// What is on an invoice, and what it comes to.
+pub(super) fn lines(visit: &Visit, invoice: &Invoice) -> Markup {
+    let money = |text: &str| amount(text, &invoice.currency);
+    parts::scroll(
+        visit.say("billing.lines"),
+        html! {
+            table {
+                thead { tr {
+                    th scope="col" { (visit.say("billing.line")) }
+                    @for head in ["billing.quantity", "billing.unit_price", "billing.amount"] { th.number scope="col" { (visit.say(head)) } }
+                } }
+                tbody {
+                    @for line in &invoice.lines {
+                        tr {
+                            th scope="row" { (line.kind) @if !line.model.is_empty() { " · " span.mono { (line.model) } " · " (line.unit) } }
+                            td.number { @if line.quantity > 0 { (figures::grouped(i64::try_from(line.quantity).unwrap_or(i64::MAX))) } }
+                            td.number { @if !line.unit_price.is_empty() { (line.unit_price) @if line.per > 1 { " / " (line.per) } } }
+                            td.number { (line.net) }
+                        }
+                    }
+                }
+                tfoot {
+                    tr { th scope="row" colspan="3" { (visit.say("billing.net")) } td.number { (money(&invoice.net)) } }
+                    tr { th scope="row" colspan="3" { (visit.say("billing.tax")) } td.number { (money(&invoice.tax)) } }
+                    tr.total { th scope="row" colspan="3" { (visit.say("billing.total")) } td.number { (money(&invoice.total)) } }
+                }
+            }
+        },
+    )
+}
+
+async fn get(visit: &Visit, person: &Person, number: String, format: DocumentFormat) -> Answer<GetInvoiceResponse> {
+    let accounts = &visit.app().accounts;
+    let asked = GetInvoiceRequest { number, format: format.into(), language: visit.language.tag().to_owned() };
+    Ok(accounts.billing(person.token()).get_invoice(accounts.ask(asked)).await?.into_inner())
+}
+
+/// One of them.
+pub async fn show(visit: Visit, person: Person, Path(number): Path<String>) -> Answer {
+    let invoice = get(&visit, &person, number, DocumentFormat::Unspecified).await?.invoice.ok_or_else(Fail::absent)?;
+    let title = visit.texts().fill("billing.invoice", &[("number", &invoice.number)]);
+    let downloads =
+        html! { @for (name, _) in FORMATS { a.button href={ (invoice_path(&invoice.number)) "/" (name) } { (name.to_uppercase()) } } };
+    let body = html! {
+        p.crumb { a href="/console/billing" { (visit.say("billing.title")) } }
+        (parts::head(&title, &period(invoice.period.as_ref()), downloads))
+        p { (state(&visit, &invoice)) " " (figures::day(invoice.issued_unix_ms)) }
+        (lines(&visit, &invoice))
+    };
+    Ok(Page::new(Place::Billing, title, body).answer(&visit))
+}
+
+/// The same as a document. It is downloaded, never shown: what is in it is not ours to run.
+pub async fn download(visit: Visit, person: Person, Path((number, format)): Path<(String, String)>) -> Answer {
+    let (_, format) = FORMATS.into_iter().find(|(name, _)| *name == format).ok_or_else(Fail::absent)?;
+    let document = get(&visit, &person, number, format).await?.document.ok_or_else(Fail::absent)?;
+    let plain: String = document.file_name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    let name = HeaderValue::from_str(&format!("attachment; filename=\"{plain}\"")).unwrap_or(HeaderValue::from_static("attachment"));
+    let kind = HeaderValue::from_str(&document.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let response: Response = ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], document.content).into_response();
+    Ok(response)
+}

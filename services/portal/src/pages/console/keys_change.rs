@@ -1,0 +1,80 @@
+//! `/console/keys/{id}/rotate` and `/revoke`: asked before it is done.
+
+use axum::{extract::Path, response::Response};
+use maud::html;
+use torchmesh_api::accounts::v1::{Credential, RevokeCredentialRequest, RotateCredentialRequest};
+
+use super::{
+    super::{Page, Place, encoded, parts, see_other},
+    keys::secret,
+};
+use crate::{
+    fail::{Answer, Fail},
+    guard::Sent,
+    visit::{Person, Visit},
+};
+
+const HOUR_MS: i64 = 3_600_000;
+
+/// One that is the member's own tenant's and not revoked; whatever else there may be does not exist.
+async fn find(visit: &Visit, person: &Person, id: &str) -> Answer<Credential> {
+    let all = visit.app().accounts.credentials(person.accounts(visit), "").await?;
+    all.into_iter().find(|key| key.id == id && key.revoked_unix_ms == 0).ok_or_else(Fail::absent)
+}
+
+/// The form that rotates.
+pub async fn rotation(visit: Visit, person: Person, Path(id): Path<String>) -> Answer {
+    let key = find(&visit, &person, &id).await?;
+    Ok(rotation_form(&visit, &key))
+}
+
+fn rotation_form(visit: &Visit, key: &Credential) -> Response {
+    let choices = [("0", "keys.overlap_none"), ("1", "keys.overlap_hour"), ("24", "keys.overlap_day"), ("168", "keys.overlap_week")];
+    let choices = choices.map(|(hours, text)| (hours, visit.say(text)));
+    let title = visit.texts().fill("keys.rotate_title", &[("name", &key.name)]);
+    let body = html! {
+        p.crumb { a href="/console/keys" { (visit.say("keys.title")) } }
+        section.form {
+            h1 { (title) }
+            p.lead { (visit.say("keys.rotate_lead")) }
+            form method="post" action={ "/console/keys/" (encoded(&key.id)) "/rotate" } {
+                (parts::csrf(visit))
+                (parts::select("hours", visit.say("keys.overlap"), &choices, "24"))
+                div.actions { button.primary type="submit" { (visit.say("keys.rotate")) } a.button href="/console/keys" { (visit.say("form.cancel")) } }
+            }
+        }
+    };
+    Page::new(Place::Keys, title, body).answer(visit)
+}
+
+/// Rotates.
+pub async fn rotate(visit: Visit, person: Person, Path(id): Path<String>, sent: Sent) -> Answer {
+    let overlap_ms = sent.text("hours").parse::<i64>().unwrap_or(0).clamp(0, 24 * 90) * HOUR_MS;
+    let asked = visit.app().accounts.ask(RotateCredentialRequest { id, overlap_ms });
+    let made = person.accounts(&visit).rotate_credential(asked).await?.into_inner();
+    Ok(secret(&visit, &made.credential.unwrap_or_default().name, &made.secret))
+}
+
+/// The question before it is revoked.
+pub async fn revocation(visit: Visit, person: Person, Path(id): Path<String>) -> Answer {
+    let key = find(&visit, &person, &id).await?;
+    let title = visit.texts().fill("keys.revoke_title", &[("name", &key.name)]);
+    let body = html! {
+        p.crumb { a href="/console/keys" { (visit.say("keys.title")) } }
+        section.form {
+            h1 { (title) }
+            p.lead { (visit.say("keys.revoke_lead")) }
+            form method="post" action={ "/console/keys/" (encoded(&key.id)) "/revoke" } {
+                (parts::csrf(&visit))
+                div.actions { button.danger type="submit" { (visit.say("keys.revoke")) } a.button href="/console/keys" { (visit.say("form.cancel")) } }
+            }
+        }
+    };
+    Ok(Page::new(Place::Keys, title, body).answer(&visit))
+}
+
+/// Revokes.
+pub async fn revoke(visit: Visit, person: Person, Path(id): Path<String>, _sent: Sent) -> Answer {
+    person.accounts(&visit).revoke_credential(visit.app().accounts.ask(RevokeCredentialRequest { id })).await?;
+    Ok(see_other("/console/keys?told=revoked"))
+}

@@ -1,0 +1,11 @@
+//! Pages for members.
+
+pub mod billing;
+pub mod changes;
+pub mod invoices;
+pub mod keys;
+pub mod keys_change;
+pub mod members;
+pub mod overview;
+mod sums;
+pub mod usage;

@@ -1,0 +1,36 @@
+//! Who is asked: the accounts, the gateway, a router.
+
+mod accounts;
+mod bearer;
+mod gateway;
+mod router;
+
+pub use accounts::{Accounts, As, Billing, Used};
+pub use bearer::{WithToken, token_in};
+pub(crate) use gateway::unreachable;
+pub use gateway::{Described, Gateway, Listed, Tensor};
+pub use router::Router;
+
+use std::time::Duration;
+
+use tonic::{
+    Request,
+    transport::{Channel, Endpoint},
+};
+use torchmesh_runtime::process::StartError;
+
+/// A connection has to be made within this.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A connection that is made when it is needed, and again when it is lost.
+fn channel(address: &str) -> Result<Channel, StartError> {
+    let endpoint = Endpoint::from_shared(address.to_owned())?.connect_timeout(CONNECTED_WITHIN).tcp_nodelay(true);
+    Ok(endpoint.connect_lazy())
+}
+
+/// A request that has to be answered within a time.
+fn within<T>(timeout: Duration, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(timeout);
+    request
+}

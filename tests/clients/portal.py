@@ -1,0 +1,195 @@
+"""The portal in a real browser: somebody signs up, makes a key, tries a model and sees the usage of it; an operator brings out a version and takes it back; and every page is looked at by axe-core,
+in light and in dark, in every language.
+
+Environment: PORTAL and GATEWAY (HOST:PORT), OUTBOX (the folder of the letters), CHAT, EMBED and ROLLED (models), BROWSER (the folder of the unpacked browser), AXE (axe.min.js), SHOTS (a folder for
+pictures).
+"""
+
+import glob
+import json
+import os
+import re
+import time
+import urllib.request
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+PORTAL, GATEWAY, SHOTS = f"http://{os.environ['PORTAL']}", f"http://{os.environ['GATEWAY']}", os.environ["SHOTS"]
+EMAIL, PASSWORD = "ada@example.org", "correct horse battery"
+# How long usage may take to be shown, and how long a page or a model may.
+SHOWN_WITHIN, PATIENCE_MS = 10.0, 60_000
+
+PUBLIC = ["/", "/models", f"/models/{os.environ['CHAT']}", "/docs", "/docs/python", "/sign-in", "/sign-up", "/forgotten", "/letters/verify?token=x", "/letters/invite?token=x", "/nowhere"]
+INSIDE = [
+    "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/members", "/console/changes", "/playground",
+    "/operator", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/changes",
+]
+VIOLATIONS = """async () => {
+  const found = await axe.run(document, { resultTypes: ["violations"] });
+  return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
+    .map((one) => [one.id, one.impact, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160) + " " + node.failureSummary.slice(0, 200))]);
+}"""
+
+
+def letter(purpose: str) -> str:
+    """The path that the newest letter with this purpose leads to."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        for file in sorted(glob.glob(os.path.join(os.environ["OUTBOX"], "*.eml")), reverse=True):
+            with open(file, encoding="utf-8", newline="") as opened:
+                found = re.search(rf"http://portal\.test(/letters/{purpose}\?token=\S+)", opened.read())
+            if found:
+                return found.group(1)
+        time.sleep(0.05)
+    raise AssertionError(f"no letter to {purpose}")
+
+
+def sign_up_and_in(page: Page) -> None:
+    page.goto(f"{PORTAL}/")
+    page.get_by_role("link", name="Get started").click()
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Tenant name").fill("acme")
+    page.get_by_label("Name for people").fill("Acme Ltd")
+    page.get_by_role("button", name="Create account").click()
+    page.get_by_role("heading", name="Look into your letter box").wait_for()
+    page.goto(PORTAL + letter("verify"))
+    page.get_by_role("button", name="Confirm address").click()
+    page.get_by_text("Your address is confirmed").wait_for()
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Overview").wait_for()
+
+
+def make_a_key(page: Page) -> str:
+    page.get_by_role("link", name="New key").click()
+    page.get_by_label("Name").fill("search")
+    page.get_by_role("button", name="Create key").click()
+    secret = page.locator(".code code").first.inner_text().strip()
+    assert secret.startswith("tm_"), secret
+    page.get_by_role("link", name="I have copied it").click()
+    assert secret not in page.content(), "a secret is shown once"
+    return secret
+
+
+def talk(page: Page) -> None:
+    page.goto(f"{PORTAL}/playground?model={os.environ['CHAT']}")
+    page.get_by_label("Temperature").fill("0")
+    page.get_by_label("Most tokens").fill("24")
+    page.evaluate(
+        """() => { window.seen = new Set(); new MutationObserver(() => {
+          const said = document.querySelector(".turn.assistant .said"); if (said) window.seen.add(said.textContent);
+        }).observe(document.getElementById("play-talk"), { childList: true, subtree: true, characterData: true }); }"""
+    )
+    page.get_by_label("Your message").fill("What is the capital of France?")
+    page.get_by_role("button", name="Send").click()
+    page.locator("#play-stop").wait_for(state="visible", timeout=PATIENCE_MS)
+    page.locator("#play-stop").wait_for(state="hidden", timeout=PATIENCE_MS)
+    said = page.locator(".turn.assistant .said").inner_text()
+    assert "Paris" in said and not page.locator(".turn.broken").count(), said
+    assert page.evaluate("window.seen.size") > 3, "the answer came in pieces"
+    page.screenshot(path=f"{SHOTS}/playground-chat.png", full_page=True)
+    page.get_by_label("Model").select_option(os.environ["EMBED"])
+    page.get_by_role("button", name="Embed").click()
+    page.get_by_text("384 numbers").wait_for(timeout=PATIENCE_MS)
+
+
+def usage_appears(page: Page, secret: str) -> None:
+    body = json.dumps({"model": os.environ["EMBED"], "input": "A man is eating food."}).encode()
+    headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{GATEWAY}/v1/embeddings", body, headers), timeout=30) as answer:
+        assert answer.status == 200
+    called = time.monotonic()
+    while True:
+        page.goto(f"{PORTAL}/console/usage?days=7&by=key")
+        if page.get_by_role("row", name="acme/search").count():
+            break
+        assert time.monotonic() - called < SHOWN_WITHIN, "the usage is not shown in time"
+    print(f"usage was shown after {time.monotonic() - called:.1f} s")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download CSV").click()
+    with open(download.value.path(), encoding="utf-8") as file:
+        assert "acme/search" in file.read()
+
+
+def bring_out_and_take_back(page: Page) -> None:
+    model = os.environ["ROLLED"]
+    page.goto(f"{PORTAL}/operator/routes")
+    page.get_by_label("Routes (TOML)").fill(f'[[route]]\nmodel = "{model}"\nto = [{{ version = "1" }}]\ncolour = "red"\n')
+    page.get_by_role("button", name="Only check").click()
+    page.get_by_role("alert").wait_for()
+    page.get_by_label("Routes (TOML)").fill(f'[[route]]\nmodel = "{model}"\nto = [{{ version = "1" }}]\n')
+    page.get_by_role("button", name="Replace the routes").click()
+    page.get_by_text("The routes are replaced").wait_for()
+    page.goto(f"{PORTAL}/operator/rollouts")
+    page.get_by_label("Model").fill(model)
+    page.get_by_label("New version").fill("2")
+    page.get_by_label("Steps").fill("10, 50, 100")
+    page.get_by_label("Time of a step").fill("10m")
+    page.get_by_role("button", name="Start rollout").click()
+    page.get_by_text("The rollout has started").wait_for()
+    page.get_by_role("button", name=f"Pause {model}").click()
+    page.get_by_text("The rollout is paused").wait_for()
+    page.screenshot(path=f"{SHOTS}/rollout.png", full_page=True)
+    page.get_by_role("button", name=f"Resume {model}").click()
+    page.get_by_role("button", name=f"Roll back {model}").click()
+    page.get_by_text("The rollout is rolled back").wait_for()
+    page.goto(f"{PORTAL}/operator/routes")
+    assert 'version = "1", weight = 100' in page.get_by_label("Routes (TOML)").input_value(), page.get_by_label("Routes (TOML)").input_value()
+
+
+def look_at(page: Page, paths: list, theme: str, language: str, who: str) -> int:
+    for path in paths:
+        page.goto(PORTAL + path)
+        page.evaluate(open(os.environ["AXE"], encoding="utf-8").read())
+        violations = page.evaluate(VIOLATIONS)
+        assert not violations, f"{path} in {theme}, {language}: {json.dumps(violations, indent=1, ensure_ascii=False)}"
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"{path} is {wide} wider than its window"
+        name = re.sub(r"\W+", "-", path.split("?")[0].strip("/")) or "home"
+        page.screenshot(path=f"{SHOTS}/{who}-{name}-{theme}-{language}.png", full_page=True)
+    return len(paths)
+
+
+def everybody_can_use_it(browser: Browser, state: dict) -> None:
+    looked = 0
+    for theme in ("light", "dark"):
+        for language in ("en", "zh-CN"):
+            for who, paths in (("public", PUBLIC), ("member", INSIDE)):
+                context = browser.new_context(
+                    color_scheme=theme, locale=language, bypass_csp=False, storage_state=state if who == "member" else None, viewport={"width": 1280, "height": 800}
+                )
+                looked += look_at(context.new_page(), paths, theme, language, who)
+                context.close()
+    narrow = browser.new_context(viewport={"width": 390, "height": 844}, storage_state=state)
+    looked += look_at(narrow.new_page(), PUBLIC[:5] + INSIDE, "narrow", "en", "member")
+    print(f"axe-core looked at {looked} pages")
+
+
+def main() -> None:
+    browser_folder = os.environ["BROWSER"]
+    environment = {**os.environ, "LD_LIBRARY_PATH": f"{browser_folder}/lib:{browser_folder}", "FONTCONFIG_FILE": f"{browser_folder}/fonts.conf"}
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=f"{browser_folder}/chromium", args=arguments, env=environment)
+        context = browser.new_context(locale="en", viewport={"width": 1280, "height": 800})
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        mistakes = []
+        page.on("console", lambda said: mistakes.append(said.text) if said.type == "error" and "status of" not in said.text else None)
+        page.on("pageerror", lambda error: mistakes.append(str(error)))
+        page.on("request", lambda asked: mistakes.append(asked.url) if not asked.url.startswith((PORTAL, "data:", "blob:")) else None)
+        sign_up_and_in(page)
+        secret = make_a_key(page)
+        talk(page)
+        usage_appears(page, secret)
+        bring_out_and_take_back(page)
+        everybody_can_use_it(browser, context.storage_state())
+        assert not mistakes, mistakes
+        browser.close()
+    print("the browser is content")
+
+
+if __name__ == "__main__":
+    main()
