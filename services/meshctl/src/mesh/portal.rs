@@ -47,7 +47,7 @@ pub(super) fn join(services: &mut [Plan], home: &Home) -> Result<()> {
                 let link = format!("{}/letters/{{purpose}}?token=", url(own.clone()));
                 fill(&mut plan.settings, "mail", "link", Some(&link));
             }
-            Kind::Gateway | Kind::Router | Kind::Worker => {}
+            Kind::Gateway | Kind::Pipelines | Kind::Router | Kind::Worker => {}
         }
     }
     Ok(())

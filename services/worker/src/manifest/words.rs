@@ -181,10 +181,13 @@ impl FromSetting for Dtype {
     }
 }
 
-impl FromSetting for Datatype {
+/// A datatype as a manifest has it.
+pub(super) struct Written(pub(super) Datatype);
+
+impl FromSetting for Written {
     const EXPECTED: &'static str = "one of BOOL, UINT8 to UINT64, INT8 to INT64, FP16, BF16, FP32, FP64, BYTES";
     fn from_setting(value: &Value) -> Result<Self, String> {
-        value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong::<Self>(value))
+        value.as_str().and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| wrong::<Self>(value))
     }
 }
 
