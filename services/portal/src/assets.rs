@@ -46,7 +46,7 @@ impl Assets {
 }
 
 fn hashed(name: &str, text: &str) -> String {
-    let hash: String = Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let hash = Sha256::digest(text).iter().take(6).fold(String::new(), |hash, byte| hash + &format!("{byte:02x}"));
     name.replacen('.', &format!("-{hash}."), 1)
 }
 
