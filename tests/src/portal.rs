@@ -104,6 +104,11 @@ pub fn token_of(path: &str) -> &str {
     path.split_once("token=").map_or("", |(_, token)| token)
 }
 
+/// Every byte as an address and a form may have it.
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |encoded, byte| encoded + &format!("%{byte:02x}"))
+}
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Visitor {
@@ -164,8 +169,7 @@ impl Visitor {
 
     /// Sends a form with this token.
     pub async fn send_with(&mut self, csrf: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
-        let fields = [("csrf", csrf)].iter().chain(fields).map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>();
+        let fields = [("csrf", csrf)].iter().chain(fields).map(|(name, value)| format!("{name}={}", encoded(value))).collect::<Vec<_>>();
         let kind = [("content-type", "application/x-www-form-urlencoded")];
         self.ask(Method::POST, path, &kind, fields.join("&")).await
     }

@@ -157,6 +157,7 @@ are that service's own settings:
 /// `meshctl up`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = UP_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that people type")]
 pub(crate) struct UpArgs {
     /// Run in the background; return when the mesh is ready
     #[arg(long, short)]

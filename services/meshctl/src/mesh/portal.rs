@@ -33,18 +33,18 @@ pub(super) fn join(services: &mut [Plan], home: &Home) -> Result<()> {
     let (accounts, gateway) = (of(Kind::Accounts), of(Kind::Gateway));
     let text = |path: std::path::PathBuf| path.display().to_string();
     let known = [
-        ("accounts", "address", accounts.map(url)),
+        ("accounts", "address", accounts.as_deref().map(url)),
         ("accounts", "operator_token_file", Some(text(home.operator_token()))),
-        ("gateway", "address", gateway.map(url)),
+        ("gateway", "address", gateway.as_deref().map(url)),
         ("gateway", "key_file", Some(text(home.dev_key()))),
-        ("router", "address", router.map(url)),
+        ("router", "address", router.as_deref().map(url)),
     ];
     for plan in services.iter_mut() {
         match plan.kind {
             Kind::Portal => known.iter().for_each(|(table, key, value)| fill(&mut plan.settings, table, key, value.as_deref())),
             Kind::Accounts => {
                 plan.settings.entry("sign_up").or_insert(Value::Boolean(true));
-                let link = format!("{}/letters/{{purpose}}?token=", url(own.clone()));
+                let link = format!("{}/letters/{{purpose}}?token=", url(&own));
                 fill(&mut plan.settings, "mail", "link", Some(&link));
             }
             Kind::Gateway | Kind::Pipelines | Kind::Router | Kind::Worker => {}
@@ -53,7 +53,7 @@ pub(super) fn join(services: &mut [Plan], home: &Home) -> Result<()> {
     Ok(())
 }
 
-fn url(address: String) -> String {
+fn url(address: &str) -> String {
     format!("http://{}", address.replacen("0.0.0.0:", "127.0.0.1:", 1))
 }
 

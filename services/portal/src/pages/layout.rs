@@ -130,7 +130,7 @@ fn top(visit: &Visit, here: Place) -> Markup {
             a.brand href="/" { (mark()) span { "torchmesh" } }
             nav.main aria-label=(visit.say("nav.main")) { @for entry in PUBLIC { (link(visit, entry, here)) } }
             div.tools {
-                (preference(visit, "language", visit.say("preference.other_language_tag"), visit.say("preference.other_language"), html! { (visit.say("preference.other_language")) }))
+                (preference(visit, "language", visit.say("preference.other_language_tag"), visit.say("preference.other_language"), &html! { (visit.say("preference.other_language")) }))
                 (theme_switch(visit))
                 (account(visit, here))
             }
@@ -158,7 +158,7 @@ fn sign_in_path(visit: &Visit) -> String {
 }
 
 /// A button that sets a preference, and comes back here.
-fn preference(visit: &Visit, name: &str, value: &str, label: &str, shown: Markup) -> Markup {
+fn preference(visit: &Visit, name: &str, value: &str, label: &str, shown: &Markup) -> Markup {
     html! {
         form method="post" action="/preferences" {
             (parts::csrf(visit))
@@ -183,7 +183,7 @@ fn theme_switch(visit: &Visit) -> Markup {
         Theme::Dark => html! { path d="M13.5 10A6 6 0 0 1 6 2.5 6 6 0 1 0 13.5 10z" {} },
     };
     let icon = html! { svg.glyph viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" { (shape) } };
-    preference(visit, "theme", next, &label, icon)
+    preference(visit, "theme", next, &label, &icon)
 }
 
 fn side(visit: &Visit, person: &Person, here: Place) -> Markup {

@@ -1,5 +1,7 @@
 //! What pages are put together from.
 
+#![expect(clippy::needless_pass_by_value, reason = "a part of a page is written where it is used")]
+
 use maud::{Markup, html};
 
 use crate::{fail::Fail, figures, guard::csrf, visit::Visit};

@@ -27,6 +27,7 @@ impl Theme {
     }
 
     /// The one that the switch leads to.
+    #[must_use]
     pub fn next(self) -> Self {
         match self {
             Self::Auto => Self::Light,

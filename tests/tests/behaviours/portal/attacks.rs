@@ -7,7 +7,7 @@ use tokio::{
 use torchmesh_tests::{
     accounts::{Accounts, Database},
     bounded,
-    portal::{FOR_ACCOUNTS, PASSWORD, Portal},
+    portal::{FOR_ACCOUNTS, PASSWORD, Portal, encoded},
 };
 
 use super::alone;
@@ -71,7 +71,7 @@ fn a_database_is_told_nothing_by_what_is_typed() {
             assert!(!answer.headers.get_all("set-cookie").iter().any(|set| set.to_str().unwrap().contains("session=tm_")));
             let made = member.send_from("/console", "/console/keys", &[("name", typed)]).await;
             assert_eq!(made.status, 400, "{typed}");
-            let encoded: String = typed.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let encoded = encoded(typed);
             assert_eq!(member.get(&format!("/console/keys/{encoded}/revoke")).await.status, 404);
             assert_eq!(member.get(&format!("/console/usage?days=7&by={encoded}")).await.status, 200);
         }
@@ -105,7 +105,7 @@ fn what_a_model_is_called_is_text_in_pages_and_in_code() {
         let name = format!("{SCRIPT}{TEMPLATE}");
         let gateway = format!("http://{}", hostile_gateway(&name).await);
         let portal = Portal::start(&accounts, None, &[("gateway.address", &gateway)]).await;
-        let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = encoded(&name);
         for page in ["/models".to_owned(), format!("/models/{encoded}")] {
             let answer = portal.visitor().get(&page).await;
             assert_eq!(answer.status, 200, "{page}");

@@ -20,7 +20,9 @@ pub async fn list(visit: Visit, person: Person) -> Answer {
     let asked = visit.app().accounts.ask(ListChangesRequest { page_size: SHOWN, ..Default::default() });
     let mut changes = person.accounts(&visit).list_changes(asked).await?.into_inner().changes;
     let members = members::all(&visit, &person).await?;
-    changes.iter_mut().for_each(|change| name(change, &members));
+    for change in &mut changes {
+        name(change, &members);
+    }
     Ok(page(&visit, Place::Changes, visit.say("nav.changes"), visit.say("changes.lead"), &changes))
 }
 

@@ -70,7 +70,9 @@ impl Total {
 /// All of them together.
 pub(super) fn total(sums: &[UsageSum]) -> Total {
     let mut total = Total::default();
-    sums.iter().for_each(|sum| total.add(sum));
+    for sum in sums {
+        total.add(sum);
+    }
     total
 }
 
