@@ -60,7 +60,7 @@ fn parallel_branches_cost_the_longest_and_not_their_sum() {
         let given = y(&mesh, "busy", &[("ms", Tensor::from_i64s([1, 1], &[500]))]).await;
         let took = began.elapsed();
         assert_eq!(given, Tensor::from_i64s([3, 1], &[500; 3]));
-        assert!(took < Duration::from_millis(1000), "{took:?} for three branches of 500 ms");
+        assert!(took < Duration::from_secs(1), "{took:?} for three branches of 500 ms");
     });
 }
 

@@ -13,8 +13,11 @@ use super::{mesh, output, request, step};
 const ROUNDS: usize = 200;
 const WARM_UP: usize = 20;
 
+/// Whom to ask, for which model, with which tensors.
+type Question<'a> = (SocketAddr, &'a str, &'a [(&'a str, Tensor)]);
+
 /// The middle one of how long calls of each of these take, made in turn so that a moment of a busy machine meets all of them.
-async fn times<const N: usize>(questions: [(SocketAddr, &str, &[(&str, Tensor)]); N], rounds: usize) -> [Duration; N] {
+async fn times<const N: usize>(questions: [Question<'_>; N], rounds: usize) -> [Duration; N] {
     let mut clients = questions.map(|(address, ..)| client::inference(address));
     let mut times = [const { Vec::new() }; N];
     for round in 0..rounds + WARM_UP {
@@ -64,7 +67,7 @@ fn what_three_steps_cost_beside_their_models() {
             let model = [("INPUT0", x[0].1.clone())];
             let rounds = if millis == 0 { ROUNDS } else { ROUNDS / 4 };
             let (gateway, router) = (mesh.gateway(), mesh.routers[0].addr);
-            let questions: [(SocketAddr, &str, &[(&str, Tensor)]); 5] = [
+            let questions: [Question<'_>; 5] = [
                 (gateway, "slow", &model),
                 (router, "slow", &model),
                 (gateway, "chain", &x),
