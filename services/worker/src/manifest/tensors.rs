@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use torchmesh_runtime::config::Section;
 
-use super::{ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Task, TensorSpec, read_generate, read_image, read_voice, words::TaskWord};
+use super::{
+    ATTENTION_MASK, INPUT_IDS, TOKEN_TYPE_IDS, Task, TensorSpec, read_generate, read_image, read_voice,
+    words::{DatatypeName, TaskWord},
+};
 use crate::tensor::Datatype;
 
 /// The longest name of a tensor, in bytes.
@@ -91,7 +94,7 @@ fn as_expected(s: &Section, key: &str, given: Vec<TensorSpec>, expected: Vec<Ten
 fn one(s: &mut Section, input: bool, batched: bool) -> TensorSpec {
     let name: String = s.required("name").unwrap_or_default();
     s.check(name.len() <= MAX_NAME, "name", format!("must have at most {MAX_NAME} bytes"));
-    let datatype = s.required("datatype").unwrap_or(Datatype::Fp32);
+    let datatype = s.required("datatype").map_or(Datatype::Fp32, |DatatypeName(datatype)| datatype);
     let shape: Vec<i64> = s.required("shape").unwrap_or_else(|| vec![-1]);
     s.check(shape.len() <= MAX_RANK, "shape", format!("must have at most {MAX_RANK} dimensions"));
     let first_is_batch = !batched || shape.first() == Some(&-1);

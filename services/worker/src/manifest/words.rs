@@ -181,10 +181,13 @@ impl FromSetting for Dtype {
     }
 }
 
-impl FromSetting for Datatype {
+/// A datatype by its name in the protocol.
+pub(super) struct DatatypeName(pub(super) Datatype);
+
+impl FromSetting for DatatypeName {
     const EXPECTED: &'static str = "one of BOOL, UINT8 to UINT64, INT8 to INT64, FP16, BF16, FP32, FP64, BYTES";
     fn from_setting(value: &Value) -> Result<Self, String> {
-        value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong::<Self>(value))
+        value.as_str().and_then(|text| text.parse().ok()).map(Self).ok_or_else(|| wrong::<Self>(value))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The data of one input, from raw bytes or from typed fields.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
 use super::{Datatype, bytes_elements};
 use crate::inference::InferTensorContents;
+use bytes::{BufMut as _, Bytes, BytesMut};
 
 /// Checks raw bytes for `elements` elements; the error says what came and what to send.
 pub fn raw(datatype: Datatype, elements: usize, data: Bytes) -> Result<Bytes, String> {
