@@ -121,20 +121,26 @@ pub async fn list(billing: &Billing, store: &Store, tenant: &Tenant, now: i64) -
     Ok(all)
 }
 
-/// Tells of what is due by what was spent so far in a period; gives how many letters that were.
-pub(super) async fn tell(store: &Store, outbox: &Outbox, tenant: &Tenant, spent: &Invoice, now: i64) -> Result<usize> {
-    let period = ms(spent.period.start);
-    let mut due = Vec::new();
+/// Tells of what is due by what a tenant has spent so far in this period; gives how many letters that were.
+pub async fn tell(billing: &Billing, store: &Store, outbox: &Outbox, tenant: &Tenant, now: i64) -> Result<usize> {
+    let (mut due, spent) = (Vec::new(), {
+        let mut connection = store.reads()?.acquire().await?;
+        if of_tenant(&mut connection, &tenant.id).await?.is_empty() {
+            return Ok(0);
+        }
+        let Some(desk) = Desk::open(billing, &mut connection, tenant).await? else { return Ok(0) };
+        desk.preview(&mut connection, now).await?
+    });
     {
         let mut connection = store.reads()?.acquire().await?;
         for budget in of_tenant(&mut connection, &tenant.id).await? {
-            let told = told(&mut connection, &tenant.id, &budget.id, period).await?;
+            let told = told(&mut connection, &tenant.id, &budget.id, ms(spent.period.start)).await?;
             due.extend(budget.due(spent.total, &told)?);
         }
     }
     let mut letters = 0;
     for alert in due {
-        letters += tell_one(store, outbox, tenant, &alert, spent, now).await?;
+        letters += tell_one(store, outbox, tenant, &alert, &spent, now).await?;
     }
     Ok(letters)
 }

@@ -23,7 +23,7 @@ mod watch;
 
 pub use balance::{Balance, CreditLeft, balance};
 pub use books::{Posted, list as ledger};
-pub use budgets::{BudgetTold, NewBudget, list as budgets, set as set_budget};
+pub use budgets::{BudgetTold, NewBudget, list as budgets, set as set_budget, tell as tell_budgets};
 pub use credit::{NewCredit, Payment, PaymentKind, add as add_credit, pay};
 pub use desk::{Desk, preview};
 pub use invoices::{InvoiceState, Kept, find as find_invoice, list as list_invoices};
@@ -35,6 +35,7 @@ pub use sold::{Billing, Sold};
 pub use statements::{list as statements, statement};
 pub use stops::check as check_stops;
 pub use subscribe::{Held, Wanted, cancel, held, redeem, subscribe};
+pub use usage::rollups;
 pub use watch::attend;
 
 use torchmesh_billing::{BillingError, Currency, Moment, Money};

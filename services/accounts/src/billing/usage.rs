@@ -27,7 +27,7 @@ fn parts(from: i64, to: i64) -> (Option<Span>, Vec<Span>) {
 }
 
 /// What a tenant used between the first and the last of these instants, cut at each; what is before `since` is left out.
-pub(super) async fn rollups(connection: &mut AnyConnection, tenant: &str, at: &BTreeSet<Moment>, since: Moment) -> Result<Vec<Rollup>> {
+pub async fn rollups(connection: &mut AnyConnection, tenant: &str, at: &BTreeSet<Moment>, since: Moment) -> Result<Vec<Rollup>> {
     let mut cuts: Vec<i64> = at.iter().map(|at| ms(*at)).collect();
     let since = ms(since);
     if cuts.first().is_some_and(|first| *first < since) {

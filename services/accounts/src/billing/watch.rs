@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use torchmesh_runtime::lifecycle::Drain;
 
-use super::{Billing, Desk, budgets, issue, stops};
+use super::{Billing, budgets, issue, stops};
 use crate::{
     access::Asker,
     clock::now_ms,
@@ -86,13 +86,5 @@ async fn of_tenant(billing: &Billing, store: &Store, outbox: &Outbox, tenant: &T
         issue(billing, store, &Asker::Itself, tenant, until.max(1), now).await?;
     }
     stops::check(billing, store, tenant, now).await?;
-    let spent = {
-        let mut connection = store.reads()?.acquire().await?;
-        if budgets::of_tenant(&mut connection, &tenant.id).await?.is_empty() {
-            return Ok(());
-        }
-        let Some(desk) = Desk::open(billing, &mut connection, tenant).await? else { return Ok(()) };
-        desk.preview(&mut connection, now).await?
-    };
-    budgets::tell(store, outbox, tenant, &spent, now).await.map(|_| ())
+    budgets::tell(billing, store, outbox, tenant, now).await.map(|_| ())
 }
