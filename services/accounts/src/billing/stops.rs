@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::Row as _;
 use torchmesh_billing::{Invoice, Money, Rollup, catalogue::Catalogue, plan::Allowance, plan::Plan, subscription::State};
 
 use super::{Billing, Desk, moment};
@@ -79,6 +80,17 @@ async fn of_desk(desk: &Desk, connection: &mut sqlx::AnyConnection, now: i64) ->
     let used = desk.used(&mut *connection, &period).await?;
     let spent = torchmesh_billing::invoice(&desk.bill("", period, at.later(1), &used))?;
     reason(desk, state.as_ref(), &used, &spent)
+}
+
+/// Lets the calls of every tenant go on.
+pub(super) async fn end_all(store: &Store, now: i64) -> Result<()> {
+    let rows = sqlx::query("SELECT id FROM tenants WHERE stopped <> ''").fetch_all(store.reads()?).await?;
+    for row in rows {
+        if let Some(tenant) = tenants::find(store, row.try_get("id")?).await? {
+            put(store, &tenant, "", now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps why a tenant's calls stop, where that is something new: with all of its credentials, as a suspension is.

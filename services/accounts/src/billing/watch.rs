@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Does so until the process drains.
 pub async fn attend(billing: Billing, store: Store, outbox: Outbox, drain: Drain) {
     if billing.settings().file.is_none() {
-        return;
+        return nothing_is_sold(&store, &drain).await;
     }
     let (mut said, mut checked) = (String::new(), None::<Instant>);
     loop {
@@ -35,6 +35,19 @@ pub async fn attend(billing: Billing, store: Store, outbox: Outbox, drain: Drain
         }
         tokio::select! {
             () = sleep(LOOK_EVERY.min(billing.settings().check_every)) => {}
+            () = drain.draining() => return,
+        }
+    }
+}
+
+/// Where nothing is sold any more, nobody's calls are stopped.
+async fn nothing_is_sold(store: &Store, drain: &Drain) {
+    while let Err(refusal) = stops::end_all(store, now_ms()).await {
+        if refusal != Refusal::Away {
+            tracing::warn!(?refusal, "calls that were stopped could not be let go on; it is tried again");
+        }
+        tokio::select! {
+            () = sleep(LOOK_EVERY) => {}
             () = drain.draining() => return,
         }
     }
