@@ -12,7 +12,8 @@ use tonic::{
 use torchmesh_api::{
     accounts::v1::{
         CreateCredentialRequest, CreateTenantRequest, Credential, CredentialKind, SumUsageRequest, UsageSum,
-        accounts_service_client::AccountsServiceClient, usage_query_service_client::UsageQueryServiceClient,
+        accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
+        usage_query_service_client::UsageQueryServiceClient,
     },
     usage::v1::usage_service_client::UsageServiceClient,
 };
@@ -38,6 +39,9 @@ impl Interceptor for WithToken {
 
 /// A client of the accounts with somebody's token.
 pub type Client = AccountsServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// A client of what they bill.
+pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// Accounts with a database of their own, which outlives the process.
 #[derive(Debug)]
@@ -128,6 +132,12 @@ impl Accounts {
     /// A client with a token.
     pub fn client(&self, token: &str) -> Client {
         AccountsServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
+    }
+
+    /// A client with a token that asks what is billed.
+    pub fn billing(&self, token: &str) -> Billing {
+        let client = BillingServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()));
+        client.max_decoding_message_size(64 << 20)
     }
 
     /// An operator.

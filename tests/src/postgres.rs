@@ -61,6 +61,15 @@ impl Postgres {
         said(output.expect("psql starts"), "psql").trim().to_owned()
     }
 
+    /// Runs SQL that is refused, and gives why.
+    pub fn refused(&self, sql: &str) -> String {
+        let mut psql = command("psql", &self.folder);
+        let output = psql.args(["--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--dbname"]).arg(self.url()).arg("--command").arg(sql).output();
+        let output = output.expect("psql starts");
+        assert!(!output.status.success(), "{sql:?} was not refused");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Copies the rows of a table into a new one like it, as `COPY` takes them and in transactions of so many; gives how long that took.
     pub fn copy(&self, from: &str, to: &str, at_once: usize) -> Duration {
         self.ask(&format!("CREATE TABLE {to} (LIKE {from} INCLUDING ALL)"));

@@ -30,6 +30,8 @@ pub enum Asker {
         /// What they may do there.
         role: Role,
     },
+    /// The accounts themselves, by their settings.
+    Itself,
     /// Somebody of whom no more is known: whoever signs up, or shows a letter's token.
     Anybody,
 }
@@ -40,6 +42,7 @@ impl Asker {
         match self {
             Self::Operator => "operator".to_owned(),
             Self::Member { id, .. } => format!("member:{id}"),
+            Self::Itself => "accounts".to_owned(),
             Self::Anybody => "anybody".to_owned(),
         }
     }
@@ -47,7 +50,7 @@ impl Asker {
     /// Refuses what the role does not allow.
     pub fn may(&self, act: Act) -> Result<()> {
         match self {
-            Self::Operator => Ok(()),
+            Self::Operator | Self::Itself => Ok(()),
             Self::Member { role, .. } if role.may(act) => Ok(()),
             Self::Member { role, .. } => {
                 Err(Refusal::Denied(format!("the role {} may not {act}; an owner or admin of the tenant may", role.as_str())))
@@ -58,13 +61,17 @@ impl Asker {
 
     /// Refuses everybody but operators.
     pub fn is_operator(&self) -> Result<()> {
-        if *self == Self::Operator { Ok(()) } else { Err(Refusal::Denied("this is for operators, with the operators' token".to_owned())) }
+        if matches!(self, Self::Operator | Self::Itself) {
+            Ok(())
+        } else {
+            Err(Refusal::Denied("this is for operators, with the operators' token".to_owned()))
+        }
     }
 
     /// Whether something of this tenant is theirs to see.
     pub fn sees(&self, tenant: &str) -> bool {
         match self {
-            Self::Operator => true,
+            Self::Operator | Self::Itself => true,
             Self::Member { tenant_id, .. } => tenant_id == tenant,
             Self::Anybody => false,
         }

@@ -7,7 +7,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::{access::TokenFile, people::MailSettings, store::DatabaseSettings};
+use crate::{access::TokenFile, billing::BillingSettings, people::MailSettings, store::DatabaseSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct AccountsConfig {
     pub sign_up: bool,
     /// `mail`: where letters go.
     pub mail: MailSettings,
+    /// `billing`: what is sold, and how it is billed.
+    pub billing: BillingSettings,
     /// `limits.max_in_flight`: calls at once, streams to gateways included; more are refused with RESOURCE_EXHAUSTED. Default 1024.
     pub max_in_flight: usize,
 }
@@ -43,8 +45,9 @@ impl AccountsConfig {
         let (operators, gateways) = (token(s, "operator_token_file"), token(s, "gateway_token_file"));
         let sign_up = s.or("sign_up", false);
         let mail = MailSettings::read(s, &folder);
+        let billing = BillingSettings::read(s);
         let (server, max_in_flight) = ServerSettings::read_with(s, 8083, 9083, |s| s.or("max_in_flight", 1024));
-        Self { server, drain, telemetry, database, operators, gateways, sign_up, mail, max_in_flight }
+        Self { server, drain, telemetry, database, operators, gateways, sign_up, mail, billing, max_in_flight }
     }
 }
 

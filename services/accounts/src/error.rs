@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use torchmesh_api::headers::RETRY_PUSHBACK;
+use torchmesh_billing::BillingError;
 
 /// Why a call is refused. The texts are for the caller: they name the field and the remedy, and nothing of the inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,19 @@ impl From<sqlx::Error> for Refusal {
         );
         tracing::warn!(%error, fault, "the database did not do what it was asked");
         if fault { Self::Fault } else { Self::Away }
+    }
+}
+
+impl From<BillingError> for Refusal {
+    fn from(error: BillingError) -> Self {
+        Self::State(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        tracing::error!(%error, "what is kept is no JSON of ours");
+        Self::Fault
     }
 }
 

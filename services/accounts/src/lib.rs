@@ -1,9 +1,10 @@
 //! The accounts: who the callers are, and what they have used.
 //!
 //! [`tenants`] have members ([`people`]) and [`credentials`]; what is changed is written down ([`changes`]), and told to the gateways as it happens. What calls have used comes from the
-//! gateways and is added up ([`usage`]). All of it is in the [`store`].
+//! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). All of it is in the [`store`].
 
 pub mod access;
+pub mod billing;
 pub mod changes;
 mod clock;
 pub mod config;
@@ -30,16 +31,18 @@ use torchmesh_runtime::{
 
 use crate::{
     access::Access,
+    billing::Billing,
     config::AccountsConfig,
-    handlers::{Accounts, Ground, Identity, UsageQueries, UsageRecorder},
+    handlers::{Accounts, BillingDesk, Ground, Identity, UsageQueries, UsageRecorder},
     people::{Outbox, Passwords},
     stack::Stack,
     store::Store,
 };
 
 /// The services that there are beside those of every process.
-const OWN: [&str; 4] = [
+const OWN: [&str; 5] = [
     "torchmesh.accounts.v1.AccountsService",
+    "torchmesh.accounts.v1.BillingService",
     "torchmesh.accounts.v1.IdentityService",
     "torchmesh.accounts.v1.UsageQueryService",
     "torchmesh.usage.v1.UsageService",
@@ -49,16 +52,21 @@ const OWN: [&str; 4] = [
 pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize) -> Stack + Send + Sync + use<>, StartError> {
     let store = Store::new(&config.database)?;
     context.control.spawn(store.clone().attend(context.readiness.clone()));
+    let billing = Billing::new(config.billing);
+    let outbox = Outbox::open(config.mail).map_err(|error| format!("mail.outbox: {error}"))?;
+    context.control.spawn(billing::attend(billing.clone(), store.clone(), outbox.clone(), context.drain.clone()));
     let ground = Ground {
         access: Access::new(store.clone(), config.operators, config.gateways),
         store,
         passwords: Passwords::new().map_err(|_| "passwords cannot be hashed")?,
-        outbox: Outbox::open(config.mail).map_err(|error| format!("mail.outbox: {error}"))?,
+        outbox,
+        billing,
         sign_up: config.sign_up,
         drain: context.drain.clone(),
     };
     let routes = grpc::standard_routes(context, &OWN)
         .add_service(Accounts::service(ground.clone()))
+        .add_service(BillingDesk::service(ground.clone()))
         .add_service(Identity::service(ground.clone()))
         .add_service(UsageQueries::service(ground.clone()))
         .add_service(UsageRecorder::service(ground).max_decoding_message_size(config.server.max_message.0));

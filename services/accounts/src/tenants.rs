@@ -22,6 +22,8 @@ pub struct Tenant {
     /// Patterns with blanks between.
     pub models: String,
     pub created_ms: i64,
+    /// Why its calls are refused though it is active; empty: they are not.
+    pub stopped: String,
 }
 
 /// Whether its credentials are good.
@@ -50,7 +52,7 @@ impl State {
     }
 }
 
-const COLUMNS: &str = "id, name, display_name, state, models, created_ms";
+const COLUMNS: &str = "id, name, display_name, state, models, created_ms, stopped";
 
 fn read(row: &AnyRow) -> Result<Tenant> {
     Ok(Tenant {
@@ -60,6 +62,7 @@ fn read(row: &AnyRow) -> Result<Tenant> {
         state: State::parse(row.try_get("state")?).ok_or(Refusal::Fault)?,
         models: row.try_get("models")?,
         created_ms: row.try_get("created_ms")?,
+        stopped: row.try_get("stopped")?,
     })
 }
 
@@ -72,7 +75,7 @@ pub fn models(patterns: &[String]) -> Result<String> {
 
 /// The tenant with this id or this name.
 pub async fn find(store: &Store, id_or_name: &str) -> Result<Option<Tenant>> {
-    let query = sqlx::query("SELECT id, name, display_name, state, models, created_ms FROM tenants WHERE id = $1 OR name = $1");
+    let query = sqlx::query("SELECT id, name, display_name, state, models, created_ms, stopped FROM tenants WHERE id = $1 OR name = $1");
     let row = query.bind(id_or_name.to_owned()).fetch_optional(store.reads()?).await?;
     row.as_ref().map(read).transpose()
 }
@@ -123,6 +126,7 @@ pub async fn add(change: &mut Change, new: New<'_>) -> Result<Tenant> {
         state: State::Active,
         models: new.models.map_or_else(|| Ok("*".to_owned()), models)?,
         created_ms: change.now(),
+        stopped: String::new(),
     };
     let row = "INSERT INTO tenants (id, name, display_name, state, models, created_ms) VALUES ($1, $2, $3, $4, $5, $6)";
     let row = sqlx::query(row).bind(tenant.id.clone()).bind(tenant.name.clone()).bind(tenant.display_name.clone());
@@ -155,7 +159,7 @@ pub async fn update(
     let mut change = Change::begin(store, asker, now).await?;
     let query = "UPDATE tenants SET state = COALESCE($2, state), models = COALESCE($3, models) \
                  WHERE id = $1 AND (state <> 'closed' OR COALESCE($2, 'closed') = 'closed') \
-                 RETURNING id, name, display_name, state, models, created_ms";
+                 RETURNING id, name, display_name, state, models, created_ms, stopped";
     let query = sqlx::query(query).bind(id.clone()).bind(state.map(|state| state.as_str().to_owned())).bind(patterns);
     let row = query.fetch_optional(change.connection()).await?;
     let row = row.ok_or_else(|| Refusal::State("a tenant that was closed stays closed; make another one".to_owned()))?;

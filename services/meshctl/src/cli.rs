@@ -1,6 +1,7 @@
 //! What can be typed, and the help that teaches it.
 
 mod accounts;
+mod billing;
 mod chat;
 mod keys;
 mod operators;
@@ -17,6 +18,10 @@ use clap_complete::Shell;
 
 pub(crate) use self::{
     accounts::{AccountsArgs, AccountsCommand, By as UsageBy, KeyCommand, MemberCommand, Role as AccountsRole, TenantCommand},
+    billing::{
+        Anchor as BillingAnchor, BudgetCommand, CreditCommand, DocumentArgs, Format as DocumentFormat, InvoiceCommand, PaymentArgs,
+        PlanCommand, ProfileArgs, StatementCommand, SubscribeArgs, SubscriptionCommand,
+    },
     chat::ChatArgs,
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
@@ -87,7 +92,7 @@ pub(crate) enum Command {
     Endpoints(RouterArgs),
     /// Make, list, rotate and revoke the keys of those who may call
     Keys(KeysArgs),
-    /// Tenants, their members and keys, and what they have used, where the accounts service runs
+    /// Tenants, their members and keys, what they have used and what it costs, where the accounts service runs
     Accounts(AccountsArgs),
     /// Show what goes on: each version's calls, latency, errors and share
     Top(TopArgs),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     coupon::Coupon,
+    currency::Currency,
     error::BillingError,
     moment::Moment,
     plan::{FreeUse, Partner, Plan},
@@ -14,6 +15,8 @@ use crate::{
 /// What `billing.toml` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalogue {
+    /// The currency of every amount that names none; none: nothing is sold.
+    pub currency: Option<Currency>,
     /// What units cost.
     pub prices: PriceBook,
     /// Plans by id.
@@ -54,6 +57,9 @@ impl Catalogue {
     /// Error: every reason against it, each with its remedy.
     pub fn may_become(&self, newer: &Self, now: Moment) -> Result<(), Vec<String>> {
         let mut against = Vec::new();
+        if self.currency.is_some() && self.currency != newer.currency {
+            against.push("currency says something else than before: put it back, for ledgers and invoices are in it".to_owned());
+        }
         let ids = |of: &Self| of.prices.versions().map(|one| (one.id.clone(), one.clone())).collect::<BTreeMap<_, _>>();
         let corrections = |of: &Self| of.prices.corrections().map(|one| (one.id.clone(), one.clone())).collect::<BTreeMap<_, _>>();
         let (old, new) = (ids(self), ids(newer));
@@ -129,6 +135,7 @@ mod tests {
         assert!(against(&OLD.replace("0.01", "0.02")).contains("price \"v1\" says something else"));
         assert!(against(&OLD.replace("20.00", "25.00")).contains("plan \"pro\" says something else"));
         assert!(against(&OLD.replace("\"v1\"", "\"v0\"")).contains("price \"v1\" is gone"));
+        assert!(against(&OLD.replace("EUR", "USD")).contains("currency says something else"));
         let backdated = "[[price]]\nid='v2'\nmodel='*'\nfrom='2026-05-31'\nrate=[{unit='calls',price='0.02'}]";
         assert!(against(&format!("{OLD}\n{backdated}")).contains("write a [[correction]]"));
     }

@@ -30,7 +30,7 @@ pub fn read(text: &str) -> Result<Catalogue, Problems> {
 
 fn catalogue(s: &mut Section) -> Catalogue {
     let currency = currency(s);
-    let mut made = Catalogue::default();
+    let mut made = Catalogue { currency, ..Catalogue::default() };
     // In this order: a correction names a price, a plan a list, and a partner a plan.
     s.list("price", |s| rates::price(s, currency, &mut made.prices));
     s.list("correction", |s| rates::correction(s, currency, &mut made.prices));

@@ -11,7 +11,7 @@ pub enum Role {
     Admin,
     /// Credentials.
     Developer,
-    /// What was used.
+    /// What was used, and what it costs.
     Billing,
     /// Looking.
     Viewer,
@@ -32,6 +32,10 @@ pub enum Act {
     ChangeOwners,
     /// See what was changed.
     SeeChanges,
+    /// See what is billed and spent.
+    SeeBilling,
+    /// Change budgets, the plan where members may, and who stands on invoices.
+    ChangeBilling,
 }
 
 impl fmt::Display for Act {
@@ -43,6 +47,8 @@ impl fmt::Display for Act {
             Self::ChangeMembers => "change members",
             Self::ChangeOwners => "change owners",
             Self::SeeChanges => "see what was changed",
+            Self::SeeBilling => "see what is billed",
+            Self::ChangeBilling => "change what is billed",
         })
     }
 }
@@ -74,6 +80,7 @@ impl Role {
             Act::ChangeCredentials => matches!(self, Self::Owner | Self::Admin | Self::Developer),
             Act::SeeMembers => !matches!(self, Self::Viewer),
             Act::ChangeMembers | Act::SeeChanges => matches!(self, Self::Owner | Self::Admin),
+            Act::SeeBilling | Act::ChangeBilling => matches!(self, Self::Owner | Self::Admin | Self::Billing),
             Act::ChangeOwners => self == Self::Owner,
         }
     }
@@ -92,5 +99,7 @@ mod tests {
         assert_eq!(may(Act::ChangeMembers), [true, true, false, false, false]);
         assert_eq!(may(Act::ChangeOwners), [true, false, false, false, false]);
         assert_eq!(may(Act::SeeChanges), [true, true, false, false, false]);
+        assert_eq!(may(Act::SeeBilling), [true, true, false, true, false]);
+        assert_eq!(may(Act::ChangeBilling), [true, true, false, true, false]);
     }
 }

@@ -31,6 +31,8 @@ pub struct Known {
     pub models: Option<String>,
     pub tenant_models: String,
     pub expires_ms: Option<i64>,
+    /// Why its calls to models are refused; empty: they are not.
+    pub stopped: String,
 }
 
 /// What there is to tell.
@@ -53,7 +55,7 @@ pub async fn feed(store: &Store, since: &Since, now: i64) -> Result<Feed> {
     let to = Since { origin: row.try_get("origin")?, revision: row.try_get("value")? };
     let snapshot = since.origin != to.origin || !(1..=to.revision).contains(&since.revision);
     let from = if snapshot { -1 } else { since.revision };
-    let query = "SELECT c.id, c.kind, c.name, c.sha256, c.scopes, c.models, c.expires_ms, c.revoked_ms, t.name AS tenant, t.state, t.models AS tenant_models \
+    let query = "SELECT c.id, c.kind, c.name, c.sha256, c.scopes, c.models, c.expires_ms, c.revoked_ms, t.name AS tenant, t.state, t.stopped, t.models AS tenant_models \
                  FROM credentials c JOIN tenants t ON t.id = c.tenant_id WHERE c.revision > $1";
     let rows = sqlx::query(query).bind(from).fetch_all(store.reads()?).await?;
     let mut feed = Feed { to, snapshot, known: Vec::with_capacity(rows.len()), gone: Vec::new() };
@@ -78,6 +80,7 @@ pub async fn feed(store: &Store, since: &Since, now: i64) -> Result<Feed> {
             models: row.try_get("models")?,
             tenant_models: row.try_get("tenant_models")?,
             expires_ms,
+            stopped: row.try_get("stopped")?,
         });
     }
     Ok(feed)

@@ -4,54 +4,23 @@ mod credentials;
 mod people;
 mod tenants;
 
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tonic::{Request, Response, Status};
 use torchmesh_api::accounts::v1::{
     self as api,
     accounts_service_server::{AccountsService, AccountsServiceServer},
 };
 
-use super::Ground;
-use crate::{
-    access::{Asker, shown},
-    clock::now_ms,
-    error::Result,
-};
+use super::{Ground, call::answer};
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Accounts(Ground);
-
-/// A call: who asks for what, and when.
-struct Call<T> {
-    asker: Asker,
-    /// The token that was shown.
-    token: String,
-    asked: T,
-    now: i64,
-}
 
 impl Accounts {
     /// The service.
     pub fn service(ground: Ground) -> AccountsServiceServer<Self> {
         AccountsServiceServer::new(Self(ground))
     }
-
-    /// Finds out who asks.
-    async fn call<T>(&self, request: Request<T>) -> Result<Call<T>> {
-        let (metadata, _, asked) = request.into_parts();
-        let now = now_ms();
-        let asker = self.0.access.asker(&metadata, now).await?;
-        Ok(Call { asker, token: token(&metadata), asked, now })
-    }
-}
-
-fn token(metadata: &MetadataMap) -> String {
-    shown(metadata).unwrap_or_default().to_owned()
-}
-
-/// An answer, or the status of a refusal: the one place where it becomes that.
-fn answer<T>(done: Result<T>) -> std::result::Result<Response<T>, Status> {
-    done.map(Response::new).map_err(Into::into)
 }
 
 #[tonic::async_trait]
@@ -60,49 +29,49 @@ impl AccountsService for Accounts {
         &self,
         request: Request<api::CreateTenantRequest>,
     ) -> std::result::Result<Response<api::CreateTenantResponse>, Status> {
-        answer(self.create_tenant_asked(self.call(request).await?).await)
+        answer(self.create_tenant_asked(self.0.call(request).await?).await)
     }
 
     async fn list_tenants(
         &self,
         request: Request<api::ListTenantsRequest>,
     ) -> std::result::Result<Response<api::ListTenantsResponse>, Status> {
-        answer(self.list_tenants_asked(self.call(request).await?).await)
+        answer(self.list_tenants_asked(self.0.call(request).await?).await)
     }
 
     async fn update_tenant(
         &self,
         request: Request<api::UpdateTenantRequest>,
     ) -> std::result::Result<Response<api::UpdateTenantResponse>, Status> {
-        answer(self.update_tenant_asked(self.call(request).await?).await)
+        answer(self.update_tenant_asked(self.0.call(request).await?).await)
     }
 
     async fn create_credential(
         &self,
         request: Request<api::CreateCredentialRequest>,
     ) -> std::result::Result<Response<api::CreateCredentialResponse>, Status> {
-        answer(self.create_credential_asked(self.call(request).await?).await)
+        answer(self.create_credential_asked(self.0.call(request).await?).await)
     }
 
     async fn list_credentials(
         &self,
         request: Request<api::ListCredentialsRequest>,
     ) -> std::result::Result<Response<api::ListCredentialsResponse>, Status> {
-        answer(self.list_credentials_asked(self.call(request).await?).await)
+        answer(self.list_credentials_asked(self.0.call(request).await?).await)
     }
 
     async fn rotate_credential(
         &self,
         request: Request<api::RotateCredentialRequest>,
     ) -> std::result::Result<Response<api::RotateCredentialResponse>, Status> {
-        answer(self.rotate_credential_asked(self.call(request).await?).await)
+        answer(self.rotate_credential_asked(self.0.call(request).await?).await)
     }
 
     async fn revoke_credential(
         &self,
         request: Request<api::RevokeCredentialRequest>,
     ) -> std::result::Result<Response<api::RevokeCredentialResponse>, Status> {
-        answer(self.revoke_credential_asked(self.call(request).await?).await)
+        answer(self.revoke_credential_asked(self.0.call(request).await?).await)
     }
 
     async fn sign_up(&self, request: Request<api::SignUpRequest>) -> std::result::Result<Response<api::SignUpResponse>, Status> {
@@ -128,7 +97,7 @@ impl AccountsService for Accounts {
     }
 
     async fn sign_out(&self, request: Request<api::SignOutRequest>) -> std::result::Result<Response<api::SignOutResponse>, Status> {
-        answer(self.sign_out_asked(self.call(request).await?).await)
+        answer(self.sign_out_asked(self.0.call(request).await?).await)
     }
 
     async fn request_password_reset(
@@ -149,27 +118,27 @@ impl AccountsService for Accounts {
         &self,
         request: Request<api::InviteMemberRequest>,
     ) -> std::result::Result<Response<api::InviteMemberResponse>, Status> {
-        answer(self.invite_member_asked(self.call(request).await?).await)
+        answer(self.invite_member_asked(self.0.call(request).await?).await)
     }
 
     async fn list_members(
         &self,
         request: Request<api::ListMembersRequest>,
     ) -> std::result::Result<Response<api::ListMembersResponse>, Status> {
-        answer(self.list_members_asked(self.call(request).await?).await)
+        answer(self.list_members_asked(self.0.call(request).await?).await)
     }
 
     async fn update_member(
         &self,
         request: Request<api::UpdateMemberRequest>,
     ) -> std::result::Result<Response<api::UpdateMemberResponse>, Status> {
-        answer(self.update_member_asked(self.call(request).await?).await)
+        answer(self.update_member_asked(self.0.call(request).await?).await)
     }
 
     async fn list_changes(
         &self,
         request: Request<api::ListChangesRequest>,
     ) -> std::result::Result<Response<api::ListChangesResponse>, Status> {
-        answer(self.list_changes_asked(self.call(request).await?).await)
+        answer(self.list_changes_asked(self.0.call(request).await?).await)
     }
 }

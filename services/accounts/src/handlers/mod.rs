@@ -1,6 +1,8 @@
 //! What is asked over gRPC: messages in, messages out, and what is between them decided elsewhere.
 
 mod accounts;
+mod billing;
+mod call;
 mod identity;
 mod read;
 mod tell;
@@ -9,11 +11,13 @@ mod usage;
 use torchmesh_runtime::lifecycle::Drain;
 
 pub use accounts::Accounts;
+pub use billing::BillingDesk;
 pub use identity::Identity;
 pub use usage::{UsageQueries, UsageRecorder};
 
 use crate::{
     access::Access,
+    billing::Billing,
     people::{Outbox, Passwords},
     store::Store,
 };
@@ -29,6 +33,8 @@ pub struct Ground {
     pub passwords: Passwords,
     /// Letters.
     pub outbox: Outbox,
+    /// What is sold.
+    pub billing: Billing,
     /// Whether whoever wants to may sign up.
     pub sign_up: bool,
     /// When streams end.

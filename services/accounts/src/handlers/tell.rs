@@ -71,7 +71,7 @@ pub(super) fn known(told: &Known) -> Result<api::KnownCredential> {
         models: told.models.as_deref().map(models),
         tenant_models: Some(models(&told.tenant_models)),
         expires_unix_ms: told.expires_ms.unwrap_or_default(),
-        stopped: String::new(),
+        stopped: told.stopped.clone(),
     })
 }
 

@@ -126,6 +126,11 @@ impl Outbox {
         .await
     }
 
+    /// Tells somebody something, without a token.
+    pub(crate) async fn notice(&self, to: &str, subject: &str, body: &str) -> Result<()> {
+        self.send(to, subject, body).await
+    }
+
     async fn send(&self, to: &str, subject: &str, body: &str) -> Result<()> {
         let (now, folder) = (now_ms(), self.0.outbox.clone());
         let id = ids::new(now);

@@ -37,13 +37,19 @@ const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRA
 const PATIENCE: &str = "SET statement_timeout = '60s'";
 
 /// The tables, in the order in which they came to be.
-fn migrations() -> Migrator {
+fn migrations(kind: Kind) -> Migrator {
     let of = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator::with_migrations(vec![
         of(1, "accounts", include_str!("../../migrations/1_accounts.sql")),
         of(2, "usage", include_str!("../../migrations/2_usage.sql")),
+        of(3, "billing", include_str!("../../migrations/3_billing.sql")),
+        match kind {
+            // Triggers are what the two have no common words for.
+            Kind::Sqlite => of(4, "append only", include_str!("../../migrations/4_append_only.sqlite.sql")),
+            Kind::Postgres => of(4, "append only", include_str!("../../migrations/4_append_only.postgres.sql")),
+        },
     ])
 }
 
@@ -82,7 +88,7 @@ impl Store {
 
     /// Applies the migrations that are missing. May be called again.
     pub async fn open(&self) -> Result<(), String> {
-        migrations().run(&self.0.writes).await.map_err(|error| error.to_string())?;
+        migrations(self.kind()).run(&self.0.writes).await.map_err(|error| error.to_string())?;
         // Two that open a new database at once: one of them names it.
         let origin = ids::new(now_ms());
         let named = sqlx::query("UPDATE revision SET origin = $1 WHERE only_row = 1 AND origin = ''").bind(origin);

@@ -1,6 +1,7 @@
 //! An event as it is kept.
 
 use torchmesh_api::usage::v1::UsageEvent;
+use torchmesh_billing::Usage;
 use torchmesh_ledger::usage::{hex, uuid};
 
 use crate::error::{Refusal, Result};
@@ -66,6 +67,30 @@ impl Event {
             source: text(&event.source_address),
             duration_us: figure(event.duration_us),
         })
+    }
+}
+
+impl Event {
+    /// Whether it is paid for: it called a model, and was answered, or cut when something had been passed on.
+    pub fn is_paid_for(&self) -> bool {
+        let [prompt, cached, completion, items, audio, _, _, compute] = self.units.map(i64::unsigned_abs);
+        let used = Usage {
+            calls: 1,
+            prompt_tokens: prompt,
+            cached_tokens: cached,
+            completion_tokens: completion,
+            items,
+            audio_ms: audio,
+            compute_us: compute,
+        };
+        !self.model.is_empty() && !used.to_pay(u32::try_from(self.code).unwrap_or(u32::MAX)).is_nothing()
+    }
+
+    /// Its units, no more of them cached than were read.
+    pub(super) fn units_to_pay(&self) -> [i64; 8] {
+        let mut units = self.units;
+        units[1] = units[1].min(units[0]);
+        units
     }
 }
 

@@ -32,8 +32,8 @@ pub async fn record(store: &Store, events: &[UsageEvent]) -> Result<u64> {
 }
 
 /// The sums of those events that were new.
-fn sums_of_new(events: &[Event], new: &[String]) -> [(Period, BTreeMap<Key, Sums>); 2] {
+fn sums_of_new(events: &[Event], new: &[String]) -> [(Period, BTreeMap<Key, Sums>); 3] {
     let new: HashSet<&str> = new.iter().map(String::as_str).collect();
     let added = || events.iter().filter(|event| new.contains(event.id.as_str()));
-    [Period::Hour, Period::Day].map(|period| (period, add_up(period, added())))
+    [Period::Hour, Period::Day, Period::PaidHour].map(|period| (period, add_up(period, added())))
 }

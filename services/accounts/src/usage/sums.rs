@@ -15,13 +15,15 @@ pub enum Period {
     Hour,
     /// A day of UTC.
     Day,
+    /// An hour, and of those events alone that are paid for: by model.
+    PaidHour,
 }
 
 impl Period {
     /// Its length in milliseconds.
     pub fn ms(self) -> i64 {
         match self {
-            Self::Hour => 3_600_000,
+            Self::Hour | Self::PaidHour => 3_600_000,
             Self::Day => 86_400_000,
         }
     }
@@ -31,6 +33,7 @@ impl Period {
         match self {
             Self::Hour => "usage_hourly",
             Self::Day => "usage_daily",
+            Self::PaidHour => "usage_payable",
         }
     }
 }
@@ -62,18 +65,21 @@ pub struct Sums {
 /// The sums of events.
 pub fn add_up<'a>(period: Period, events: impl Iterator<Item = &'a Event>) -> BTreeMap<Key, Sums> {
     let mut sums = BTreeMap::<Key, Sums>::new();
-    for event in events {
+    let paid = period == Period::PaidHour;
+    for event in events.filter(|event| !paid || event.is_paid_for()) {
+        let unless_paid = |name: &String| if paid { String::new() } else { name.clone() };
         let key = Key {
             tenant: event.tenant.clone(),
             begin_ms: event.time_ms - event.time_ms.rem_euclid(period.ms()),
-            credential: event.credential.clone(),
+            credential: unless_paid(&event.credential),
             model: event.model.clone(),
-            version: event.version.clone(),
+            version: unless_paid(&event.version),
         };
         let sum = sums.entry(key).or_default();
         sum.calls += 1;
         sum.failed += i64::from(!matches!(event.code, OK | CANCELLED));
-        for (total, unit) in sum.units.iter_mut().zip(event.units) {
+        let units = if paid { event.units_to_pay() } else { event.units };
+        for (total, unit) in sum.units.iter_mut().zip(units) {
             *total = total.saturating_add(unit);
         }
         sum.last_ms = sum.last_ms.max(event.time_ms);

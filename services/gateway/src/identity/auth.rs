@@ -87,6 +87,10 @@ impl Identity {
             self.metrics().lacking(kind);
             return Err(lacking(&principal, scope));
         }
+        if let (Scope::Infer, Some(why)) = (scope, &principal.stopped) {
+            self.metrics().stopped(kind);
+            return Err(ApiError::new(ErrorKind::ResourceExhausted, &**why));
+        }
         parts.headers.remove(header::AUTHORIZATION);
         parts.headers.insert(X_TORCHMESH_TENANT, principal.tenant_header.clone());
         if !principal.scopes.has(Scope::PriorityHigh) {
@@ -217,7 +221,10 @@ mod tests {
     use sha2::{Digest as _, Sha256};
     use torchmesh_runtime::server::Peer;
 
-    use super::{super::keys::Keys, *};
+    use super::{
+        super::{keys::Keys, principal::CredentialKind, rights::Rights},
+        *,
+    };
 
     const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 
@@ -247,6 +254,20 @@ mod tests {
             assert_eq!((parts.headers[X_TORCHMESH_TENANT].as_bytes(), &*principal.credential), (&b"acme"[..], "n"));
             assert!(!parts.headers.contains_key(header::AUTHORIZATION));
         }
+    }
+
+    #[test]
+    fn a_tenant_whose_credit_is_used_up_calls_no_model_and_is_told_why() {
+        let (hash, models) = (Sha256::digest("tm_good").into(), "/v1/models");
+        let rights = Rights { stopped: Some("add credit".into()), ..Rights::read("acme", None, None).unwrap() };
+        let mut keys = Keys::default();
+        keys.let_in(hash, rights.of("n", CredentialKind::ApiKey), None);
+        let identity = Identity::of(keys);
+        let refused = identity.admit(&mut call(PATH, "Bearer tm_good"), 0).err().unwrap();
+        assert_eq!((refused.kind, &*refused.message), (ErrorKind::ResourceExhausted, "add credit"));
+        let mut looking = call(models, "Bearer tm_good");
+        looking.method = http::Method::GET;
+        assert!(identity.admit(&mut looking, 0).is_ok(), "what costs nothing goes on");
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl IdentityMetrics {
         self.refused.get_or_create(&Refusal { credential, why: "scope" }).inc();
     }
 
+    /// What the tenant of whoever showed this has paid for is used up.
+    pub(super) fn stopped(&self, credential: &'static str) {
+        self.refused.get_or_create(&Refusal { credential, why: "stopped" }).inc();
+    }
+
     /// An issuer's keys were read, or not; there are as many issuers as the settings have.
     pub(super) fn read(&self, issuer: &str, good: bool) {
         let outcome = if good { "ok" } else { "failed" };

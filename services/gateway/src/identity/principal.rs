@@ -25,6 +25,8 @@ pub struct Principal {
     pub scopes: Scopes,
     /// Which models it may use.
     pub models: ModelGrants,
+    /// Why its calls to models are refused though it is good: what its tenant has paid for is used up, as the accounts say.
+    pub stopped: Option<Arc<str>>,
 }
 
 /// The kind of a credential.
@@ -45,6 +47,6 @@ impl Principal {
     pub fn new(tenant: TenantId, credential: impl Into<Arc<str>>, kind: CredentialKind, scopes: Scopes, models: ModelGrants) -> Self {
         // A tenant id has only characters that a header's value may have.
         let tenant_header = HeaderValue::try_from(tenant.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""));
-        Self { tenant, tenant_header, credential: credential.into(), kind, scopes, models }
+        Self { tenant, tenant_header, credential: credential.into(), kind, scopes, models, stopped: None }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Rights {
     pub(super) scopes: Scopes,
     /// With which models.
     pub(super) models: ModelGrants,
+    /// Why calls to models are refused all the same.
+    pub(super) stopped: Option<Arc<str>>,
 }
 
 impl Rights {
@@ -33,12 +35,13 @@ impl Rights {
             tenant,
             scopes: scopes.map_err(|error| ("scopes", error.to_string()))?,
             models: models.map_err(|error| ("models", error.to_string()))?,
+            stopped: None,
         })
     }
 
     /// Who has them.
     pub(super) fn of(self, credential: impl Into<Arc<str>>, kind: CredentialKind) -> Principal {
-        Principal::new(self.tenant, credential, kind, self.scopes, self.models)
+        Principal { stopped: self.stopped, ..Principal::new(self.tenant, credential, kind, self.scopes, self.models) }
     }
 }
 

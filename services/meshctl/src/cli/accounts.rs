@@ -5,6 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
+    billing::{
+        BudgetCommand, CreditCommand, InvoiceCommand, PaymentArgs, PlanCommand, StatementCommand, SubscribeArgs, SubscriptionCommand,
+    },
     duration,
     keys::{end, span},
 };
@@ -22,6 +25,10 @@ Examples:
   meshctl accounts member invite ada@example.org --tenant acme --role owner
   meshctl accounts usage --tenant acme --by model --by day
   meshctl accounts tenant suspend acme                               none of its keys is let in
+  meshctl accounts subscribe acme pro
+  meshctl accounts invoice issue                                     one for every period that is over, once
+  meshctl accounts invoice show INV-000001 --format pdf > invoice.pdf
+  meshctl accounts payment acme 38.84 --id bank-4711
 
 The accounts: --accounts-addr, else TORCHMESH_ACCOUNTS_ADDR, else those of the mesh that runs from the home folder. The
 operators' token: --token-file, else accounts/operator.token in the home folder. docs/accounts.md says more.")]
@@ -69,6 +76,34 @@ pub(crate) enum AccountsCommand {
         /// Before this day of UTC
         #[arg(long, value_name = "DAY", value_parser = day)]
         to: Option<i64>,
+    },
+    /// Plans and prices
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// Subscribe a tenant to a plan, or change its plan or seats
+    Subscribe(SubscribeArgs),
+    /// What a tenant is subscribed to, and how it is billed
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
+    /// Invoices and credit notes
+    #[command(subcommand)]
+    Invoice(InvoiceCommand),
+    /// Prepaid credit
+    #[command(subcommand)]
+    Credit(CreditCommand),
+    /// Write down that money came from a tenant, or went to it
+    Payment(PaymentArgs),
+    /// Budgets, which letters tell of
+    #[command(subcommand)]
+    Budget(BudgetCommand),
+    /// What partners are told
+    #[command(subcommand)]
+    Statement(StatementCommand),
+    /// List the ledger's entries, the newest first
+    Ledger {
+        /// Of this tenant only
+        #[arg(long)]
+        tenant: Option<String>,
     },
     /// List what was changed, the newest first
     Changes {

@@ -44,6 +44,17 @@ impl Ledger {
         }
     }
 
+    /// Some entries of a ledger, for what is asked of some of its accounts: whether credits are enough cannot be told from them.
+    ///
+    /// Error: two with one id differ.
+    pub fn part(entries: impl IntoIterator<Item = Entry>) -> Result<Self, BillingError> {
+        let mut ledger = Self::default();
+        for entry in entries {
+            ledger.put(entry)?;
+        }
+        Ok(ledger)
+    }
+
     /// Adds an entry.
     ///
     /// Error: another one has its id, or it uses more of a credit than is left.

@@ -16,7 +16,7 @@ use torchmesh_tests::{
 const PASSWORD: &str = "correct horse battery";
 
 /// Invites somebody to a tenant, and gives the token of their session.
-async fn member(accounts: &Accounts, tenant: &str, email: &str, role: Role) -> String {
+pub(super) async fn member(accounts: &Accounts, tenant: &str, email: &str, role: Role) -> String {
     let invited = InviteMemberRequest { tenant: tenant.to_owned(), email: email.to_owned(), role: role.into() };
     accounts.operator().invite_member(invited).await.unwrap();
     let mut letters: Vec<_> = fs::read_dir(accounts.path("kept/outbox")).unwrap().map(|file| file.unwrap().path()).collect();

@@ -1,6 +1,7 @@
 //! Accounts as a process, with either database, and the gateways that follow them.
 
 mod asking;
+mod billing;
 mod gateways;
 mod measure;
 mod meshctl;

@@ -6,8 +6,8 @@ use torchmesh_api::accounts::v1::{
 };
 
 use super::{
-    super::{read, tell},
-    Accounts, Call,
+    super::{call::Call, read, tell},
+    Accounts,
 };
 use crate::{
     access::Act,

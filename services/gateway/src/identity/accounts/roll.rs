@@ -76,7 +76,8 @@ fn add(keys: &mut Keys, told: &KnownCredential) -> Result<(), (&'static str, Str
     let patterns = |models: &Option<Models>| models.as_ref().map(|models| models.patterns.clone());
     let own = Rights::read(&told.tenant, Some(&told.scopes), patterns(&told.models).as_deref())?;
     let tenants = Rights::read(&told.tenant, None, patterns(&told.tenant_models).as_deref())?;
-    let rights = Rights { models: own.models.and(tenants.models), ..own };
+    let stopped = (!told.stopped.is_empty()).then(|| told.stopped.as_str().into());
+    let rights = Rights { models: own.models.and(tenants.models), stopped, ..own };
     // The beginning of the second that it ends in.
     let expires = Some(told.expires_unix_ms.unsigned_abs() / 1000).filter(|_| told.expires_unix_ms != 0);
     match told.kind() {
@@ -141,6 +142,18 @@ mod tests {
         assert!(principal.models.allow("minilm") && !principal.models.allow("mini") && !principal.models.allow("smollm"));
         assert!(principal.scopes.has(Scope::Infer) && !principal.scopes.has(Scope::ModelsRead));
         assert_eq!((&*principal.credential, keys.find(&[1; 32], 5)), ("acme/1", Found::Expired));
+    }
+
+    #[test]
+    fn a_tenant_that_was_stopped_is_known_with_the_reason_until_it_goes_on() {
+        let mut roll = Roll::default();
+        for why in ["the prepaid credit is used up", ""] {
+            let told = KnownCredential { stopped: why.into(), ..credential(1) };
+            roll.take(WatchResponse { credentials: vec![told], complete: true, ..Default::default() });
+            let keys = roll.keys();
+            let Found::Good(principal) = keys.find(&[1; 32], 0) else { panic!("it is known") };
+            assert_eq!(principal.stopped.as_deref(), Some(why).filter(|why| !why.is_empty()));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `meshctl accounts`: asks the accounts, as an operator.
 
+mod billing;
 mod keys;
 mod people;
 mod usage;
@@ -87,6 +88,15 @@ pub(crate) async fn accounts(args: &AccountsArgs, home: &Home, screen: &Screen) 
             let only = [tenant, model].map(|name| name.clone().unwrap_or_default());
             usage::usage(&accounts, only, by, [*from, *to].map(Option::unwrap_or_default), screen).await
         }
+        AccountsCommand::Plan(command) => billing::plans(&accounts, command, screen).await,
+        AccountsCommand::Subscribe(args) => billing::subscribe(&accounts, args, screen).await,
+        AccountsCommand::Subscription(command) => billing::subscriptions(&accounts, command, screen).await,
+        AccountsCommand::Invoice(command) => billing::invoices(&accounts, command, screen).await,
+        AccountsCommand::Credit(command) => billing::credits(&accounts, command, screen).await,
+        AccountsCommand::Payment(args) => billing::payment(&accounts, args, screen).await,
+        AccountsCommand::Budget(command) => billing::budgets(&accounts, command, screen).await,
+        AccountsCommand::Statement(command) => billing::statements(&accounts, command, screen).await,
+        AccountsCommand::Ledger { tenant } => billing::ledger(&accounts, tenant.as_deref(), screen).await,
         AccountsCommand::Changes { tenant } => usage::changes(&accounts, tenant.as_deref(), screen).await,
     }
 }
