@@ -140,7 +140,7 @@ class Ends(unittest.TestCase):
         # drain.delay + drain.grace + preStopSeconds + 5
         self.assertEqual(self.grace("defaults", "mesh-torchmesh-gateway"), 5 + 30 + 0 + 5)
         self.assertEqual(self.grace("production", "mesh-torchmesh-gateway"), 5 + 30 + 5 + 5)
-        self.assertEqual(self.grace("defaults", "mesh-torchmesh-router"), 3 + 30 + 5)
+        self.assertEqual(self.grace("defaults", "mesh-torchmesh-router"), 0 + 30 + 5)
         self.assertEqual(self.grace("defaults", "mesh-torchmesh-minilm-v1"), 3 + 60 + 5)
 
     def test_a_longer_drain_has_a_longer_grace(self):

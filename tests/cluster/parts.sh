@@ -13,12 +13,14 @@ start() {
   local name=$1 namespace=$2
   shift 2
   if [ -e "$run/$name.pid" ] && kill -0 "$(cat "$run/$name.pid")" 2>/dev/null; then return; fi
-  inside "$namespace" setsid "$@" >>"$logs/$name.log" 2>&1 </dev/null &
+  # Without a shell of its own in between, so that it is the process whose id is kept.
+  nsenter "--net=/run/netns/$namespace" setsid "$@" >>"$logs/$name.log" 2>&1 </dev/null &
   echo $! >"$run/$name.pid"
 }
 
 network() {
   [ -e /run/netns/tmkube ] && return
+  ls /run/netns >"$run/namespaces.before" 2>/dev/null || true
   ip netns add tmkube
   ip -n tmkube link set lo up
   ip -n tmkube link add br0 type bridge
