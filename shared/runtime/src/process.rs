@@ -163,7 +163,7 @@ where
 /// Not ready, then no new connections and GOAWAY on the open ones, then the wait for what is in flight.
 async fn wind_down(context: &Context, settings: DrainSettings, serving: &server::Serving) {
     tracing::info!(grace_s = settings.grace.as_secs_f64(), "draining");
-    context.readiness.set(false);
+    context.readiness.retire();
     tokio::time::sleep(settings.delay).await;
     context.drain.start();
     let left = tokio::time::timeout(settings.grace, serving.finished()).await;

@@ -59,7 +59,7 @@ impl Kind {
         match self {
             Self::Router => Some("router"),
             Self::Worker | Self::Pipelines => Some("worker"),
-            Self::Gateway | Self::Accounts => None,
+            Self::Gateway | Self::Accounts | Self::Portal => None,
         }
     }
 

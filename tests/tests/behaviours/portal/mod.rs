@@ -2,6 +2,7 @@
 
 mod attacks;
 mod belonging;
+mod billing;
 mod browser;
 mod forms;
 mod sessions;

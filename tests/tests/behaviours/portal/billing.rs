@@ -1,0 +1,121 @@
+//! What it costs, as members see it.
+
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use torchmesh_api::{
+    accounts::v1::{IssueInvoicesRequest, ListPlansRequest, SubscribeRequest},
+    usage::v1::{RecordRequest, Units, UsageEvent},
+};
+use torchmesh_tests::{
+    accounts::{Accounts, Database, OPERATOR},
+    bounded, eventually,
+    portal::{FOR_ACCOUNTS, Portal},
+};
+
+const DAY_MS: i64 = 86_400_000;
+const SOLD: &str = r#"
+currency = "EUR"
+
+[[price]]
+id = "calls"
+model = "*"
+from = "2026-01-01"
+rate = [{ unit = "calls", per = 1, price = "0.25" }]
+
+[[plan]]
+id = "pro"
+kind = "subscription"
+fee = "30.00"
+
+[[plan]]
+id = "payg"
+kind = "pay_per_use"
+"#;
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// Accounts that sell, with a tenant that has been subscribed for two months and called a model eight times today.
+async fn shop(folder: &std::path::Path) -> (Accounts, Portal) {
+    let file = folder.join("billing.toml");
+    fs::write(&file, SOLD).unwrap();
+    let path = file.display().to_string();
+    let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd"), ("billing.self_service", "true")];
+    let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own].concat()).await;
+    let mut operator = accounts.billing(OPERATOR);
+    eventually("what is sold was taken over", Duration::from_secs(20), async || operator.list_plans(ListPlansRequest {}).await.ok()).await;
+    let portal = Portal::start(&accounts, None, &[]).await;
+    (accounts, portal)
+}
+
+async fn has_used(accounts: &Accounts, tenant: &str) {
+    let asked = SubscribeRequest { tenant: tenant.into(), plan: "pro".into(), at_unix_ms: now() - 62 * DAY_MS, ..Default::default() };
+    accounts.billing(OPERATOR).subscribe(asked).await.unwrap();
+    let event = |number: u8| UsageEvent {
+        id: vec![number; 16],
+        time_unix_ms: now().unsigned_abs(),
+        tenant: tenant.into(),
+        credential: format!("{tenant}/search"),
+        model: "text".into(),
+        model_version: "1".into(),
+        units: Some(Units { prompt_tokens: 3, items: 1, ..Default::default() }),
+        ..Default::default()
+    };
+    accounts.recorder().record(RecordRequest { events: (1..=8).map(event).collect() }).await.unwrap();
+}
+
+#[test]
+fn a_tenant_sees_its_plan_what_is_spent_and_its_invoices_and_nobody_elses() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (accounts, portal) = shop(folder.path()).await;
+        let mut owner = portal.member(&accounts, "acme").await;
+        let mut stranger = portal.member(&accounts, "evil").await;
+        has_used(&accounts, "acme").await;
+        let issued = accounts.billing(OPERATOR).issue_invoices(IssueInvoicesRequest::default()).await.unwrap().into_inner();
+        assert!(issued.not_issued.is_empty(), "{issued:?}");
+        let number = issued.issued[0].number.clone();
+        let page = owner.get("/console/billing").await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        for part in ["pro", "EUR", "2.00", &*number, "your plan", "payg"] {
+            assert!(page.text().contains(part), "{part} is missing in {}", page.text());
+        }
+        assert!(owner.get("/console").await.text().contains("EUR"), "the overview has what is spent");
+        let path = format!("/console/billing/invoices/{number}");
+        assert!(owner.get(&path).await.text().contains("30.00"));
+        for (format, kind, begin) in
+            [("pdf", "application/pdf", "%PDF"), ("html", "text/html", "<!"), ("csv", "text/csv", ""), ("json", "application/json", "{")]
+        {
+            let document = owner.get(&format!("{path}/{format}")).await;
+            assert_eq!(document.status, 200, "{format}");
+            assert!(document.headers["content-type"].to_str().unwrap().starts_with(kind), "{format}");
+            assert!(
+                document.headers["content-disposition"].to_str().unwrap().starts_with("attachment"),
+                "{format} is not shown as a page of ours"
+            );
+            assert!(document.text().starts_with(begin), "{format}");
+            assert_eq!(stranger.get(&format!("{path}/{format}")).await.status, 404, "{format}");
+        }
+        assert_eq!(stranger.get(&path).await.status, 404);
+        assert!(!stranger.get("/console/billing").await.text().contains(&number));
+    });
+}
+
+#[test]
+fn members_who_may_choose_their_plan_and_end_it() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (accounts, portal) = shop(folder.path()).await;
+        let mut owner = portal.member(&accounts, "acme").await;
+        let csrf = owner.csrf("/console").await;
+        assert_eq!(owner.send_with("", "/console/billing/plan", &[("plan", "pro")]).await.status, 403);
+        assert_eq!(owner.send_with(&csrf, "/console/billing/plan", &[("plan", "pro")]).await.status, 303);
+        assert!(owner.get("/console/billing").await.text().contains("your plan"));
+        assert_eq!(owner.send_with(&csrf, "/console/billing/cancel", &[]).await.status, 303);
+        assert!(owner.get("/console/billing").await.text().contains("the plan is: none"));
+    });
+}
