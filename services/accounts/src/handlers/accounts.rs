@@ -93,7 +93,7 @@ impl AccountsService for Accounts {
         &self,
         request: Request<api::GetSessionRequest>,
     ) -> std::result::Result<Response<api::GetSessionResponse>, Status> {
-        answer(self.get_session_asked(self.call(request).await?).await)
+        answer(self.get_session_asked(self.0.call(request).await?).await)
     }
 
     async fn sign_out(&self, request: Request<api::SignOutRequest>) -> std::result::Result<Response<api::SignOutResponse>, Status> {
