@@ -92,12 +92,30 @@ class Pods(unittest.TestCase):
                 self.assertLessEqual(set(volume), allowed)
 
     def test_have_no_way_to_the_api_of_kubernetes_and_an_account_of_their_own(self):
+        for values in set(support.MATRIX) - {"endpoint-slices"}:
+            for pod in support.pods(values).values():
+                self.assertFalse(pod["automountServiceAccountToken"])
         for pod in self.every():
-            self.assertFalse(pod["automountServiceAccountToken"])
             self.assertTrue(pod["serviceAccountName"].startswith("mesh-torchmesh-"))
-        for values in support.MATRIX:
+        for values in set(support.MATRIX) - {"endpoint-slices"}:
             kinds = {each["kind"] for each in support.objects(values)}
             self.assertFalse(kinds & {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"})
+
+    def test_that_find_others_by_the_api_may_watch_endpoint_slices_and_nothing_else(self):
+        objects = support.objects("endpoint-slices")
+        rules = [each["rules"] for each in objects if each["kind"] == "Role"]
+        self.assertEqual(rules, [[{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}]])
+        bound = [subject["name"] for each in objects if each["kind"] == "RoleBinding" for subject in each["subjects"]]
+        self.assertEqual(bound, ["mesh-torchmesh-gateway", "mesh-torchmesh-router"])
+        mounted = set()
+        for each in objects:
+            if each["kind"] in ("Deployment", "StatefulSet"):
+                spec = each["spec"]["template"]["spec"]
+                if spec["automountServiceAccountToken"]:
+                    mounted.add(spec["serviceAccountName"])
+        self.assertEqual(mounted, set(bound))
+        services = {each["metadata"]["name"] for each in objects if each["kind"] == "Service"}
+        self.assertLessEqual({"mesh-torchmesh-router", "mesh-torchmesh-worker"}, services)
 
     def test_are_not_told_of_services_in_variables_that_look_like_settings(self):
         for pod in self.every():

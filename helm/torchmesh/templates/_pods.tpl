@@ -3,7 +3,8 @@
 {{/* The upper part of a pod's spec. Given: root, component, service, account (a name, where it is not the component's). */}}
 {{- define "torchmesh.podSpec" -}}
 serviceAccountName: {{ .account | default (include "torchmesh.serviceAccountName" .) }}
-automountServiceAccountToken: false
+{{- /* Only who finds others by the Kubernetes API asks it for anything. */}}
+automountServiceAccountToken: {{ and (eq .root.Values.discovery.kind "kubernetes") (has .component (list "gateway" "router")) }}
 # Kubernetes would put TORCHMESH_GATEWAY_PORT and the like into the environment, where services look for their settings.
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ include "torchmesh.gracePeriod" . }}
