@@ -117,6 +117,7 @@ impl Billing {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn told(refusal: Refusal) -> String {
     format!("the database refused it ({refusal:?}); it is tried again")
 }

@@ -1,6 +1,6 @@
 //! What partners are told, month by month.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use sqlx::AnyConnection;
 use torchmesh_billing::{
@@ -49,9 +49,9 @@ impl Told {
     }
 
     async fn fetch_invoice(&mut self, connection: &mut AnyConnection, number: String) -> Result<()> {
-        if !self.invoices.contains_key(&number) {
-            let kept = invoices::by_number(connection, &number).await?.ok_or(Refusal::Fault)?;
-            self.invoices.insert(number, kept.invoice);
+        if let Entry::Vacant(place) = self.invoices.entry(number) {
+            let kept = invoices::by_number(connection, place.key()).await?.ok_or(Refusal::Fault)?;
+            place.insert(kept.invoice);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! `torchmesh.accounts.v1.BillingService`.
 
+mod documents;
 mod invoices;
 mod money;
 mod plans;

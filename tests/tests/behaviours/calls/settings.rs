@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "cache",
     "cors",
     "limits",
@@ -26,6 +26,7 @@ const TABLES: [&str; 20] = [
     "accounts",
     "database",
     "mail",
+    "billing",
 ];
 
 /// What a service says it takes, when it is asked for something that it does not know: every setting as `key` or `table.key`.

@@ -5,7 +5,8 @@ use torchmesh_api::accounts::v1::{self as api, NotIssued};
 use super::{
     super::call::Call,
     BillingDesk,
-    told::{self, Source},
+    documents::{Source, document},
+    told,
 };
 use crate::{
     billing::{self, NewNote},
@@ -57,7 +58,7 @@ impl BillingDesk {
     pub(super) async fn get_invoice_asked(&self, call: Call<api::GetInvoiceRequest>) -> Result<api::GetInvoiceResponse> {
         self.may_see(&call.asker).await?;
         let kept = billing::find_invoice(&self.0.store, &call.asker, &call.asked.number).await?;
-        let document = told::document(&Source::Invoice(&kept), call.asked.format, &call.asked.language)?;
+        let document = document(&Source::Invoice(&kept), call.asked.format, &call.asked.language)?;
         Ok(api::GetInvoiceResponse { invoice: Some(told::kept(&kept, true)?), document })
     }
 
@@ -81,7 +82,7 @@ impl BillingDesk {
         self.may_see(&call.asker).await?;
         let note = billing::find_note(&self.0.store, &call.asker, &call.asked.number).await?;
         let kept = billing::find_invoice(&self.0.store, &call.asker, &note.note.invoice).await?;
-        let document = told::document(&Source::Note(&note, &kept), call.asked.format, &call.asked.language)?;
+        let document = document(&Source::Note(&note, &kept), call.asked.format, &call.asked.language)?;
         Ok(api::GetCreditNoteResponse { credit_note: Some(told::note(&note.note)), document })
     }
 
@@ -96,7 +97,7 @@ impl BillingDesk {
         let tenant = self.billed(&call, &call.asked.tenant).await?;
         let made = billing::statement(&self.0.billing, &self.0.store, &tenant, call.asked.month_unix_ms).await?;
         let source = Source::Statement(&made, &self.0.billing.settings().issuer, &tenant);
-        let document = told::document(&source, call.asked.format, &call.asked.language)?;
+        let document = document(&source, call.asked.format, &call.asked.language)?;
         Ok(api::GetStatementResponse { statement: Some(told::statement(&made, true)), document })
     }
 }

@@ -25,7 +25,7 @@ async fn what_was_sold_before_a_restart_still_counts_against_what_the_file_says_
     std::fs::write(shop.folder.path().join("billing.toml"), SOLD.replace("30.00", "35.00")).unwrap();
     let (store, billing) = (open(shop.folder.path()).await, Billing::new(settings(shop.folder.path())));
     assert!(billing.take_over(&store, at("2026-06-02")).await.unwrap_err().contains("plan \"pro\""));
-    let sold = billing.sold(&mut *store.reads().unwrap().acquire().await.unwrap()).await.unwrap();
+    let sold = billing.sold(&mut store.reads().unwrap().acquire().await.unwrap()).await.unwrap();
     assert_eq!(sold.catalogue.plan("pro").unwrap().fee(1).unwrap().unwrap().number(), "30.00");
 }
 
@@ -33,6 +33,6 @@ async fn what_was_sold_before_a_restart_still_counts_against_what_the_file_says_
 async fn where_no_file_says_what_is_sold_the_remedy_is_told() {
     let shop = Shop::open().await;
     let billing = Billing::new(crate::billing::BillingSettings { file: None, ..settings(shop.folder.path()) });
-    let refused = billing.sold(&mut *shop.store.reads().unwrap().acquire().await.unwrap()).await;
+    let refused = billing.sold(&mut shop.store.reads().unwrap().acquire().await.unwrap()).await;
     assert!(matches!(refused, Err(Refusal::State(why)) if why.contains("billing.file")));
 }

@@ -118,7 +118,7 @@ async fn a_month(database: &Database) {
     let tax: i128 = reckoned.iter().map(|net| rounded(net * 19, 100)).sum();
     let net: i128 = reckoned.iter().sum();
     assert_eq!((cents(&whole.net), cents(&whole.tax), cents(&whole.due)), (net, tax, net + tax));
-    let sha256: String = Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = Sha256::digest(&json).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     assert_eq!((kind.as_str(), &whole.sha256), ("application/json", &sha256));
     for (format, language, kind, begins, has) in [
         (DocumentFormat::Csv, "", "text/csv; charset=utf-8", "", "image"),

@@ -9,6 +9,7 @@ use torchmesh_tests::{
 
 use super::{super::asking::member, Shop, first_of};
 
+#[expect(clippy::needless_update, reason = "of some requests all fields are said")]
 /// What every method answers to somebody who asks about acme: those that need a tenant, an invoice or a note of its own.
 async fn asked_about(by: &mut Billing, tenant: &str, invoice: &str, note: &str) -> Vec<(&'static str, Result<(), Status>)> {
     let (tenant, number) = (tenant.to_owned(), invoice.to_owned());

@@ -11,8 +11,8 @@ use crate::{
 };
 
 /// An amount in the currency that everything is billed in.
-fn amount(text: &str) -> Option<Money> {
-    Some(Money { amount: text.to_owned(), currency: String::new() })
+fn amount(text: &str) -> Money {
+    Money { amount: text.to_owned(), currency: String::new() }
 }
 
 #[derive(Serialize)]
@@ -53,7 +53,7 @@ pub(crate) async fn credits(accounts: &Accounts, command: &CreditCommand, screen
             let asked = api::AddCreditRequest {
                 tenant: tenant.clone(),
                 id: id.clone(),
-                amount: amount(said),
+                amount: Some(amount(said)),
                 bought: !given,
                 expires_unix_ms: expires.unwrap_or_default(),
             };
@@ -113,7 +113,7 @@ pub(crate) async fn payment(accounts: &Accounts, args: &PaymentArgs, screen: &Sc
         _ => PaymentKind::Received,
     };
     let (tenant, id) = (args.tenant.clone(), args.id.clone());
-    let asked = api::RecordPaymentRequest { tenant, id, kind: kind.into(), amount: amount(&args.amount) };
+    let asked = api::RecordPaymentRequest { tenant, id, kind: kind.into(), amount: Some(amount(&args.amount)) };
     let told = accounts.billing().record_payment(accounts.request(asked)).await.map_err(refused)?.into_inner();
     let entry = Entry::from(told.entry.unwrap_or_default());
     screen.show(&entry, || format!("{} is in the ledger", entry.id))
@@ -159,7 +159,7 @@ pub(crate) async fn budgets(accounts: &Accounts, command: &BudgetCommand, screen
         BudgetCommand::Set { tenant, name, limit, thresholds } => api::SetBudgetRequest {
             tenant: tenant.clone(),
             name: name.clone(),
-            limit: amount(limit),
+            limit: Some(amount(limit)),
             thresholds: thresholds.clone(),
             remove: false,
         },

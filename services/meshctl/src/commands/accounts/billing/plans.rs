@@ -42,7 +42,7 @@ struct Price {
     list: String,
     models: String,
     unit: String,
-    price: String,
+    costs: String,
     from: String,
     until: String,
     partner: String,
@@ -51,7 +51,7 @@ struct Price {
 impl Price {
     /// One for each unit.
     fn of(told: &api::Price) -> Vec<Self> {
-        let price = |unit: &api::UnitPrice| {
+        let costs = |unit: &api::UnitPrice| {
             let tier = |tier: &api::PriceTier| match tier.up_to {
                 0 => tier.amount.clone(),
                 up_to => format!("{} up to {up_to}", tier.amount),
@@ -64,7 +64,7 @@ impl Price {
             list: told.list.clone(),
             models: told.models.clone(),
             unit: unit.unit.clone(),
-            price: price(unit),
+            costs: costs(unit),
             from: moment(told.from_unix_ms),
             until: moment(told.until_unix_ms),
             partner: told.partner.clone(),
@@ -91,7 +91,7 @@ pub(crate) async fn plans(accounts: &Accounts, command: &PlanCommand, screen: &S
             let prices: Vec<Price> = told.iter().flat_map(Price::of).collect();
             let row = |price: &Price| {
                 let [list, models, unit] = [&price.list, &price.models, &price.unit].map(Clone::clone);
-                [list, models, unit, price.price.clone(), price.from.clone(), price.until.clone(), price.id.clone()]
+                [list, models, unit, price.costs.clone(), price.from.clone(), price.until.clone(), price.id.clone()]
             };
             screen.show(&prices, || table(["list", "models", "unit", "price", "from", "until", "id"], prices.iter().map(row)))
         }
