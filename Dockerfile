@@ -1,4 +1,4 @@
-# The images of torchmesh. `make images` builds them; each is a target: gateway, router, accounts, worker-cpu, worker-cuda, tools.
+# The images of torchmesh. `make images` builds them; each is a target: gateway, router, accounts, pipelines, portal, worker-cpu, worker-cuda, tools.
 #
 # PROGRAMS=built      compiles the programs here (the default)
 # PROGRAMS=prebuilt   takes those that `make build` has put into target/release; they must be of this release of Debian or an older one
@@ -26,12 +26,12 @@ RUN --mount=type=cache,id=torchmesh-registry,target=/usr/local/cargo/registry \
     cargo build --release --locked --workspace --bins \
     && mkdir /programs \
     && cp target/release/torchmesh-gateway target/release/torchmesh-router target/release/torchmesh-accounts \
-          target/release/torchmesh-worker target/release/meshctl /programs/
+          target/release/torchmesh-pipelines target/release/torchmesh-portal target/release/torchmesh-worker target/release/meshctl /programs/
 
 # Beside a worker that was built elsewhere lies the same libtorch as beside one that was built here.
 FROM ${BASE_IMAGE} AS prebuilt
 COPY target/release/torchmesh-gateway target/release/torchmesh-router target/release/torchmesh-accounts \
-     target/release/torchmesh-worker target/release/meshctl /programs/
+     target/release/torchmesh-pipelines target/release/torchmesh-portal target/release/torchmesh-worker target/release/meshctl /programs/
 
 # hadolint ignore=DL3006
 FROM ${PROGRAMS} AS programs
@@ -49,6 +49,8 @@ COPY --from=programs /programs /programs
 RUN make-root gateway torchmesh-gateway \
     && make-root router torchmesh-router \
     && make-root accounts torchmesh-accounts \
+    && make-root pipelines torchmesh-pipelines \
+    && make-root portal torchmesh-portal \
     && make-root worker torchmesh-worker
 
 FROM scratch AS gateway
@@ -89,6 +91,32 @@ COPY --from=roots /roots/accounts/ /
 USER 65532:65532
 EXPOSE 8083 9083
 ENTRYPOINT ["/usr/local/bin/torchmesh-accounts"]
+
+FROM scratch AS pipelines
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="torchmesh pipelines" \
+      org.opencontainers.image.description="Models chained into one call" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=roots /roots/pipelines/ /
+USER 65532:65532
+EXPOSE 8085 9085
+ENTRYPOINT ["/usr/local/bin/torchmesh-pipelines"]
+
+FROM scratch AS portal
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="torchmesh portal" \
+      org.opencontainers.image.description="Web pages for who calls models, who pays and who runs them" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=roots /roots/portal/ /
+USER 65532:65532
+EXPOSE 8084 9084
+ENTRYPOINT ["/usr/local/bin/torchmesh-portal"]
 
 FROM scratch AS worker-cpu
 ARG VERSION=dev

@@ -84,8 +84,8 @@ manifests: charts ## Render k8s/base from the chart
 # Each image is a target of the Dockerfile. worker-cuda takes 8 GB: IMAGES=worker-cuda asks for it. PROGRAMS=prebuilt takes the programs of `make build`.
 VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' helm/torchmesh/Chart.yaml)
 .PHONY: images
-images: ## Build the images (IMAGES="gateway router accounts worker-cpu tools"; REGISTRY=registry.example.org/ml; PROGRAMS=prebuilt)
-	@for image in $(or $(IMAGES),gateway router accounts worker-cpu tools); do \
+images: ## Build the images (IMAGES="gateway router accounts pipelines portal worker-cpu tools"; REGISTRY=registry.example.org/ml; PROGRAMS=prebuilt)
+	@for image in $(or $(IMAGES),gateway router accounts pipelines portal worker-cpu tools); do \
 	  name=$(if $(REGISTRY),$(REGISTRY)/)torchmesh-$$image:$(VERSION); echo "building $$name"; \
 	  DOCKER_BUILDKIT=1 docker build --target $$image --tag $$name --build-arg PROGRAMS=$(or $(PROGRAMS),built) --build-arg VERSION=$(VERSION) \
 	    --build-arg REVISION=$$(git rev-parse HEAD) $(ARGS) . || exit 1; \

@@ -42,7 +42,7 @@ class Policies(unittest.TestCase):
         with open(os.path.join(support.ROOT, "Dockerfile"), encoding="utf-8") as file:
             stages = file.read().split("\nFROM ")
         images = [stage for stage in stages if "ENTRYPOINT" in stage]
-        self.assertEqual(len(images), 6)
+        self.assertEqual(len(images), 8)
         for image in images:
             self.assertIn("USER 65532:65532", image)
             self.assertIn("org.opencontainers.image.revision", image)
