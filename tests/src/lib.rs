@@ -36,5 +36,5 @@ pub mod web;
 pub mod writer;
 
 pub use instance::{Instance, Signal};
-pub use sandbox::{KEY, MeshSandbox, key_entry};
+pub use sandbox::{KEY, MeshSandbox, TENANT, key_entry};
 pub use wait::{bounded, bounded_by, eventually};

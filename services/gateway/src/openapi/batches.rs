@@ -1,5 +1,7 @@
 //! What is written of `/v1/files` and `/v1/batches`.
 
+use serde_json::json;
+
 use super::{
     openai::TAG as OPENAI,
     operation::{Operation, Tag},
@@ -8,6 +10,9 @@ use super::{
 use crate::batches::ENDPOINTS;
 
 const JSON: &str = "application/json";
+/// The ids of the examples.
+const FILE: &str = "file-abcdefghijklmnopqrstuvwx";
+const BATCH: &str = "batch_abcdefghijklmnopqrstuvwx";
 
 /// Their heading.
 pub(super) const TAG: Tag = Tag {
@@ -22,11 +27,11 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn file(operation: Operation) -> Operation {
-    operation.part("file", "The file's id.", "file-abcdefghijklmnopqrstuvwx")
+    operation.part("file", "The file's id.", FILE)
 }
 
 fn batch(operation: Operation) -> Operation {
-    operation.part("batch", "The batch's id.", "batch_abcdefghijklmnopqrstuvwx")
+    operation.part("batch", "The batch's id.", BATCH)
 }
 
 fn paged(operation: Operation) -> Operation {
@@ -34,6 +39,8 @@ fn paged(operation: Operation) -> Operation {
 }
 
 fn files() -> Vec<Operation> {
+    let body = json!({ "model": "minilm", "input": "A man is eating food." });
+    let line = json!({ "custom_id": "first", "method": "POST", "url": "/v1/embeddings", "body": body });
     let form = Object::new("A form.")
         .must("purpose", Schema::always("batch"))
         .must("file", Schema::text("Lines of JSON, each a call: `custom_id`, `method` (`POST`), `url` (the batch's endpoint) and `body`."));
@@ -45,6 +52,7 @@ fn files() -> Vec<Operation> {
         Operation::post("/v1/files", "createFile", TAG)
             .says("A file of calls", "Up to `batches.max_file` bytes, which is 200 MiB where nothing else is set.")
             .body("multipart/form-data", form.schema())
+            .example("multipart/form-data", "one", "One call", json!({ "purpose": "batch", "file": line.to_string() }))
             .gives("The file.", Schema::named("File")),
         file(Operation::get("/v1/files/{file}", "showFile", TAG).says("What a file is", "Its size and its name."))
             .gives("The file.", Schema::named("File")),
@@ -70,6 +78,12 @@ fn batches() -> Vec<Operation> {
                  billed as a call's is, once, whatever happens to the gateway meanwhile.",
             )
             .body(JSON, Schema::named("BatchRequest"))
+            .example(
+                JSON,
+                "embeddings",
+                "Embeddings, from a file that was sent before",
+                json!({ "input_file_id": FILE, "endpoint": "/v1/embeddings", "completion_window": "24h", "metadata": { "for": "the archive" } }),
+            )
             .gives("The batch.", Schema::named("Batch")),
         batch(Operation::get("/v1/batches/{batch}", "showBatch", TAG).says("How far a batch is", "Figures are a second old at most."))
             .gives("The batch.", Schema::named("Batch")),

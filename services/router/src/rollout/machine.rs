@@ -296,7 +296,7 @@ mod tests {
         }
         rollout.observe(6 * MINUTE, router.sees((0, 0), (5000, 0)));
         assert_eq!((rollout.stage, rollout.wanted().percent), (Stage::Promoted, 100.0));
-        assert!(rollout.events.last().unwrap().said.starts_with("promoted: 4"));
+        assert!(rollout.events.last().unwrap().said.starts_with("promoted: the calls of version 4 "));
     }
 
     #[test]

@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 21] = [
+const TABLES: [&str; 25] = [
+    "batches",
+    "gateway",
+    "router",
+    "playground",
     "cache",
     "cors",
     "limits",
@@ -78,6 +82,16 @@ fn the_guide_lists_every_setting_of_the_router() {
 #[test]
 fn the_guide_lists_every_setting_of_the_worker() {
     assert_eq!(documented_for("worker"), taken_by("worker"));
+}
+
+#[test]
+fn the_guide_lists_every_setting_of_the_portal() {
+    assert_eq!(documented_for("portal"), taken_by("portal"));
+}
+
+#[test]
+fn the_guide_lists_every_setting_of_the_pipelines() {
+    assert_eq!(documented_for("pipelines"), taken_by("pipelines"));
 }
 
 #[test]

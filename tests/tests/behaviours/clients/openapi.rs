@@ -13,14 +13,14 @@ use torchmesh_api::{
     text::v1 as text,
 };
 use torchmesh_tests::{
-    KEY, MeshSandbox, bounded,
+    KEY, MeshSandbox, TENANT, bounded,
     models::Model,
     upstream::{Manner, Upstream},
     web,
 };
 
-/// What the router hands on to nobody yet: refused, in words.
-const REFUSED: [&str; 2] = ["loadModel", "unloadModel"];
+/// What is refused, in words: what the router hands on to nobody yet, and calling off a batch that is over.
+const REFUSED: [(&str, u16); 3] = [("loadModel", 501), ("unloadModel", 501), ("cancelBatch", 400)];
 
 /// A worker that stands in for a model of this task.
 async fn stand_in(name: &str, task: &str, method: &'static str, answer: &impl Message) -> Upstream {
@@ -32,7 +32,7 @@ async fn stand_in(name: &str, task: &str, method: &'static str, answer: &impl Me
 }
 
 /// A mesh that has every model that the document's examples ask.
-async fn mesh() -> (MeshSandbox, [Upstream; 2]) {
+async fn mesh() -> (MeshSandbox, [Upstream; 2], Kept) {
     let label = |label: &str, score| text::LabelScore { label: label.to_owned(), score, ..Default::default() };
     let found = text::Classification { labels: vec![label("spam", 0.9), label("ham", 0.1)], tokens: 5, ..Default::default() };
     let labels = text::ClassifyResponse { classifications: vec![found.clone(), found], model: "spam".to_owned(), ..Default::default() };
@@ -44,7 +44,35 @@ async fn mesh() -> (MeshSandbox, [Upstream; 2]) {
     };
     let stand_ins = [stand_in("spam", "classify", "Classify", &labels).await, stand_in("reranker", "rerank", "Rerank", &ranking).await];
     let builder = stand_ins.iter().fold(MeshSandbox::builder(), |builder, upstream| builder.worker_at(upstream.addr)).workers(1);
-    (builder.model(Model::minilm()).model(Model::stories()).model(Model::smollm2()).start().await, stand_ins)
+    let kept = Kept(tempfile::tempdir().unwrap());
+    let builder = builder.set("gateway", "batches.folder", kept.0.path().to_str().unwrap());
+    (builder.model(Model::minilm()).model(Model::stories()).model(Model::smollm2()).start().await, stand_ins, kept)
+}
+
+/// The gateway's folder of files and batches.
+struct Kept(tempfile::TempDir);
+
+impl Kept {
+    /// Puts the file and the batch there that the examples name; some of them take the file away.
+    fn lay_out(&self) {
+        let (file, batch) = ("file-abcdefghijklmnopqrstuvwx", "batch_abcdefghijklmnopqrstuvwx");
+        let [files, batches] = ["files", "batches"].map(|kind| self.0.path().join(TENANT).join(kind));
+        [&files, &batches].into_iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        let record = json!({ "id": file, "bytes": 3, "created_at": 1, "filename": "calls.jsonl", "purpose": "batch" });
+        let owner = json!({ "tenant": TENANT, "credential": "test", "kind": "api_key", "scopes": "infer", "models": ["*"] });
+        let over = json!({
+            "id": batch, "endpoint": "/v1/embeddings", "input_file_id": file, "metadata": null, "owner": owner, "status": "completed", "errors": [],
+            "counts": { "total": 1, "completed": 1, "failed": 0 }, "output": file, "error": file, "created_at": 1, "in_progress_at": 2, "ended_at": 3,
+            "cancelling_at": null,
+        });
+        for (path, text) in [
+            (files.join(format!("{file}.jsonl")), "{}\n".to_owned()),
+            (files.join(format!("{file}.json")), record.to_string()),
+            (batches.join(format!("{batch}.json")), over.to_string()),
+        ] {
+            std::fs::write(path, text).unwrap();
+        }
+    }
 }
 
 struct Document(Value);
@@ -130,7 +158,7 @@ fn values(kind: &str, answer: &web::Answer) -> Vec<Value> {
             assert!(!data.is_empty(), "there is no event in {text:?}");
             data.into_iter().map(|data| serde_json::from_str(data).unwrap()).collect()
         }
-        "text/html" => vec![json!(answer.text())],
+        "text/html" | "application/octet-stream" => vec![json!(answer.text())],
         _ => vec![answer.json()],
     }
 }
@@ -200,10 +228,11 @@ async fn send(mesh: &MeshSandbox, request: Request<Bytes>) -> web::Answer {
 #[test]
 fn every_example_of_the_document_is_answered_as_it_says() {
     bounded(async {
-        let (mesh, _stand_ins) = mesh().await;
+        let (mesh, _stand_ins, kept) = mesh().await;
         let document = Document::of(&mesh).await;
         for operation in document.operations() {
             for (name, kind, body) in operation.examples() {
+                kept.lay_out();
                 if kind == "application/json" && !body.is_empty() {
                     let schema = &operation.told["requestBody"]["content"]["application/json"]["schema"];
                     let value: Value = serde_json::from_slice(&body).unwrap();
@@ -214,7 +243,7 @@ fn every_example_of_the_document_is_answered_as_it_says() {
                     );
                 }
                 let answer = send(&mesh, operation.request(&operation.target(None), &kind, body)).await;
-                let wanted = if REFUSED.contains(&operation.id()) { 501 } else { 200 };
+                let wanted = REFUSED.iter().find(|(id, _)| *id == operation.id()).map_or(200, |(_, status)| *status);
                 assert_eq!(answer.status, wanted, "{} {name}: {}", operation.path, answer.text());
                 document.has(&operation, &answer, &name);
             }
@@ -225,20 +254,27 @@ fn every_example_of_the_document_is_answered_as_it_says() {
 #[test]
 fn every_line_of_the_page_works_in_a_terminal() {
     bounded(async {
-        let (mesh, _stand_ins) = mesh().await;
+        let (mesh, _stand_ins, kept) = mesh().await;
         let page = web::get(mesh.gateway(), "/docs").await.unwrap().text();
         let shown = [("&#x27;", "'"), ("&quot;", "\""), ("&#x2f;", "/"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
         let page = shown.iter().fold(page, |page, (from, to)| page.replace(from, to));
         let lines: Vec<_> = page.split("<code>curl ").skip(1).map(|rest| rest.split_once("</code>").unwrap().0).collect();
         assert!(lines.len() > 40, "{} lines", lines.len());
         for line in lines {
+            kept.lay_out();
             let line = format!("curl -o /dev/null -w '%{{http_code}}' {}", line.replace("YOUR_KEY", KEY));
             let ran = tokio::task::spawn_blocking({
                 let line = line.clone();
                 move || Command::new("sh").args(["-c", &line]).output().expect("a shell")
             });
             let status = String::from_utf8(ran.await.unwrap().stdout).unwrap();
-            let wanted = if line.contains("/repository/models/") { "501" } else { "200" };
+            let wanted = if line.contains("/repository/models/") {
+                "501"
+            } else if line.contains("/cancel") {
+                "400"
+            } else {
+                "200"
+            };
             assert_eq!(status, wanted, "{line}");
         }
     });
@@ -248,6 +284,8 @@ fn every_line_of_the_page_works_in_a_terminal() {
 fn what_is_wrong_is_refused_as_the_document_says() {
     bounded(async {
         let builder = MeshSandbox::builder().model(Model::minilm()).model(Model::stories());
+        let kept = tempfile::tempdir().unwrap();
+        let builder = builder.set("gateway", "batches.folder", kept.path().to_str().unwrap());
         let mesh = builder.set("gateway", "limits.max_message_bytes", "1MiB").start().await;
         let document = Document::of(&mesh).await;
         for operation in document.operations() {

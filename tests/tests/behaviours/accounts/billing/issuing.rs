@@ -99,8 +99,8 @@ fn two_processes_that_issue_at_once_issue_each_invoice_once() {
         let other = Accounts::start(&database, &[("billing.file", &path), ("billing.issuer", "Torchmesh Ltd\nBerlin")]).await;
         let (mut one, mut two) = (shop.operator(), other.billing(torchmesh_tests::accounts::OPERATOR));
         let (one, two) = tokio::join!(one.issue_invoices(everybody()), two.issue_invoices(everybody()));
+        // How many each of them issues is chance.
         let issued = [one, two].map(|answer| answer.unwrap().into_inner().issued);
-        assert!(issued.iter().all(|issued| !issued.is_empty()), "both issue some");
         let numbers: Vec<String> = issued.into_iter().flatten().map(|made| made.number).collect();
         assert_eq!((numbers.len(), numbers.iter().collect::<BTreeSet<_>>().len()), (ALL, ALL));
         everybody_has_each_once(&shop).await;
