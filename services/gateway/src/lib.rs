@@ -118,7 +118,7 @@ pub fn build(
     if let Some(batches) = batches {
         let policies = Policies { lanes: limits.as_ref().map(Limits::on_this_thread), meter: meter.as_ref() };
         let stack = stack::within(forward(threads), policies, &capacity, config.allowance);
-        batches::start(batches, identity.clone(), stack, &within);
+        batches::start(batches, identity.clone(), stack, within);
     }
     Ok(move |thread: usize| {
         let policies = Policies { lanes: limits.as_ref().map(Limits::on_this_thread), meter: meter.as_ref() };

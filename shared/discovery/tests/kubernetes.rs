@@ -114,6 +114,7 @@ fn slice(name: &str, version: &str, pods: &[(&str, &str)]) -> Value {
     json!({ "metadata": { "name": name, "resourceVersion": version }, "endpoints": endpoints, "ports": [{ "name": "grpc", "port": 8082 }] })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as the tests write it")]
 fn list(version: &str, slices: Vec<Value>) -> Value {
     json!({ "kind": "EndpointSliceList", "metadata": { "resourceVersion": version }, "items": slices })
 }

@@ -57,17 +57,17 @@ impl Runner {
                 () = self.batches.0.news.notified() => {}
                 _ = sweep.tick() => {
                     let (shelf, keep) = (self.batches.0.shelf.clone(), self.batches.0.settings.keep);
-                    self.note("sweep", blocking(move || shelf.sweep(keep)).await);
+                    Self::note("sweep", blocking(move || shelf.sweep(keep)).await);
                 }
                 Some(_) = running.join_next() => {}
             }
             let this = self.clone();
-            for (tenant, id, lock) in self.note("look for", blocking(move || this.find()).await).unwrap_or_default() {
+            for (tenant, id, lock) in Self::note("look for", blocking(move || this.find()).await).unwrap_or_default() {
                 let this = self.clone();
                 running.spawn(async move {
                     let _running = this.metrics.running();
                     let ended = this.run(&tenant, &id).await;
-                    this.note("run", ended);
+                    Self::note("run", ended);
                     drop(lock);
                     this.mine().remove(&id);
                 });
@@ -97,7 +97,7 @@ impl Runner {
         self.mine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note<T>(&self, what: &str, result: std::io::Result<T>) -> Option<T> {
+    fn note<T>(what: &str, result: std::io::Result<T>) -> Option<T> {
         result.map_err(|error| tracing::error!(%error, "batches.folder: it was tried in vain to {what} batches; it is tried again")).ok()
     }
 }

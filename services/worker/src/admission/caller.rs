@@ -108,8 +108,9 @@ mod tests {
 
     #[test]
     fn nobody_is_served_before_the_class_that_they_may_ask_for() {
-        let asking = |limit, header, wish| Caller { tenant: Tenant::default(), priority: header, limit }.asking(wish).priority;
         use Priority::{High, Low, Normal};
+
+        let asking = |limit, header, wish| Caller { tenant: Tenant::default(), priority: header, limit }.asking(wish).priority;
         assert_eq!(asking(None, Some(Low), Some(High)), Some(High));
         assert_eq!(asking(Some(Normal), None, Some(High)), Some(Normal));
         assert_eq!(asking(Some(Normal), Some(High), None), Some(Normal));

@@ -135,6 +135,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "as the tests write it")]
     fn slice(name: &str, endpoints: Value) -> Slice {
         let ports = json!([{ "name": "admin", "port": 9082 }, { "name": "grpc", "port": 8082, "protocol": "TCP" }]);
         serde_json::from_value(
@@ -143,6 +144,7 @@ mod tests {
         .unwrap()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "as the tests write it")]
     fn pod(name: &str, address: &str, conditions: Value) -> Value {
         json!({ "addresses": [address], "conditions": conditions, "targetRef": { "kind": "Pod", "name": name } })
     }

@@ -77,14 +77,13 @@ async fn round(
     known: &mut Known,
     retry: &mut Retry,
 ) -> Result<(), KubernetesError> {
-    let version = match &known.version {
-        Some(version) => version.clone(),
-        None => {
-            let list = client.list(service).await?;
-            known.slices = Slices::of(list.items);
-            replace(sender, known.slices.instances(&client.settings.port));
-            known.version.insert(list.metadata.resource_version).clone()
-        }
+    let version = if let Some(version) = &known.version {
+        version.clone()
+    } else {
+        let list = client.list(service).await?;
+        known.slices = Slices::of(list.items);
+        replace(sender, known.slices.instances(&client.settings.port));
+        known.version.insert(list.metadata.resource_version).clone()
     };
     let mut changes = client.changes(service, &version).await?;
     while let Some(change) = changes.next().await? {

@@ -91,7 +91,11 @@ fn the_guide_lists_every_setting_of_the_portal() {
 
 #[test]
 fn the_guide_lists_every_setting_of_the_pipelines() {
-    assert_eq!(documented_for("pipelines"), taken_by("pipelines"));
+    let documented = documented_for("pipelines");
+    // Tables that are as the gateway's are named as such.
+    let whole =
+        |name: String| name.split_once('.').map(|(table, _)| table.to_owned()).filter(|table| documented.contains(table)).unwrap_or(name);
+    assert_eq!(documented, taken_by("pipelines").into_iter().map(whole).collect());
 }
 
 #[test]

@@ -57,7 +57,9 @@ impl Kept {
     fn lay_out(&self) {
         let (file, batch) = ("file-abcdefghijklmnopqrstuvwx", "batch_abcdefghijklmnopqrstuvwx");
         let [files, batches] = ["files", "batches"].map(|kind| self.0.path().join(TENANT).join(kind));
-        [&files, &batches].into_iter().for_each(|folder| std::fs::create_dir_all(folder).unwrap());
+        for folder in [&files, &batches] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
         let record = json!({ "id": file, "bytes": 3, "created_at": 1, "filename": "calls.jsonl", "purpose": "batch" });
         let owner = json!({ "tenant": TENANT, "credential": "test", "kind": "api_key", "scopes": "infer", "models": ["*"] });
         let over = json!({

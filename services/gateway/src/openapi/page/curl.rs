@@ -9,8 +9,9 @@ use super::BASE;
 /// The line for a path with its question mark, and an example body of this kind, where there is one.
 pub(super) fn line(method: &str, path: &str, open: bool, body: Option<(&str, &Value)>) -> String {
     let mut line = format!("curl -s {}", quoted(&format!("{BASE}{path}")));
-    if method != "get" && body.is_none() {
-        line.push_str(" -X POST");
+    // With a body it is POST for curl, and without one GET.
+    if method != if body.is_some() { "post" } else { "get" } {
+        let _ = write!(line, " -X {}", method.to_uppercase());
     }
     if !open {
         line.push_str(" -H 'Authorization: Bearer YOUR_KEY'");
@@ -41,6 +42,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_line_has_the_method_that_curl_would_not_choose() {
+        for (method, wanted) in [("get", ""), ("post", " -X POST"), ("delete", " -X DELETE")] {
+            assert_eq!(line(method, "/x", true, None), format!("curl -s @GATEWAY@/x{wanted}"));
+        }
+    }
 
     #[test]
     fn a_line_survives_the_shell() {
