@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener},
     os::unix::{fs::chown, process::CommandExt as _},
     path::PathBuf,
@@ -70,6 +71,18 @@ impl Postgres {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
+    /// Begins a transaction with this query, whose locks are held until what comes back is dropped.
+    pub fn hold(&self, sql: &str) -> Held {
+        let mut psql = command("psql", &self.folder);
+        psql.args(["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname"]).arg(self.url());
+        let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("psql starts");
+        let stdin = child.stdin.as_mut().expect("psql is written to");
+        writeln!(stdin, "BEGIN; {sql}; SELECT 'held';").expect("psql listens");
+        let lines = BufReader::new(child.stdout.take().expect("psql is read")).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line.contains("held")), "the locks are held");
+        Held(child)
+    }
+
     /// Copies the rows of a table into a new one like it, as `COPY` takes them and in transactions of so many; gives how long that took.
     pub fn copy(&self, from: &str, to: &str, at_once: usize) -> Duration {
         self.ask(&format!("CREATE TABLE {to} (LIKE {from} INCLUDING ALL)"));
@@ -111,6 +124,18 @@ impl Postgres {
     pub async fn start_again(&mut self) {
         self.child = spawn(self.addr, &self.folder);
         self.ready().await;
+    }
+}
+
+/// See [`Postgres::hold`].
+#[derive(Debug)]
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // At the end of what it reads psql goes, and with it the transaction.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
     }
 }
 

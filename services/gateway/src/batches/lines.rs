@@ -1,6 +1,10 @@
 //! The lines of a batch's file: each is a call.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    io::{self, BufRead, Read as _},
+    iter,
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -22,6 +26,29 @@ pub(super) struct Line<'a> {
     /// What is sent.
     #[serde(borrow)]
     pub(super) body: &'a RawValue,
+}
+
+/// The lines of a file, without their ends; `None` for one of more than `longest` bytes, which takes no memory.
+pub(super) fn of<R: BufRead>(mut from: R, longest: usize) -> impl Iterator<Item = io::Result<Option<Vec<u8>>>> {
+    iter::from_fn(move || {
+        let mut line = Vec::new();
+        match from.by_ref().take(longest as u64 + 1).read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(length) => Some(whole(&mut from, line, length <= longest)),
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
+/// A line without its end; nothing, and the rest of it passed over, where it is longer than what was read.
+fn whole(from: &mut impl BufRead, mut line: Vec<u8>, fits: bool) -> io::Result<Option<Vec<u8>>> {
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if !fits {
+        from.skip_until(b'\n')?;
+        return Ok(None);
+    }
+    Ok(Some(line))
 }
 
 /// Reads a line that was checked before; `None` for one that is empty.
@@ -62,6 +89,18 @@ impl<'a> Checker<'a> {
                 return false;
             }
         }
+        self.mistakes.len() < MOST_MISTAKES
+    }
+
+    /// The next line has too many bytes to be looked at.
+    pub(super) fn too_long(&mut self, longest: usize) -> bool {
+        self.line += 1;
+        self.note(
+            "line_too_long",
+            format!("it has more than {longest} bytes, which is the most that a call may have"),
+            None,
+            Some(self.line),
+        );
         self.mistakes.len() < MOST_MISTAKES
     }
 
@@ -171,7 +210,27 @@ mod tests {
         assert_eq!(check(&["", " "]).unwrap_err()[0].code, "empty_file");
     }
 
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over_and_named() {
+        let text = b"12345\n123456\n\n1234567\n12".as_slice();
+        let read: Vec<_> = of(text, 6).map(Result::unwrap).map(|line| line.map(|line| String::from_utf8(line).unwrap())).collect();
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read, [some("12345"), some("123456"), some(""), None, some("12")]);
+        let mut checker = Checker::new("/v1/embeddings", 3);
+        assert!(checker.check(GOOD) && checker.too_long(6));
+        let mistakes = checker.end().unwrap_err();
+        assert_eq!((mistakes[0].line, mistakes[0].code.as_str()), (Some(2), "line_too_long"));
+    }
+
     proptest! {
+        #[test]
+        fn a_file_is_cut_into_its_lines(lines in prop::collection::vec("[a-z]{0,9}", 0..9), longest in 0_usize..9) {
+            let text = lines.iter().fold(String::new(), |text, line| text + line + "\n");
+            let read: Vec<_> = of(text.as_bytes(), longest).map(Result::unwrap).collect();
+            let wanted: Vec<_> = lines.into_iter().map(|line| Some(line.into_bytes()).filter(|line| line.len() <= longest)).collect();
+            prop_assert_eq!(read, wanted);
+        }
+
         #[test]
         fn any_text_is_read_or_refused(text in "[{}\":,a-z_0-9\\[\\] ]{0,80}") {
             let _ = check(&[&text]);

@@ -39,16 +39,18 @@ pub struct Batches(Arc<Inner>);
 struct Inner {
     shelf: Shelf,
     settings: BatchSettings,
+    /// The longest line, in bytes: as long as a call's message may be.
+    max_line: usize,
     /// Told when there is a new batch.
     news: Notify,
 }
 
 impl Batches {
-    /// Opens the folder; `None` where none is set.
-    pub fn open(settings: &BatchSettings) -> Result<Option<Self>, StartError> {
+    /// Opens the folder; `None` where none is set. A line may have `max_line` bytes.
+    pub fn open(settings: &BatchSettings, max_line: usize) -> Result<Option<Self>, StartError> {
         let Some(folder) = &settings.folder else { return Ok(None) };
         let shelf = Shelf::open(folder).map_err(|error| format!("batches.folder: {}: {error}", folder.display()))?;
-        Ok(Some(Self(Arc::new(Inner { shelf, settings: settings.clone(), news: Notify::new() }))))
+        Ok(Some(Self(Arc::new(Inner { shelf, settings: settings.clone(), max_line, news: Notify::new() }))))
     }
 }
 

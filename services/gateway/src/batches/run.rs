@@ -80,13 +80,13 @@ impl Runner {
         let shelf = &self.batches.0.shelf;
         let mut found = Vec::new();
         for tenant in shelf.tenants()? {
-            for batch in shelf.list_batches(&tenant)? {
-                if batch.status.is_final() || self.mine().contains(&batch.id) {
+            for id in shelf.open_batches(&tenant)? {
+                if self.mine().contains(&id) {
                     continue;
                 }
-                if let Some(lock) = shelf.lock(&tenant, &batch.id)? {
-                    self.mine().insert(batch.id.clone());
-                    found.push((tenant.clone(), batch.id, lock));
+                if let Some(lock) = shelf.lock(&tenant, &id)? {
+                    self.mine().insert(id.clone());
+                    found.push((tenant.clone(), id, lock));
                 }
             }
         }

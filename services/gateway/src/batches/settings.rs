@@ -15,6 +15,8 @@ pub struct BatchSettings {
     pub max_lines: usize,
     /// `batches.max_files`: the most files of a tenant. Default 1000.
     pub max_files: usize,
+    /// `batches.max_open`: the most batches of a tenant that are not over. Default 100.
+    pub max_open: usize,
     /// `batches.at_once`: calls that this gateway makes at once for all batches together. Default 16.
     pub at_once: usize,
     /// `batches.line_timeout`: how long one call may take. Default 10m.
@@ -37,6 +39,7 @@ impl BatchSettings {
                 folder: s.optional("folder"),
                 max_file: s.or("max_file", ByteSize::mib(200)).0 as u64,
                 max_files: s.or("max_files", 1000),
+                max_open: s.or("max_open", 100),
                 line_timeout: s.or("line_timeout", Duration::from_secs(600)),
                 max_lines,
                 at_once,

@@ -1,4 +1,5 @@
-//! The folder: `TENANT/files/ID.jsonl` with `ID.json` beside it, `TENANT/batches/ID.json`, and what belongs to one while it runs: `ID.lock`, `ID.cancel`.
+//! The folder: `TENANT/files/ID.jsonl` with `ID.json` beside it, `TENANT/batches/ID.json`, and what belongs to one until it is over: `ID.lock`, by which it is found, and
+//! `ID.cancel`.
 //!
 //! What has an `ID.json` is there; it is written last, whole and synced. Names from outside are looked up only if they have the form of ours.
 
@@ -90,11 +91,30 @@ impl Shelf {
         Ok(all)
     }
 
-    /// Puts a batch in the place of what was there of it.
-    pub(super) fn put_batch(&self, tenant: &TenantId, batch: &Batch) -> io::Result<()> {
+    /// A new batch, which from here on is one of those that are [open](Self::open_batches).
+    pub(super) fn begin_batch(&self, tenant: &TenantId, batch: &Batch) -> io::Result<()> {
         let folder = self.batches(tenant);
         fs::create_dir_all(&folder)?;
-        write(&folder.join(format!("{}.json", batch.id)), batch)
+        // The lock first: a batch that nobody finds would be told to its caller and never run.
+        File::create(folder.join(format!("{}.lock", batch.id)))?;
+        self.put_batch(tenant, batch)
+    }
+
+    /// The names of a tenant's batches that are not over. However many are, only these are looked at again and again.
+    pub(super) fn open_batches(&self, tenant: &TenantId) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(self.batches(tenant)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+        let locks = paths.filter(|path| path.extension().is_some_and(|end| end == "lock"));
+        let names = locks.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
+        Ok(names.filter(|name| is_name("batch_", name)).collect())
+    }
+
+    /// Puts a batch in the place of what was there of it.
+    pub(super) fn put_batch(&self, tenant: &TenantId, batch: &Batch) -> io::Result<()> {
+        write(&self.batches(tenant).join(format!("{}.json", batch.id)), batch)
     }
 
     /// Calls a batch off: whoever runs it sees it.
@@ -107,9 +127,12 @@ impl Shelf {
         self.batches(tenant).join(format!("{id}.cancel")).exists()
     }
 
-    /// The right to run a batch; `None` while another process has it.
+    /// The right to run a batch; `None` while another process has it, and when it is over.
     pub(super) fn lock(&self, tenant: &TenantId, id: &str) -> io::Result<Option<Lock>> {
-        let file = OpenOptions::new().create(true).append(true).open(self.batches(tenant).join(format!("{id}.lock")))?;
+        let file = match OpenOptions::new().append(true).open(self.batches(tenant).join(format!("{id}.lock"))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -204,11 +227,16 @@ mod tests {
     fn a_batch_is_run_by_one_and_then_by_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let (shelf, tenant) = (Shelf::open(folder.path()).unwrap(), TenantId::parse("acme").unwrap());
+        let id = "batch_abcdefghijklmnopqrstuvwx";
         fs::create_dir_all(shelf.batches(&tenant)).unwrap();
-        let first = shelf.lock(&tenant, "batch_x").unwrap().unwrap();
-        assert!(shelf.lock(&tenant, "batch_x").unwrap().is_none());
+        File::create(shelf.batches(&tenant).join(format!("{id}.lock"))).unwrap();
+        assert_eq!(shelf.open_batches(&tenant).unwrap(), [id]);
+        let first = shelf.lock(&tenant, id).unwrap().unwrap();
+        assert!(shelf.lock(&tenant, id).unwrap().is_none());
         drop(first);
-        assert!(shelf.lock(&tenant, "batch_x").unwrap().is_some());
+        assert!(shelf.lock(&tenant, id).unwrap().is_some());
+        shelf.tidy(&tenant, id);
+        assert!(shelf.lock(&tenant, id).unwrap().is_none() && shelf.open_batches(&tenant).unwrap().is_empty(), "it is over");
     }
 
     #[test]

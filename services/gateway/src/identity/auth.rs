@@ -23,7 +23,7 @@ use tower::Service;
 use super::{
     issuer::Issuer,
     known::{Doubt, Identity},
-    needs::{Need, looks_itself, need},
+    needs::{Need, looks_itself, need, waits},
     principal::Principal,
     shown::Shown,
 };
@@ -87,7 +87,7 @@ impl Identity {
             self.metrics().lacking(kind);
             return Err(lacking(&principal, scope));
         }
-        if let (Scope::Infer, Some(why)) = (scope, &principal.stopped) {
+        if let (Scope::Infer, Some(why), false) = (scope, &principal.stopped, waits(parts.uri.path())) {
             self.metrics().stopped(kind);
             return Err(ApiError::new(ErrorKind::ResourceExhausted, &**why));
         }
@@ -268,6 +268,29 @@ mod tests {
         let mut looking = call(models, "Bearer tm_good");
         looking.method = http::Method::GET;
         assert!(identity.admit(&mut looking, 0).is_ok(), "what costs nothing goes on");
+        assert!(identity.admit(&mut call("/v1/batches", "Bearer tm_good"), 0).is_ok(), "what waits can wait for credit too");
+    }
+
+    #[test]
+    fn who_was_let_in_has_by_now_no_more_than_then_and_no_more_than_is_left() {
+        let file = |fields: &str| {
+            let hash = Sha256::digest("k").iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            Identity::of(Keys::parse(&format!("[[key]]\nname = 'n'\ntenant = 'acme'\nsha256 = '{hash}'\n{fields}")).unwrap())
+        };
+        let then = file("models = ['mini*', 'spam']").admit(&mut call(PATH, "Bearer k"), 0).map(|outcome| match outcome {
+            Outcome::Admitted(principal) => principal.unwrap(),
+            Outcome::Later(..) => panic!("a key is known at once"),
+        });
+        let then = then.unwrap();
+        let now = file("models = ['mini*', 'vad']").by_now(&then).unwrap();
+        assert_eq!(["minilm", "spam", "vad"].map(|model| now.models.allow(model)), [true, false, false]);
+        for gone in ["scopes = ['models:read']", "expires = 1970-01-02T00:00:00Z"] {
+            assert_eq!(file(gone).by_now(&then), None, "{gone}");
+        }
+        let rights = Rights { stopped: Some("add credit".into()), ..Rights::read("acme", None, None).unwrap() };
+        let mut keys = Keys::default();
+        keys.let_in([0; 32], rights.of("n", CredentialKind::ApiKey), None);
+        assert_eq!(Identity::of(keys).by_now(&then).unwrap().stopped.as_deref(), Some("add credit"));
     }
 
     #[test]

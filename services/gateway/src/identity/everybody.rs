@@ -6,6 +6,7 @@ use torchmesh_api::ids::TenantId;
 
 use super::{
     keys::{Found, Keys},
+    principal::Principal,
     rights::{Hash, Rights},
     spiffe::SpiffeId,
 };
@@ -34,9 +35,9 @@ impl Everybody {
         }
     }
 
-    /// See [`Keys::has_key`].
-    pub(super) fn has_key(&self, name: &str, tenant: &TenantId, now: u64) -> bool {
-        self.file.has_key(name, tenant, now) || self.accounts.has_key(name, tenant, now)
+    /// See [`Keys::named`].
+    pub(super) fn named(&self, name: &str, tenant: &TenantId, now: u64) -> Option<Arc<Principal>> {
+        self.file.named(name, tenant, now).or_else(|| self.accounts.named(name, tenant, now)).cloned()
     }
 
     /// See [`Keys::client`].

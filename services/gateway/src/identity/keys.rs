@@ -163,10 +163,11 @@ impl Keys {
         }
     }
 
-    /// Whether a key of this name is good.
-    pub(super) fn has_key(&self, name: &str, tenant: &TenantId, now: u64) -> bool {
-        let good = |kept: &Kept| kept.expires.is_none_or(|expires| now < expires);
-        self.by_hash.values().any(|kept| *kept.principal.credential == *name && kept.principal.tenant == *tenant && good(kept))
+    /// Whom a good key of this name stands for.
+    pub(super) fn named(&self, name: &str, tenant: &TenantId, now: u64) -> Option<&Arc<Principal>> {
+        let good = |kept: &&Kept| kept.expires.is_none_or(|expires| now < expires);
+        let named = self.by_hash.values().filter(|kept| *kept.principal.credential == *name && kept.principal.tenant == *tenant);
+        named.filter(good).map(|kept| &kept.principal).next()
     }
 
     /// What a client may do that shows this secret.

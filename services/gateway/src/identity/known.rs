@@ -12,7 +12,10 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use sha2::{Digest as _, Sha256};
 use torchmesh_api::{
-    access::key::{Spelling, spelling},
+    access::{
+        Scope,
+        key::{Spelling, spelling},
+    },
     error::{ApiError, ErrorKind},
 };
 use torchmesh_runtime::process::{Context, StartError};
@@ -27,7 +30,7 @@ use super::{
     oauth::Oauth,
     principal::{CredentialKind, Principal},
     remembered::Remembered,
-    rights::Hash,
+    rights::{Hash, Rights},
     spiffe::SpiffeId,
     token::{Refused, Token, is_token},
 };
@@ -216,16 +219,20 @@ impl Identity {
         Ok(principal)
     }
 
-    /// Whether somebody who was let in before would be let in again. A token's own end is not looked at: what it has begun may outlast it.
-    pub fn still_knows(&self, principal: &Principal) -> bool {
-        let (name, now) = (&*principal.credential, super::auth::now());
-        match principal.kind {
-            CredentialKind::ApiKey if !self.0.accounts_have_told.load(Ordering::Acquire) => true,
-            CredentialKind::ApiKey => self.keys().has_key(name, &principal.tenant, now),
-            CredentialKind::OauthClient => self.keys().client_now(name, now).is_some(),
-            CredentialKind::Jwt => true,
-            CredentialKind::Mtls => SpiffeId::parse(name).is_some_and(|id| self.keys().workload(id).is_some()),
-        }
+    /// Who somebody is by now who was let in before: with no more than then, with what was taken away since gone, and with why their calls stop. `None`: nobody
+    /// any more. A token's own end is not looked at: what it has begun may outlast it.
+    pub fn by_now(&self, then: &Principal) -> Option<Arc<Principal>> {
+        let (name, now) = (&*then.credential, super::auth::now());
+        let rights = match then.kind {
+            CredentialKind::ApiKey if !self.0.accounts_have_told.load(Ordering::Acquire) => Rights::of_principal(then),
+            CredentialKind::ApiKey => Rights::of_principal(&*self.keys().named(name, &then.tenant, now)?),
+            CredentialKind::OauthClient => self.keys().client_now(name, now)?.0.clone(),
+            CredentialKind::Jwt => Rights::of_principal(then),
+            CredentialKind::Mtls => self.keys().workload(SpiffeId::parse(name)?)?.clone(),
+        };
+        let (scopes, models) = (then.scopes.and(rights.scopes), then.models.clone().and(rights.models));
+        let is_known = rights.tenant == then.tenant && scopes.has(Scope::Infer);
+        is_known.then(|| Arc::new(Principal { scopes, models, stopped: rights.stopped, ..then.clone() }))
     }
 
     /// Whose client certificate this is; `uris` are the names in it.

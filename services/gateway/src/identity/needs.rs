@@ -48,6 +48,11 @@ pub fn looks_itself(path: &str) -> bool {
     path.starts_with(OAUTH)
 }
 
+/// Whether the door of this path takes calls that wait, or shows them: none of them is made by asking it.
+pub fn waits(path: &str) -> bool {
+    ["/v1/files", "/v1/batches"].iter().any(|door| path.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
 fn scope(method: &Method, path: &str) -> Scope {
     if let Some(name) = path.strip_prefix(INFERENCE) {
         return match name {
@@ -68,8 +73,7 @@ fn scope(method: &Method, path: &str) -> Scope {
         return Scope::ModelsWrite;
     }
     // Calls that wait in a file, and their answers: as good as the calls.
-    if ["/v1/files", "/v1/batches"].iter().any(|door| path.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-    {
+    if waits(path) {
         return Scope::Infer;
     }
     // The other doors keep to what the verbs say: they are asked with GET, and models are called with POST. Nothing is changed or deleted there.

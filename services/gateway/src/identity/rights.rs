@@ -39,6 +39,12 @@ impl Rights {
         })
     }
 
+    /// Those that somebody has.
+    pub(super) fn of_principal(principal: &Principal) -> Self {
+        let Principal { tenant, scopes, models, stopped, .. } = principal.clone();
+        Self { tenant, scopes, models, stopped }
+    }
+
     /// Who has them.
     pub(super) fn of(self, credential: impl Into<Arc<str>>, kind: CredentialKind) -> Principal {
         Principal { stopped: self.stopped, ..Principal::new(self.tenant, credential, kind, self.scopes, self.models) }

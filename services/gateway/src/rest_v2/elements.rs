@@ -19,7 +19,7 @@ use super::datatype::Datatype;
 /// the rounding of floats.
 pub(super) fn from_json(datatype: Datatype, elements: usize, data: &RawValue) -> Result<Bytes, String> {
     // An element takes two characters at least, itself and its comma: a large shape alone takes no memory.
-    let room = match datatype.size() {
+    let room = match datatype.element_size() {
         Some(size) => elements.min(data.get().len() / 2 + 1) * size,
         None => data.get().len(),
     };
@@ -266,7 +266,7 @@ mod tests {
             Datatype::Bf16 if !bf16::from_le_bytes([a, b]).is_finite() => vec![0; 2],
             Datatype::Fp32 if !f32::from_le_bytes([a, b, c, d]).is_finite() => vec![0; 4],
             Datatype::Fp64 if !f64::from_le_bytes(bits).is_finite() => vec![0; 8],
-            sized => bits[..sized.size().unwrap()].to_vec(),
+            sized => bits[..sized.element_size().unwrap()].to_vec(),
         }
     }
 

@@ -35,9 +35,9 @@ pub fn rest(body: &[u8]) {
 
 fn answered(request: &ModelInferRequest, plan: &Plan) {
     for (input, data) in request.inputs.iter().zip(&request.raw_input_contents) {
-        let datatype = Datatype::parse(&input.datatype).expect("it was read");
+        let datatype: Datatype = input.datatype.parse().expect("it was read");
         let elements: i64 = input.shape.iter().product();
-        let size = datatype.size().map(|size| size * usize::try_from(elements).expect("it was counted"));
+        let size = datatype.element_size().map(|size| size * usize::try_from(elements).expect("it was counted"));
         assert!(size.is_none_or(|size| size == data.len()), "{input:?} has {} bytes", data.len());
         let Ok(json) = serde_json::to_string(&elements::AsJson(datatype, data)) else { continue };
         let raw = RawValue::from_string(json).expect("it was written");

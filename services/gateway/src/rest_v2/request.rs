@@ -9,7 +9,11 @@ use torchmesh_api::inference::{
     model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
 };
 
-use super::{datatype::Datatype, elements, parameters::Parameters};
+use super::{
+    datatype::{self, Datatype},
+    elements,
+    parameters::Parameters,
+};
 use crate::{body::Segments, bounded::AtMost};
 
 /// The most inputs, and the most outputs, of one request.
@@ -64,6 +68,7 @@ pub(crate) struct Header<'a> {
 struct Input<'a> {
     name: String,
     shape: AtMost<i64, MAX_DIMENSIONS>,
+    #[serde(deserialize_with = "datatype::named")]
     datatype: Datatype,
     #[serde(default)]
     parameters: Parameters,
@@ -125,7 +130,7 @@ fn tensor(input: Input<'_>, binary: &mut Segments) -> Result<(InferInputTensor, 
 
 /// The next `size` bytes of the binary part.
 fn behind(size: usize, datatype: Datatype, elements: usize, binary: &mut Segments) -> Result<Segments, String> {
-    if let Some(want) = datatype.size().map(|each| each.saturating_mul(elements))
+    if let Some(want) = datatype.element_size().map(|each| each.saturating_mul(elements))
         && want != size
     {
         return Err(format!("{BINARY_SIZE} is {size}, and its shape and datatype say {want}"));

@@ -87,8 +87,9 @@ pub(super) fn write(mut answer: ModelInferResponse, plan: &Plan) -> Result<Writt
 
 fn ready(output: InferOutputTensor, data: Bytes, plan: &Plan) -> Result<Ready, ApiError> {
     let InferOutputTensor { name, datatype, shape, mut parameters, .. } = output;
-    let datatype = Datatype::parse(&datatype)
-        .ok_or_else(|| ApiError::new(ErrorKind::Internal, "a worker answered with a tensor of an unknown datatype"))?;
+    let datatype = datatype
+        .parse::<Datatype>()
+        .map_err(|_| ApiError::new(ErrorKind::Internal, "a worker answered with a tensor of an unknown datatype"))?;
     let Manner { binary, classes } = plan.outputs.get(&name).copied().unwrap_or(Manner { binary: plan.binary, classes: 0 });
     let (datatype, shape, data) = if classes > 0 {
         let (shape, found) = classification::highest(datatype, &shape, &data, classes)

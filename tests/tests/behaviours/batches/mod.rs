@@ -40,7 +40,7 @@ async fn post(gateway: SocketAddr, key: &str, path: &str, body: &Value) -> Answe
 }
 
 /// So many lines, each with an id of its own.
-fn lines(count: usize) -> String {
+pub(crate) fn lines(count: usize) -> String {
     let line = |number| {
         let body = json!({ "model": "minilm", "input": format!("text {number}") });
         json!({ "custom_id": format!("n{number}"), "method": "POST", "url": "/v1/embeddings", "body": body }).to_string()
@@ -57,7 +57,7 @@ async fn upload(gateway: SocketAddr, key: &str, lines: &str) -> Answer {
 }
 
 /// Begins a batch of these lines, and gives its id.
-async fn begin(gateway: SocketAddr, key: &str, lines: &str) -> String {
+pub(crate) async fn begin(gateway: SocketAddr, key: &str, lines: &str) -> String {
     let file = upload(gateway, key, lines).await;
     assert_eq!(file.status, 200, "{}", file.text());
     let wanted = json!({ "input_file_id": file.json()["id"], "endpoint": "/v1/embeddings", "completion_window": "24h" });
@@ -66,15 +66,15 @@ async fn begin(gateway: SocketAddr, key: &str, lines: &str) -> String {
     text(&batch.json(), "id")
 }
 
-async fn show(gateway: SocketAddr, key: &str, id: &str) -> Value {
+pub(crate) async fn show(gateway: SocketAddr, key: &str, id: &str) -> Value {
     get(gateway, key, &format!("/v1/batches/{id}")).await.json()
 }
 
-fn completed(batch: &Value) -> u64 {
+pub(crate) fn completed(batch: &Value) -> u64 {
     batch["request_counts"]["completed"].as_u64().unwrap()
 }
 
-async fn over(gateway: SocketAddr, key: &str, id: &str) -> Value {
+pub(crate) async fn over(gateway: SocketAddr, key: &str, id: &str) -> Value {
     eventually("the batch is over", PATIENCE, async || {
         let batch = show(gateway, key, id).await;
         ["completed", "failed", "expired", "cancelled"].iter().any(|status| batch["status"] == *status).then_some(batch)
@@ -153,6 +153,24 @@ fn a_batch_that_is_called_off_ends_soon_and_what_was_answered_can_be_read() {
         assert_eq!(batch["status"], "cancelled", "{batch}");
         let names = answered(gateway, KEY, &batch["output_file_id"]).await;
         assert!(names.len() as u64 == completed(&batch) && names.len() < 5000, "{batch}");
+    });
+}
+
+#[test]
+fn a_tenant_has_so_many_batches_at_once_and_may_begin_another_when_one_is_over() {
+    bounded(async {
+        let folder = TempDir::new().unwrap();
+        let mesh = mesh(&folder, |builder| builder.set("gateway", "batches.at_once", "1").set("gateway", "batches.max_open", "1")).await;
+        let gateway = mesh.gateway();
+        let id = begin(gateway, KEY, &lines(5000)).await;
+        let file = upload(gateway, KEY, &lines(1)).await.json()["id"].clone();
+        let wanted = json!({ "input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h" });
+        let refused = post(gateway, KEY, "/v1/batches", &wanted).await;
+        assert_eq!(refused.status, 429, "{}", refused.text());
+        post(gateway, KEY, &format!("/v1/batches/{id}/cancel"), &json!({})).await;
+        over(gateway, KEY, &id).await;
+        eventually("another may begin", PATIENCE, async || (post(gateway, KEY, "/v1/batches", &wanted).await.status == 200).then_some(()))
+            .await;
     });
 }
 

@@ -68,19 +68,33 @@ async fn begin(desk: &Desk, caller: &Caller, wanted: Result<Json<Wanted>, JsonRe
     };
     let shown = batch.json(false);
     let (shelf, id) = (batches.0.shelf.clone(), wanted.input_file_id.clone());
-    let there = blocking(move || {
-        let there = shelf.file(&tenant, &id)?.is_some();
-        if there {
-            shelf.put_batch(&tenant, &batch)?;
+    let most = batches.0.settings.max_open;
+    let begun = blocking(move || {
+        if shelf.file(&tenant, &id)?.is_none() {
+            return Ok(Begun::NoFile);
         }
-        Ok(there)
-    })
-    .await?;
-    if !there {
-        return Err(missing("file", &wanted.input_file_id, "input_file_id"));
+        if shelf.open_batches(&tenant)?.len() >= most {
+            return Ok(Begun::TooMany);
+        }
+        shelf.begin_batch(&tenant, &batch).map(|()| Begun::Yes)
+    });
+    match begun.await? {
+        Begun::Yes => {}
+        Begun::NoFile => return Err(missing("file", &wanted.input_file_id, "input_file_id")),
+        Begun::TooMany => {
+            let message = format!("{most} batches are not over yet, which is the most; wait for one, or cancel one");
+            return Err((ApiError::new(ErrorKind::ResourceExhausted, message), None));
+        }
     }
     batches.0.news.notify_one();
     Ok(Json(shown).into_response())
+}
+
+/// What became of a batch that was asked for.
+enum Begun {
+    Yes,
+    NoFile,
+    TooMany,
 }
 
 fn check(wanted: &Wanted) -> Result<(), Refusal> {

@@ -3,13 +3,15 @@
 use std::{
     collections::HashSet,
     fs::File,
-    io::{self, BufRead as _, BufReader},
+    io::{self, BufReader},
+    panic::AssertUnwindSafe,
     path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     task::JoinSet,
@@ -18,11 +20,14 @@ use tokio::{
 use torchmesh_api::ids::TenantId;
 
 use super::{Runner, blocking, write::Writing};
-use crate::batches::{
-    batch::{Batch, Mistake, Status},
-    call::{Answered, Way, not_made},
-    lines::{self, Checker},
-    now,
+use crate::{
+    batches::{
+        batch::{Batch, Mistake, Status},
+        call::{Answered, Way, not_made},
+        lines::{self, Checker},
+        now,
+    },
+    identity::Principal,
 };
 
 /// Lines that are read ahead, and answers that wait to be written.
@@ -63,7 +68,8 @@ impl Runner {
         let (sender, answered) = mpsc::channel(AHEAD);
         let writer = tokio::task::spawn_blocking(move || writing.write(answered));
         let (questions, to_ask) = mpsc::channel(AHEAD);
-        let reader = tokio::task::spawn_blocking(move || read(&input, &done, &questions));
+        let longest = self.batches.0.max_line;
+        let reader = tokio::task::spawn_blocking(move || read(&input, longest, &done, &questions));
         let stopped = self.ask_all(tenant, &way, to_ask, sender, expires_at).await;
         let writing = writer.await.map_err(io::Error::other)??;
         // A reader whose lines nobody takes any more has ended as well.
@@ -77,7 +83,8 @@ impl Runner {
         let Some(mut batch) = inner.shelf.batch(tenant, id)? else { return Ok(None) };
         if batch.status == Status::Validating {
             let input = inner.shelf.content(tenant, &batch.input_file_id);
-            match check(&input, &batch.endpoint, inner.settings.max_lines)? {
+            let most = Most { lines: inner.settings.max_lines, line: inner.max_line };
+            match check(&input, &batch.endpoint, most)? {
                 Ok(total) => {
                     (batch.status, batch.counts.total, batch.in_progress_at) = (Status::InProgress, total, Some(now()));
                 }
@@ -95,7 +102,7 @@ impl Runner {
         Ok(Some(batch))
     }
 
-    /// Makes the calls. Gives why it stopped before the last of them.
+    /// Makes the calls, none while the tenant's calls are stopped. Gives why it ended before the last of them.
     async fn ask_all(
         &self,
         tenant: &TenantId,
@@ -104,18 +111,22 @@ impl Runner {
         answered: Sender<Answered>,
         expires_at: u64,
     ) -> Option<Stop> {
-        let mut calls = JoinSet::new();
+        let (mut calls, mut way) = (JoinSet::new(), way.clone());
+        let owner = Arc::clone(&way.principal);
         let mut watch = interval(WATCH_EVERY);
         let stop = loop {
             tokio::select! {
+                // Who the owner is by now comes before the first call.
+                biased;
                 _ = watch.tick() => {
                     if answered.is_closed() {
                         // Nothing can be written any more: no further call is made for nothing.
                         calls.shutdown().await;
                         return None;
                     }
-                    if let Some(stop) = self.stop(tenant, way, expires_at) {
-                        break stop;
+                    match self.stop(tenant, &way.batch, &owner, expires_at) {
+                        Ok(by_now) => way.principal = by_now,
+                        Err(stop) => break stop,
                     }
                 }
                 Some(ended) = calls.join_next(), if !calls.is_empty() => {
@@ -123,15 +134,16 @@ impl Runner {
                         self.tell(&answered, line).await;
                     }
                 }
-                next = self.next(&mut to_ask) => {
+                next = self.next(&mut to_ask), if way.principal.stopped.is_none() => {
                     let Some(((custom_id, body), place)) = next else {
-                        return self.last(tenant, way, calls, &answered, expires_at).await;
+                        return self.last(tenant, &way, calls, &answered, expires_at).await;
                     };
                     let way = way.clone();
                     calls.spawn(async move {
-                        let line = way.ask(custom_id, body).await;
+                        // A line whose call dies of a mistake of ours has an answer like any other.
+                        let asked = AssertUnwindSafe(way.ask(custom_id.clone(), body)).catch_unwind().await;
                         drop(place);
-                        line
+                        asked.unwrap_or_else(|_| not_made(&custom_id, "internal", "the call could not be made"))
                     });
                 }
             }
@@ -163,7 +175,7 @@ impl Runner {
                     Err(error) => tracing::error!(%error, "a batch's call ended without an answer"),
                 },
                 _ = watch.tick() => {
-                    if let Some(stop) = self.stop(tenant, way, expires_at) {
+                    if let Err(stop) = self.stop(tenant, &way.batch, &way.principal, expires_at) {
                         calls.shutdown().await;
                         return Some(stop);
                     }
@@ -185,14 +197,15 @@ impl Runner {
         let _ = answered.send(line).await;
     }
 
-    fn stop(&self, tenant: &TenantId, way: &Way, expires_at: u64) -> Option<Stop> {
-        if self.batches.0.shelf.is_called_off(tenant, &way.batch) {
-            return Some(Stop::CalledOff);
+    /// Who the owner is by now, or why the batch ends.
+    fn stop(&self, tenant: &TenantId, batch: &str, owner: &Principal, expires_at: u64) -> Result<Arc<Principal>, Stop> {
+        if self.batches.0.shelf.is_called_off(tenant, batch) {
+            return Err(Stop::CalledOff);
         }
         if now() >= expires_at {
-            return Some(Stop::TimeIsUp);
+            return Err(Stop::TimeIsUp);
         }
-        (!self.identity.still_knows(&way.principal)).then_some(Stop::Revoked)
+        self.identity.by_now(owner).ok_or(Stop::Revoked)
     }
 }
 
@@ -212,10 +225,14 @@ fn conclude(batch: &mut Batch, stopped: Option<Stop>) {
     batch.end(status, now());
 }
 
-fn check(input: &Path, endpoint: &str, most: usize) -> io::Result<Result<usize, Vec<Mistake>>> {
-    let mut checker = Checker::new(endpoint, most);
-    for line in BufReader::new(File::open(input)?).split(b'\n') {
-        if !checker.check(&String::from_utf8_lossy(&line?)) {
+fn check(input: &Path, endpoint: &str, most: Most) -> io::Result<Result<usize, Vec<Mistake>>> {
+    let mut checker = Checker::new(endpoint, most.lines);
+    for line in lines::of(BufReader::new(File::open(input)?), most.line) {
+        let goes_on = match line? {
+            Some(line) => checker.check(&String::from_utf8_lossy(&line)),
+            None => checker.too_long(most.line),
+        };
+        if !goes_on {
             break;
         }
     }
@@ -223,9 +240,9 @@ fn check(input: &Path, endpoint: &str, most: usize) -> io::Result<Result<usize, 
 }
 
 /// Reads the lines that are not answered yet, until nobody takes them.
-fn read(input: &Path, done: &HashSet<String>, questions: &Sender<Question>) -> io::Result<()> {
-    for line in BufReader::new(File::open(input)?).split(b'\n') {
-        let line = line?;
+fn read(input: &Path, longest: usize, done: &HashSet<String>, questions: &Sender<Question>) -> io::Result<()> {
+    for line in lines::of(BufReader::new(File::open(input)?), longest) {
+        let Some(line) = line? else { continue };
         let text = String::from_utf8_lossy(&line);
         let Some(line) = lines::read(&text).filter(|line| !done.contains(&line.custom_id)) else { continue };
         let body = Bytes::copy_from_slice(line.body.get().as_bytes());
@@ -234,4 +251,11 @@ fn read(input: &Path, done: &HashSet<String>, questions: &Sender<Question>) -> i
         }
     }
     Ok(())
+}
+
+/// How large what comes may be.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    lines: usize,
+    line: usize,
 }

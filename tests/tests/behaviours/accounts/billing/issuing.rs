@@ -6,6 +6,7 @@ use torchmesh_api::accounts::v1::{IssueInvoicesRequest, ListLedgerRequest};
 use torchmesh_tests::{
     accounts::{Accounts, Database},
     bounded_by, eventually,
+    postgres::Postgres,
 };
 
 use super::{Shop, first_of};
@@ -27,6 +28,11 @@ fn name(number: usize) -> String {
 
 fn everybody() -> IssueInvoicesRequest {
     IssueInvoicesRequest { until_unix_ms: first_of(7), page_size: 1000, ..Default::default() }
+}
+
+fn postgres(database: &Database) -> &Postgres {
+    let Database::Postgres(postgres) = database else { panic!("a server") };
+    postgres
 }
 
 /// How many invoices there are.
@@ -98,9 +104,18 @@ fn two_processes_that_issue_at_once_issue_each_invoice_once() {
         let path = shop.file.path().join("billing.toml").display().to_string();
         let other = Accounts::start(&database, &[("billing.file", &path), ("billing.issuer", "Torchmesh Ltd\nBerlin")]).await;
         let (mut one, mut two) = (shop.operator(), other.billing(torchmesh_tests::accounts::OPERATOR));
-        let (one, two) = tokio::join!(one.issue_invoices(everybody()), two.issue_invoices(everybody()));
-        // How many each of them issues is chance.
+        // Neither gets on before both have begun; from then on they wait for each other in turn.
+        let held = postgres(&database).hold("SELECT value FROM revision FOR UPDATE");
+        let both_wait = eventually("both wait", Duration::from_secs(60), async || {
+            (postgres(&database).ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "2").then_some(())
+        });
+        let let_go = async {
+            both_wait.await;
+            drop(held);
+        };
+        let (one, two, ()) = tokio::join!(one.issue_invoices(everybody()), two.issue_invoices(everybody()), let_go);
         let issued = [one, two].map(|answer| answer.unwrap().into_inner().issued);
+        assert!(issued.iter().all(|issued| !issued.is_empty()), "both issue some");
         let numbers: Vec<String> = issued.into_iter().flatten().map(|made| made.number).collect();
         assert_eq!((numbers.len(), numbers.iter().collect::<BTreeSet<_>>().len()), (ALL, ALL));
         everybody_has_each_once(&shop).await;

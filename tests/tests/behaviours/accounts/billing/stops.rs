@@ -10,9 +10,10 @@ use torchmesh_api::{
     accounts::v1::{AddCreditRequest, Money, Role, SetBudgetRequest, SubscribeRequest, UpdateBillingProfileRequest},
     usage::v1::{Units, UsageEvent},
 };
-use torchmesh_tests::{MeshSandbox, accounts::Database, bounded, eventually, models::Model, web};
+use torchmesh_tests::{KEY, MeshSandbox, accounts::Database, bounded, eventually, models::Model, web};
 
 use super::{super::asking::member, Shop};
+use crate::batches;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -76,6 +77,32 @@ fn a_tenant_that_has_used_up_what_is_free_is_told_so_by_the_gateway_until_it_pay
         let credit = AddCreditRequest { tenant: "acme".into(), id: "k".into(), amount, bought: true, expires_unix_ms: 0 };
         shop.operator().add_credit(credit).await.unwrap();
         until(&mesh, &key, 200).await;
+    });
+}
+
+#[test]
+fn a_batch_of_a_tenant_that_has_used_up_what_is_free_waits_until_it_pays() {
+    bounded(async {
+        let shop = Shop::open(&Database::Sqlite, &[("billing.check_every", "200ms")]).await;
+        shop.accounts.tenant("acme").await;
+        subscribe(&shop, "free").await;
+        let (_, key) = shop.accounts.key("acme", "k").await;
+        let folder = tempfile::tempdir().unwrap();
+        let builder = MeshSandbox::builder().model(Model::noop()).model(Model::minilm());
+        let builder = builder.set("gateway", "batches.folder", folder.path().to_str().unwrap());
+        let mesh = shop.accounts.of(builder).start().await;
+        until(&mesh, &key, 200).await;
+        shop.used(&calls(1, 11)).await;
+        until(&mesh, &key, 429).await;
+        let gateway = mesh.gateway();
+        let waiting = batches::begin(gateway, &key, &batches::lines(5)).await;
+        // Somebody else's is worked off behind it, so its lines were looked at, too.
+        let other = batches::begin(gateway, KEY, &batches::lines(5)).await;
+        assert_eq!(batches::completed(&batches::over(gateway, KEY, &other).await), 5);
+        let batch = batches::show(gateway, &key, &waiting).await;
+        assert_eq!((batches::completed(&batch), &batch["status"]), (0, &"in_progress".into()), "{batch}");
+        subscribe(&shop, "payg").await;
+        assert_eq!(batches::completed(&batches::over(gateway, &key, &waiting).await), 5);
     });
 }
 

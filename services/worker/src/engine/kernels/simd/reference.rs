@@ -44,8 +44,9 @@ pub(super) fn product(simd: Simd, shape: [i64; 3], activation: Activation, added
     let mut out = simd.rows(left_rows.count(), usize::try_from(columns).unwrap());
     let add_part = added.then(|| add_rows.part(all.clone()));
     packed.multiply(left_rows.part(all.clone()), activation, add_part, &mut Lines::default(), &mut out.part_mut(all));
-    let rounded = |tensor: Tensor| if brief { tensor.to_kind(Kind::BFloat16).to_kind(Kind::Float) } else { tensor };
-    let plain = activation.apply(rounded(left).linear(&rounded(weight), Some(&bias))).unwrap();
+    // In double precision: what differs is then the kernel's own rounding, not that of two.
+    let exact = |tensor: Tensor| if brief { tensor.to_kind(Kind::BFloat16) } else { tensor }.to_kind(Kind::Double);
+    let plain = activation.apply(exact(left).linear(&exact(weight), Some(&bias.to_kind(Kind::Double)))).unwrap();
     difference(&out, &if added { plain + add } else { plain })
 }
 
