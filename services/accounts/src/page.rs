@@ -29,6 +29,12 @@ impl Page {
         Ok(Self { size, after: token.to_owned() })
     }
 
+    /// The same page, with no more than so many.
+    #[must_use]
+    pub fn at_most(self, most: i64) -> Self {
+        Self { size: self.size.min(most), ..self }
+    }
+
     /// How many rows to ask for: one more than wanted, which tells whether there are more.
     pub fn limit(&self) -> i64 {
         self.size + 1
@@ -69,6 +75,8 @@ mod tests {
     #[test]
     fn a_page_has_a_bound() {
         assert_eq!(Page::of(0, "").unwrap().size, 100);
+        assert_eq!(Page::of(1000, "k").unwrap().at_most(100), Page::of(100, "k").unwrap());
+        assert_eq!(Page::of(7, "").unwrap().at_most(100).size, 7);
         assert!(Page::of(1001, "").is_err() && Page::of(-1, "").is_err());
     }
 }

@@ -8,7 +8,8 @@ use crate::{
     error::BillingError,
     moment::Moment,
     plan::{FreeUse, Partner, Plan},
-    price::PriceBook,
+    price::{PriceBook, PriceVersion},
+    selector::Selector,
     unit::Unit,
 };
 
@@ -47,12 +48,17 @@ impl Catalogue {
 
     /// Whether a call to a model may be let in after `used` of a unit were used in this period, as far as the plan's free units go. Pure: who asks keeps the count.
     pub fn free_use(&self, plan: &Plan, model: &str, unit: Unit, seats: u32, used: u64) -> FreeUse {
-        // Free units never cover a partner's models.
-        let used = if self.partner(model).is_some() { u64::MAX } else { used };
-        plan.free_use(model, unit, seats, used)
+        // Free units never cover a partner's models: they are charged under every plan.
+        if self.partner(model).is_some() { FreeUse::Charged } else { plan.free_use(model, unit, seats, used) }
     }
 
-    /// Whether `newer` may take this one's place at an instant: everything that can have been billed is in it as it was, and new prices begin no earlier than now.
+    /// Whether what a model was used for beyond what is free is given away: of a plan that stops, for models that its free units are for. Partners' are never.
+    pub(crate) fn is_not_charged(&self, plan: &Plan, model: &str) -> bool {
+        plan.stops_for(model) && self.partner(model).is_none()
+    }
+
+    /// Whether `newer` may take this one's place at an instant: everything that can have been billed is in it as it was, and new prices begin no earlier than now,
+    /// but for that of a model that had none.
     ///
     /// Error: every reason against it, each with its remedy.
     pub fn may_become(&self, newer: &Self, now: Moment) -> Result<(), Vec<String>> {
@@ -69,8 +75,12 @@ impl Catalogue {
         kept("plan", &self.plans, &newer.plans, &mut against);
         kept("coupon", &self.coupons, &newer.coupons, &mut against);
         kept("partner", &begun_terms(self, now), &begun_terms(newer, now), &mut against);
-        for (id, version) in new.iter().filter(|(id, version)| version.from < now && !old.contains_key(*id)) {
-            against.push(format!("price {id:?} begins at {}, which is over: let it begin later, or write a [[correction]]", version.from));
+        let late = |version: &PriceVersion| version.from < now && !self.never_priced(version);
+        for (id, version) in new.iter().filter(|(id, version)| !old.contains_key(*id) && late(version)) {
+            against.push(format!(
+                "price {id:?} begins at {}, which is over: let it begin later, write a [[correction]], or name one model that had no price",
+                version.from
+            ));
         }
         for one in newer.prices.corrections().filter(|one| one.known < now && !self.prices.corrections().any(|old| old.id == one.id)) {
             against.push(format!(
@@ -79,6 +89,12 @@ impl Catalogue {
             ));
         }
         if against.is_empty() { Ok(()) } else { Err(against) }
+    }
+
+    /// Whether a version is for one model alone for which its list has nothing: no invoice can have such use in it, since use without a price keeps invoices back.
+    fn never_priced(&self, version: &PriceVersion) -> bool {
+        let Selector::Exact(model) = &version.models else { return false };
+        !self.prices.versions().any(|old| old.list == version.list && old.models.matches(model))
     }
 }
 
@@ -141,6 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_had_no_price_may_get_one_that_has_begun() {
+        let old = OLD.replace("model = \"*\"", "model = \"text\"");
+        let against = |model: &str| {
+            let late = format!("{old}\n[[price]]\nid='late'\nmodel='{model}'\nfrom='2026-02-01'\nrate=[{{unit='calls',price='0.02'}}]");
+            let now = "2026-06-01".parse().unwrap();
+            read(&old).unwrap().may_become(&read(&late).unwrap(), now).err().unwrap_or_default().join("\n")
+        };
+        assert_eq!(against("image"), "");
+        for priced in ["text", "image*", "*"] {
+            assert!(against(priced).contains("price \"late\" begins at 2026-02-01"), "{priced}: {}", against(priced));
+        }
+    }
+
+    #[test]
     fn a_model_belongs_to_the_partner_who_names_it_best_and_is_never_free() {
         let partner = |id: &str, models: &str| Partner { id: id.into(), models: vec![models.parse().unwrap()], terms: BTreeMap::new() };
         let partners = [partner("a", "x-*"), partner("b", "x-7b"), partner("c", "x-*")];
@@ -150,6 +180,6 @@ mod tests {
         let free = "currency='EUR'\n[[price]]\nid='p'\nmodel='*'\nfrom='2026-01-01'\n[[plan]]\nid='f'\nkind='freemium'\nbeyond='stop'\nfree=[{units=['calls'],quantity=9}]";
         let plan = read(free).unwrap().plans.remove("f").unwrap();
         let left = |model| catalogue.free_use(&plan, model, Unit::Calls, 1, 0);
-        assert_eq!((left("y"), left("x-7b")), (FreeUse::Left(9), FreeUse::Stop));
+        assert_eq!((left("y"), left("x-7b")), (FreeUse::Left(9), FreeUse::Charged));
     }
 }

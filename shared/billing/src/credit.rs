@@ -51,7 +51,7 @@ impl CreditGrant {
     }
 
     /// In which order credit is used: what expires first, then what is oldest.
-    pub(crate) fn order(&self) -> (Moment, Moment, &str) {
+    pub fn order(&self) -> (Moment, Moment, &str) {
         (self.expires.unwrap_or(Moment::LAST), self.granted, &self.id)
     }
 }

@@ -23,7 +23,7 @@ pub struct Allowance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Beyond {
-    /// It is refused; what got through all the same is not charged.
+    /// It is refused; what got through all the same is not charged, where free units are for its model.
     Stop,
     /// It is charged by the plan's list.
     Charge,
@@ -107,9 +107,14 @@ impl Plan {
         }
     }
 
-    /// Whether use beyond what is free is not charged.
+    /// Whether calls are to be refused when what is free is used up.
     pub fn stops(&self) -> bool {
         matches!(self.kind, PlanKind::Freemium { beyond: Beyond::Stop, .. })
+    }
+
+    /// Whether use of a model beyond what is free is not charged: the plan stops, and some of its free units are for this model.
+    pub(crate) fn stops_for(&self, model: &str) -> bool {
+        self.stops() && self.allowances().iter().any(|one| one.models.matches(model))
     }
 }
 
@@ -139,7 +144,7 @@ pub enum FreeUse {
     Left(u64),
     /// It will be charged.
     Charged,
-    /// Nothing is left, and the plan does not charge: refuse it.
+    /// Nothing is left, and the plan does not charge for this model: refuse it.
     Stop,
 }
 
@@ -151,7 +156,7 @@ impl Plan {
         let all = self.allowances().iter().filter(covers).fold(0_u64, |sum, one| sum.saturating_add(one.quantity.saturating_mul(seats)));
         match all.checked_sub(used) {
             Some(left) if left > 0 => FreeUse::Left(left),
-            _ if self.stops() => FreeUse::Stop,
+            _ if self.stops_for(model) => FreeUse::Stop,
             _ => FreeUse::Charged,
         }
     }
@@ -170,6 +175,9 @@ mod tests {
         assert_eq!(stops.free_use("m", Unit::Calls, 0, 9), FreeUse::Left(1));
         assert_eq!(stops.free_use("m", Unit::Calls, 0, 10), FreeUse::Stop);
         assert_eq!(stops.free_use("m", Unit::Items, 0, 0), FreeUse::Stop);
+        let of_others = vec![Allowance { models: "other".parse().unwrap(), ..free[0].clone() }];
+        let others = Plan { kind: PlanKind::Freemium { free: of_others, beyond: Beyond::Stop }, ..stops.clone() };
+        assert_eq!(others.free_use("m", Unit::Calls, 0, 0), FreeUse::Charged, "free units are for another model");
         assert_eq!(plan(Beyond::Charge).free_use("m", Unit::Calls, 0, 10), FreeUse::Charged);
     }
 

@@ -139,7 +139,7 @@ impl Subscription {
     }
 
     /// The last plan that held before an instant, though it may have ended.
-    pub(crate) fn last_plan(&self, before: Moment) -> Result<Option<String>, BillingError> {
+    pub fn last_plan(&self, before: Moment) -> Result<Option<String>, BillingError> {
         let mut states = self.timeline()?.into_iter().filter(|(from, _)| *from < before).filter_map(|(_, state)| state);
         Ok(states.next_back().map(|state| state.plan))
     }

@@ -166,9 +166,10 @@ async fn tell_one(store: &Store, outbox: &Outbox, tenant: &Tenant, alert: &Alert
         alert.budget,
         alert.limit
     );
-    // Before the commit: whoever is killed in between sends a letter twice rather than never.
+    // Before the commit: whoever is killed in between writes the letters again rather than never.
+    let occasion = format!("budget {} {} {} {}", tenant.id, alert.budget, ms(spent.period.start), alert.percent);
     for row in &rows {
-        outbox.notice(row.try_get("email")?, &subject, &text).await?;
+        outbox.notice(&occasion, row.try_get("email")?, &subject, &text).await?;
     }
     let detail = format!("{} {}% {} of {}", alert.budget, alert.percent, alert.spent, alert.limit);
     change.commit(Told { tenant_id: &tenant.id, subject: &alert.budget, what: "budget reached", detail: &detail }).await?;

@@ -84,7 +84,12 @@ pub async fn add(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     let id = whole_id(tenant, new.id);
     if let Some(there) = grants(change.connection(), &tenant.id, &tenant.name).await?.into_iter().find(|grant| grant.id == id) {
         let same = there.amount == amount && there.bought == new.bought && there.expires == expires;
-        return if same { Ok(there) } else { Err(used_otherwise(new.id)) };
+        if !same {
+            return Err(used_otherwise(new.id));
+        }
+        drop(change);
+        stops::check_or_later(billing, store, tenant, now).await;
+        return Ok(there);
     }
     if new.expires_ms < 0 || (new.expires_ms != 0 && new.expires_ms <= now) {
         return Err(Refusal::Invalid("expires_unix_ms: must be in the future; 0 is never".to_owned()));
@@ -97,7 +102,7 @@ pub async fn add(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     books::post(&mut change, &tenant.id, &grant.entry()?).await?;
     let detail = format!("{} {amount} {}", grant.id, if new.bought { "bought" } else { "given" });
     change.commit(Told { tenant_id: &tenant.id, subject: &grant.id, what: "credit added", detail: &detail }).await?;
-    stops::check(billing, store, tenant, now).await?;
+    stops::check_or_later(billing, store, tenant, now).await;
     Ok(grant)
 }
 
@@ -116,7 +121,12 @@ pub async fn pay(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
         PaymentKind::PartnerPaid => (Entry::partner_paid(&id, at, who, amount)?, "partner paid"),
     };
     if let Some(there) = books::find(change.connection(), entry.id()).await? {
-        return if there.entry.postings() == entry.postings() { Ok(there) } else { Err(used_otherwise(paid.id)) };
+        if there.entry.postings() != entry.postings() {
+            return Err(used_otherwise(paid.id));
+        }
+        drop(change);
+        stops::check_or_later(billing, store, tenant, now).await;
+        return Ok(there);
     }
     if let Some(account) = owed_first(tenant, paid.kind) {
         let owed = owed(change.connection(), &account, amount).await?;
@@ -127,7 +137,7 @@ pub async fn pay(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     let posted = books::post(&mut change, &tenant.id, &entry).await?;
     let detail = format!("{id} {amount}");
     change.commit(Told { tenant_id: &tenant.id, subject: entry.id(), what, detail: &detail }).await?;
-    stops::check(billing, store, tenant, now).await?;
+    stops::check_or_later(billing, store, tenant, now).await;
     Ok(posted)
 }
 

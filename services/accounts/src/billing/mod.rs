@@ -33,10 +33,10 @@ pub use profile::{NewProfile, Profile, read as profile, update as update_profile
 pub use settings::BillingSettings;
 pub use sold::{Billing, Sold};
 pub use statements::{list as statements, statement};
-pub use stops::check as check_stops;
+pub use stops::{check as check_stops, check_or_later as check_stops_or_later};
 pub use subscribe::{Held, Wanted, cancel, held, redeem, subscribe};
 pub use usage::rollups;
-pub use watch::attend;
+pub use watch::{attend, look_at};
 
 use torchmesh_billing::{BillingError, Currency, Moment, Money};
 

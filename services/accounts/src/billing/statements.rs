@@ -1,6 +1,9 @@
 //! What partners are told, month by month.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    mem,
+};
 
 use sqlx::AnyConnection;
 use torchmesh_billing::{
@@ -28,8 +31,10 @@ impl Told {
         Ok(Self { ledger, invoices: BTreeMap::new(), notes: BTreeMap::new() })
     }
 
-    /// Fetches the documents behind the entries of a period, those that are taken back in it among them.
+    /// Fetches the documents behind the entries of a period, those that are taken back in it among them, and lets go of all others: a year's would be a lot.
     async fn fetch(&mut self, connection: &mut AnyConnection, period: &Period) -> Result<()> {
+        self.invoices.clear();
+        self.notes.clear();
         let mut open: Vec<What> =
             self.ledger.entries().filter(|entry| period.contains(entry.at())).map(|entry| entry.what().clone()).collect();
         while let Some(what) = open.pop() {
@@ -64,7 +69,8 @@ impl Told {
     ) -> Result<Statement> {
         self.fetch(connection, &period).await?;
         let (partner, currency) = of;
-        let (invoices, notes): (Vec<_>, Vec<_>) = (self.invoices.values().cloned().collect(), self.notes.values().cloned().collect());
+        let (invoices, notes): (Vec<_>, Vec<_>) =
+            (mem::take(&mut self.invoices).into_values().collect(), mem::take(&mut self.notes).into_values().collect());
         let month = period.start.date();
         let number = format!("ST-{partner}-{}", month.get(..7).unwrap_or(&month));
         let of = StatementOf { number: &number, partner, currency, period, invoices: &invoices, notes: &notes, ledger: &self.ledger };

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row as _;
-use torchmesh_billing::{Invoice, Money, Rollup, catalogue::Catalogue, plan::Allowance, plan::Plan, subscription::State};
+use sqlx::{AnyConnection, Row as _};
+use torchmesh_billing::{Account, Invoice, Moment, Money, Period, Rollup, invoice, plan::Allowance, plan::Plan, subscription::State};
 
 use super::{Billing, Desk, moment};
 use crate::{
@@ -14,72 +14,106 @@ use crate::{
 };
 
 /// Why the calls of a tenant are to stop; none: they go on.
-fn reason(desk: &Desk, state: Option<&State>, used: &[Rollup], spent: &Invoice) -> Result<Option<String>> {
-    let until = spent.period.end.date();
-    if desk.profile.prepaid && left(desk, spent)?.is_none() {
-        return Ok(Some("the prepaid credit is used up; add credit, and calls go on".to_owned()));
+async fn reason(billing: &Billing, connection: &mut AnyConnection, tenant: &Tenant, now: i64) -> Result<Option<String>> {
+    let Some(desk) = Desk::open(billing, &mut *connection, tenant).await? else { return Ok(None) };
+    // A change of plan that was written down meanwhile counts, though it is later than when this look began.
+    let at = desk.subscription.events().last().map_or(Moment::FIRST, |event| event.at).max(moment(now)?);
+    let period = desk.anchor().period(at)?;
+    if desk.profile.prepaid {
+        let open = open(&desk, &mut *connection, &tenant.id, at).await?;
+        if !is_paid(&desk, &open, &period)? {
+            return Ok(Some("the prepaid credit is used up; add credit, and calls go on".to_owned()));
+        }
     }
-    let Some(state) = state else { return Ok(None) };
-    let plan = desk.sold.catalogue.plan(&state.plan)?;
-    let used_up = plan.stops().then(|| used_up(&desk.sold.catalogue, plan, state.seats, used)).flatten();
-    Ok(used_up.map(|allowance| {
-        let units = allowance.units.iter().map(|unit| unit.name()).collect::<Vec<_>>().join(", ");
-        format!(
-            "what the plan {:?} gives for nothing is used up ({} of {units} a period); subscribe to another plan, or wait until {until}, when the next period begins",
-            plan.id, allowance.quantity
-        )
-    }))
+    let Some(last) = desk.subscription.last_plan(at.later(1))? else { return Ok(None) };
+    let plan = desk.sold.catalogue.plan(&last)?;
+    if !plan.stops() {
+        return Ok(None);
+    }
+    let Some(state) = desk.subscription.state(at)? else {
+        return Ok(Some("the subscription has ended; subscribe to a plan, and calls go on".to_owned()));
+    };
+    let used = desk.used(connection, &period).await?;
+    Ok(used_up(&desk, plan, &state, &used)?.map(|allowance| is_used_up(plan, allowance, &period)))
 }
 
-/// What is left of credit when what was spent so far, and what is owed from before, is paid by it; none: nothing is.
-fn left(desk: &Desk, spent: &Invoice) -> Result<Option<Money>> {
-    let account = torchmesh_billing::Account::Receivable(desk.payer.id.clone());
-    let mut left = Money::zero(spent.currency);
-    for grant in desk.grants.iter().filter(|grant| grant.pays(&spent.period)) {
-        left = left.minus(desk.ledger.balance(&grant.account(), spent.currency, torchmesh_billing::Moment::LAST)?)?;
-    }
-    let owed = desk.ledger.balance(&account, spent.currency, torchmesh_billing::Moment::LAST)?;
-    left = left.minus(spent.total)?.minus(owed)?;
-    Ok((!left.is_zero() && !left.is_negative()).then_some(left))
+fn is_used_up(plan: &Plan, allowance: &Allowance, period: &Period) -> String {
+    let units = allowance.units.iter().map(|unit| unit.name()).collect::<Vec<_>>().join(", ");
+    format!(
+        "what the plan {:?} gives for nothing is used up ({} of {units} a period); subscribe to another plan, or wait until {}, when the next period begins",
+        plan.id,
+        allowance.quantity,
+        period.end.date()
+    )
 }
 
-/// The first allowance of a plan of which nothing is left. Partners' models are never free.
-fn used_up<'a>(catalogue: &Catalogue, plan: &'a Plan, seats: u32, used: &[Rollup]) -> Option<&'a Allowance> {
+/// What was spent in the periods that have no invoice, up to the one that it is, as the invoices that there would be.
+async fn open(desk: &Desk, connection: &mut AnyConnection, tenant_id: &str, at: Moment) -> Result<Vec<Invoice>> {
+    let mut period = desk.next_period(&mut *connection, tenant_id).await?;
+    let mut spent = Vec::new();
+    while period.start <= at {
+        let used = desk.used(&mut *connection, &period).await?;
+        spent.push(invoice(&desk.bill("", period, at.later(1), &used))?);
+        period = desk.anchor().next(&period)?;
+    }
+    Ok(spent)
+}
+
+/// Whether some credit is left for this period, when what is owed and what is not invoiced yet is paid: each period by the credit that can pay it.
+fn is_paid(desk: &Desk, open: &[Invoice], period: &Period) -> Result<bool> {
+    let currency = desk.payer.currency;
+    let mut owed = desk.ledger.balance(&Account::Receivable(desk.payer.id.clone()), currency, Moment::LAST)?;
+    let mut credits = Vec::new();
+    for grant in &desk.grants {
+        credits.push((grant, desk.ledger.balance(&grant.account(), currency, Moment::LAST)?.negated()));
+    }
+    credits.sort_by_key(|(grant, _)| grant.order());
+    for spent in open {
+        let mut due = spent.total;
+        for (_, left) in credits.iter_mut().filter(|(grant, _)| grant.pays(&spent.period)) {
+            let paid = left.least(due)?;
+            (*left, due) = (left.minus(paid)?, due.minus(paid)?);
+        }
+        owed = owed.plus(due)?;
+    }
+    let left = credits.iter().filter(|(grant, _)| grant.pays(period)).map(|(_, left)| *left);
+    let left = Money::sum(currency, left)?.minus(owed)?;
+    Ok(!left.is_zero() && !left.is_negative())
+}
+
+/// The first allowance of a plan of which nothing is left. Partners' models are never free, and what was used under another plan is none of this one's.
+fn used_up<'a>(desk: &Desk, plan: &'a Plan, state: &State, used: &[Rollup]) -> Result<Option<&'a Allowance>> {
     let mut by_model = BTreeMap::<&str, Vec<&Rollup>>::new();
-    for rollup in used.iter().filter(|rollup| catalogue.partner(&rollup.model).is_none()) {
-        by_model.entry(&rollup.model).or_default().push(rollup);
+    for rollup in used.iter().filter(|rollup| desk.sold.catalogue.partner(&rollup.model).is_none()) {
+        if desk.subscription.last_plan(rollup.from.later(1))?.as_ref() == Some(&plan.id) {
+            by_model.entry(&rollup.model).or_default().push(rollup);
+        }
     }
-    plan.allowances().iter().find(|allowance| {
+    Ok(plan.allowances().iter().find(|allowance| {
         let covered = by_model.iter().filter(|(model, _)| allowance.models.matches(model)).flat_map(|(_, rollups)| rollups);
         let sum: u128 = covered.flat_map(|rollup| allowance.units.iter().map(|unit| u128::from(rollup.usage.of(*unit)))).sum();
-        sum >= u128::from(allowance.quantity) * u128::from(plan.seats(seats))
-    })
+        sum >= u128::from(allowance.quantity) * u128::from(plan.seats(state.seats))
+    }))
 }
 
 /// Finds out whether a tenant's calls are to stop or to go on, and tells the gateways where that has changed. Cheap for a tenant who cannot be stopped.
 pub async fn check(billing: &Billing, store: &Store, tenant: &Tenant, now: i64) -> Result<()> {
-    let wanted = {
-        let mut connection = store.reads()?.acquire().await?;
-        match Desk::open(billing, &mut connection, tenant).await? {
-            Some(desk) => of_desk(&desk, &mut connection, now).await?,
-            None => None,
-        }
-    };
-    put(store, tenant, &wanted.unwrap_or_default(), now).await
+    // First without keeping anybody waiting: most of the time nothing has changed.
+    let wanted = reason(billing, &mut *store.reads()?.acquire().await?, tenant, now).await?.unwrap_or_default();
+    if tenants::find(store, &tenant.id).await?.is_none_or(|known| known.stopped == wanted) {
+        return Ok(());
+    }
+    let mut change = Change::begin(store, &Asker::Itself, now).await?;
+    // Again, now that nobody else changes anything: credit may have come, or another plan.
+    let wanted = reason(billing, change.connection(), tenant, now).await?.unwrap_or_default();
+    put(change, tenant, &wanted).await
 }
 
-/// The same for a desk that is open.
-async fn of_desk(desk: &Desk, connection: &mut sqlx::AnyConnection, now: i64) -> Result<Option<String>> {
-    let at = moment(now)?;
-    let state = desk.subscription.state(at)?;
-    let stops = state.as_ref().is_some_and(|state| desk.sold.catalogue.plan(&state.plan).is_ok_and(Plan::stops));
-    if !stops && !desk.profile.prepaid {
-        return Ok(None);
+/// The same behind a change that is made and answered: what cannot be found out now is looked at again in a while.
+pub async fn check_or_later(billing: &Billing, store: &Store, tenant: &Tenant, now: i64) {
+    if let Err(refusal) = check(billing, store, tenant, now).await {
+        tracing::warn!(?refusal, tenant = tenant.name, "whether calls are to stop cannot be found out; it is looked at again in a while");
     }
-    let period = desk.anchor().period(at)?;
-    let used = desk.used(&mut *connection, &period).await?;
-    let spent = torchmesh_billing::invoice(&desk.bill("", period, at.later(1), &used))?;
-    reason(desk, state.as_ref(), &used, &spent)
 }
 
 /// Lets the calls of every tenant go on.
@@ -87,19 +121,14 @@ pub(super) async fn end_all(store: &Store, now: i64) -> Result<()> {
     let rows = sqlx::query("SELECT id FROM tenants WHERE stopped <> ''").fetch_all(store.reads()?).await?;
     for row in rows {
         if let Some(tenant) = tenants::find(store, row.try_get("id")?).await? {
-            put(store, &tenant, "", now).await?;
+            put(Change::begin(store, &Asker::Itself, now).await?, &tenant, "").await?;
         }
     }
     Ok(())
 }
 
 /// Keeps why a tenant's calls stop, where that is something new: with all of its credentials, as a suspension is.
-async fn put(store: &Store, tenant: &Tenant, wanted: &str, now: i64) -> Result<()> {
-    let stands = tenants::find(store, &tenant.id).await?.is_none_or(|known| known.stopped == wanted);
-    if stands {
-        return Ok(());
-    }
-    let mut change = Change::begin(store, &Asker::Itself, now).await?;
+async fn put(mut change: Change, tenant: &Tenant, wanted: &str) -> Result<()> {
     let query =
         sqlx::query("UPDATE tenants SET stopped = $2 WHERE id = $1 AND stopped <> $2").bind(tenant.id.clone()).bind(wanted.to_owned());
     if query.execute(change.connection()).await?.rows_affected() == 0 {

@@ -201,7 +201,8 @@ pub async fn subscribe(billing: &Billing, store: &Store, asker: &Asker, tenant: 
         }
     }
     changing.commit().await?;
-    stops::check(billing, store, tenant, now).await
+    stops::check_or_later(billing, store, tenant, now).await;
+    Ok(())
 }
 
 /// Ends a subscription.
@@ -211,7 +212,9 @@ pub async fn cancel(billing: &Billing, store: &Store, asker: &Asker, tenant: &Te
         return Err(Refusal::State("the tenant is subscribed to nothing".to_owned()));
     }
     changing.put(Altered::Cancel { when }).await?;
-    changing.commit().await
+    changing.commit().await?;
+    stops::check_or_later(billing, store, tenant, now).await;
+    Ok(())
 }
 
 /// Takes a coupon. One that was taken stays as it is.

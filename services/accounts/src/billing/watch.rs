@@ -29,7 +29,7 @@ pub async fn attend(billing: Billing, store: Store, outbox: Outbox, drain: Drain
         look(&billing, &store, &mut said).await;
         if checked.is_none_or(|checked| checked.elapsed() >= billing.settings().check_every) && store.reads().is_ok() {
             checked = Some(Instant::now());
-            if let Err(refusal) = round(&billing, &store, &outbox, now_ms()).await {
+            if let Err(refusal) = round(&billing, &store, &outbox).await {
                 tracing::warn!(?refusal, "budgets and stops could not be looked at; they are again in a while");
             }
         }
@@ -74,14 +74,15 @@ async fn look(billing: &Billing, store: &Store, said: &mut String) {
 }
 
 /// Looks at every tenant once.
-async fn round(billing: &Billing, store: &Store, outbox: &Outbox, now: i64) -> Result<()> {
+async fn round(billing: &Billing, store: &Store, outbox: &Outbox) -> Result<()> {
     let mut after = String::new();
     loop {
         let page = Page::of(1000, &after)?;
         let mut tenants = tenants::list(store, &Asker::Itself, &page).await?;
         after = page.cut(&mut tenants, |tenant| tenant.name.clone());
         for tenant in &tenants {
-            match of_tenant(billing, store, outbox, tenant, now).await {
+            // The time of each: a round may take long.
+            match look_at(billing, store, outbox, tenant, now_ms()).await {
                 Ok(()) => {}
                 Err(Refusal::Away) => return Err(Refusal::Away),
                 Err(refusal) => tracing::warn!(?refusal, tenant = tenant.name, "what the tenant has spent cannot be reckoned"),
@@ -93,11 +94,18 @@ async fn round(billing: &Billing, store: &Store, outbox: &Outbox, now: i64) -> R
     }
 }
 
-async fn of_tenant(billing: &Billing, store: &Store, outbox: &Outbox, tenant: &Tenant, now: i64) -> Result<()> {
-    if let Some(after) = billing.settings().issue_after {
-        let until = now - i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
-        issue(billing, store, &Asker::Itself, tenant, until.max(1), now).await?;
-    }
-    stops::check(billing, store, tenant, now).await?;
-    budgets::tell(billing, store, outbox, tenant, now).await.map(|_| ())
+/// Issues a tenant's invoices where they issue themselves, and looks at its calls and budgets. What cannot be done of it does not keep the rest back.
+///
+/// Error: the first of those that there were.
+pub async fn look_at(billing: &Billing, store: &Store, outbox: &Outbox, tenant: &Tenant, now: i64) -> Result<()> {
+    let issued = match billing.settings().issue_after {
+        Some(after) => {
+            let until = now - i64::try_from(after.as_millis()).unwrap_or(i64::MAX);
+            issue(billing, store, &Asker::Itself, tenant, until.max(1), now).await.map(|_| ())
+        }
+        None => Ok(()),
+    };
+    let checked = stops::check(billing, store, tenant, now).await;
+    let told = budgets::tell(billing, store, outbox, tenant, now).await.map(|_| ());
+    issued.and(checked).and(told)
 }

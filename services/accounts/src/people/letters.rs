@@ -5,6 +5,7 @@
 
 use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use torchmesh_runtime::config::Section;
 
 use crate::{
@@ -113,12 +114,13 @@ impl Outbox {
             .link
             .as_deref()
             .map_or_else(|| token.to_owned(), |link| format!("{}{token}", link.replace("{purpose}", purpose.as_str())));
-        self.send(to, subject, &format!("{said}\r\n\r\n{link}\r\n")).await
+        self.send(&ids::new(now_ms()), to, subject, &format!("{said}\r\n\r\n{link}\r\n")).await
     }
 
     /// Tells somebody who has signed up again that they are known.
     pub(super) async fn known_already(&self, to: &str) -> Result<()> {
         self.send(
+            &ids::new(now_ms()),
             to,
             "You are known already",
             "Somebody has signed up with this address, which is known. You can sign in, or set a new password.\r\n",
@@ -126,14 +128,15 @@ impl Outbox {
         .await
     }
 
-    /// Tells somebody something, without a token.
-    pub(crate) async fn notice(&self, to: &str, subject: &str, body: &str) -> Result<()> {
-        self.send(to, subject, body).await
+    /// Tells somebody something, without a token. Of one occasion there is one letter: whoever was killed and tells of it again writes the same.
+    pub(crate) async fn notice(&self, occasion: &str, to: &str, subject: &str, body: &str) -> Result<()> {
+        let hash = Sha256::new().chain_update(occasion).chain_update([0]).chain_update(to).finalize();
+        let id = hash.iter().take(16).fold(String::new(), |id, byte| id + &format!("{byte:02x}"));
+        self.send(&id, to, subject, body).await
     }
 
-    async fn send(&self, to: &str, subject: &str, body: &str) -> Result<()> {
-        let (now, folder) = (now_ms(), self.0.outbox.clone());
-        let id = ids::new(now);
+    async fn send(&self, id: &str, to: &str, subject: &str, body: &str) -> Result<()> {
+        let (id, folder) = (id.to_owned(), self.0.outbox.clone());
         let text = format!(
             "From: {}\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: <{id}@torchmesh>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}",
             self.0.from,
@@ -141,7 +144,7 @@ impl Outbox {
         let written = tokio::task::spawn_blocking(move || {
             // Whole or not at all, and for nobody else to read: there is a token in it.
             let draft = folder.join(format!("{id}.draft"));
-            let mut file = fs::File::options().create_new(true).write(true).mode(0o600).open(&draft)?;
+            let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&draft, folder.join(format!("{id}.eml")))

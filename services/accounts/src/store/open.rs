@@ -15,7 +15,7 @@ use std::{
 use sqlx::{
     Executor as _, Row as _, SqlSafeStr as _,
     any::{AnyConnectOptions, AnyPoolOptions},
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{sync::watch, time::sleep};
@@ -35,6 +35,8 @@ const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRA
 
 /// What every connection to PostgreSQL is told first: whoever waits for longer has gone meanwhile.
 const PATIENCE: &str = "SET statement_timeout = '60s'";
+/// What the connection that migrates is told instead.
+const NO_HURRY: &str = "SET statement_timeout = 0";
 
 /// The tables, in the order in which they came to be.
 fn migrations(kind: Kind) -> Migrator {
@@ -88,13 +90,25 @@ impl Store {
 
     /// Applies the migrations that are missing. May be called again.
     pub async fn open(&self) -> Result<(), String> {
-        migrations(self.kind()).run(&self.0.writes).await.map_err(|error| error.to_string())?;
+        self.migrate().await.map_err(|error| error.to_string())?;
         // Two that open a new database at once: one of them names it.
         let origin = ids::new(now_ms());
         let named = sqlx::query("UPDATE revision SET origin = $1 WHERE only_row = 1 AND origin = ''").bind(origin);
         named.execute(&self.0.writes).await.map_err(|error| error.to_string())?;
         self.0.is_open.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// However long that takes: a table that is large is not changed within a call's patience, and whoever waits for another process's migrations waits for them.
+    async fn migrate(&self) -> Result<(), MigrateError> {
+        let mut connection = self.0.writes.acquire().await?;
+        if self.kind() == Kind::Postgres {
+            // Nobody gets this connection afterwards, whatever becomes of the migrations.
+            connection.close_on_drop();
+            sqlx::query(NO_HURRY).execute(&mut *connection).await?;
+        }
+        // All of them, as `run` does with a pool.
+        migrations(self.kind()).run_direct(None, &mut *connection, false).await
     }
 
     /// Opens the database as soon as it answers, and says from then on whether it does; learns of what other processes have changed. Never ends.

@@ -56,7 +56,7 @@ pub enum Item {
         /// Of which unit.
         unit: Unit,
     },
-    /// Use beyond what is free, of a plan that does not charge it.
+    /// Use beyond what is free of a model that has free units, of a plan that stops.
     NotCharged {
         /// Which model.
         model: String,

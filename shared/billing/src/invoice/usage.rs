@@ -118,7 +118,7 @@ fn charge(bill: &Bill<'_>, plan: &Plan, groups: &[Group<'_>], lines: &mut Vec<Li
         if open == 0 {
             continue;
         }
-        if plan.stops() {
+        if bill.catalogue.is_not_charged(plan, group.model) {
             lines.push(Line::new(&plan.id, Item::NotCharged { model, unit }, open, None, nothing));
             continue;
         }

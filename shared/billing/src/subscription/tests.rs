@@ -23,6 +23,14 @@ fn said(subscription: &Subscription, month: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_last_plan_is_known_after_the_end() {
+    let events = [start("basic", "2026-01-11"), event("b", "2026-01-21", Change::Cancel { when: When::Now })];
+    let subscription = Subscription::new(Anchor::Calendar, events).unwrap();
+    let last = |when| subscription.last_plan(at(when)).unwrap();
+    assert_eq!((last("2026-01-11"), last("2026-01-12"), last("2026-06-01")), (None, Some("basic".into()), Some("basic".into())));
+}
+
+#[test]
 fn a_period_is_cut_where_something_changes() {
     let events = [
         start("basic", "2026-01-11"),

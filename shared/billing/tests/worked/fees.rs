@@ -119,6 +119,18 @@ fn a_free_plan_charges_nothing_or_what_is_beyond() {
 }
 
 #[test]
+fn a_plan_that_stops_gives_away_only_what_its_free_units_are_for() {
+    // 100 items of `image` are free, and 30 more are not charged; 1,000,000 tokens of `text` × 0.50 and 100 calls of a partner's × 0.03 are charged.
+    let sold = crate::desk::SOLD.replace("free = [{ units = [\"items\"],", "free = [{ units = [\"items\"], model = \"image\",");
+    let tokens = Usage { prompt_tokens: 1_000_000, ..Usage::default() };
+    let desk = Desk::sold(&sold).change("2026-06-01", crate::desk::start("free", 1)).items("2026-06-20", 130);
+    let desk = desk.used("2026-06-20", "text", tokens).used("2026-06-20", "labs-7b", Usage { calls: 100, ..Usage::default() });
+    let invoice = desk.invoice("2026-06-01");
+    assert_eq!(lines(&invoice), said(&[(100, "0.00"), (30, "0.00"), (100, "3.00"), (1_000_000, "0.50")]));
+    assert_eq!(invoice.lines[2].partner.as_ref().map(|cut| cut.payable), Some(eur("2.55")));
+}
+
+#[test]
 fn what_is_included_covers_the_dearest_first() {
     // pro includes 3,000,000 tokens: 2,000,000 completion tokens at 1.50 first, then 1,000,000 of 4,000,000 prompt tokens; 3 × 0.50 are left.
     let tokens = Usage { prompt_tokens: 4_000_000, completion_tokens: 2_000_000, ..Usage::default() };

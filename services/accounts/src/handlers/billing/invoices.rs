@@ -15,6 +15,9 @@ use crate::{
     tenants,
 };
 
+/// The most invoices of one page: each may have thousands of lines, and all of them are read.
+const MOST_INVOICES: i64 = 100;
+
 impl BillingDesk {
     pub(super) async fn issue_invoices_asked(&self, call: Call<api::IssueInvoicesRequest>) -> Result<api::IssueInvoicesResponse> {
         self.may_see(&call.asker).await?;
@@ -48,7 +51,7 @@ impl BillingDesk {
 
     pub(super) async fn list_invoices_asked(&self, call: Call<api::ListInvoicesRequest>) -> Result<api::ListInvoicesResponse> {
         let tenant = self.billed(&call, &call.asked.tenant).await?;
-        let page = Page::of(call.asked.page_size, &call.asked.page_token)?;
+        let page = Page::of(call.asked.page_size, &call.asked.page_token)?.at_most(MOST_INVOICES);
         let mut kept = billing::list_invoices(&self.0.store, &tenant, &page).await?;
         let next_page_token = page.cut(&mut kept, |kept| kept.sequence.to_string());
         let invoices = kept.iter().map(|kept| told::kept(kept, false)).collect::<Result<_>>()?;
@@ -75,6 +78,10 @@ impl BillingDesk {
         let lines: Vec<(u32, String)> = asked.lines.iter().map(|line| (line.line, line.net.clone())).collect();
         let new = NewNote { id: &asked.id, lines: &lines, reason: &asked.reason };
         let note = billing::credit(&self.0.store, &call.asker, &asked.number, new, call.now).await?;
+        // What is owed is less now. The note is there, whatever becomes of this.
+        if let Ok(Some(tenant)) = tenants::find(&self.0.store, &note.tenant).await {
+            billing::check_stops_or_later(&self.0.billing, &self.0.store, &tenant, call.now).await;
+        }
         Ok(api::CreditInvoiceResponse { credit_note: Some(told::note(&note)) })
     }
 

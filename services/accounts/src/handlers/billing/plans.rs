@@ -99,7 +99,7 @@ impl BillingDesk {
             prepaid: asked.prepaid,
         };
         billing::update_profile(&self.0.store, &call.asker, &tenant, new, call.now).await?;
-        billing::check_stops(&self.0.billing, &self.0.store, &tenant, call.now).await?;
+        billing::check_stops_or_later(&self.0.billing, &self.0.store, &tenant, call.now).await;
         Ok(api::UpdateBillingProfileResponse { subscription: self.held(&tenant, call.now).await? })
     }
 }

@@ -5,6 +5,7 @@ mod kept;
 mod money;
 mod rollups;
 mod spending;
+mod stops;
 
 use std::{fs, path::Path, sync::atomic::AtomicU64, sync::atomic::Ordering, time::Duration};
 
@@ -90,8 +91,12 @@ fn settings(folder: &Path) -> BillingSettings {
 
 impl Shop {
     async fn open() -> Self {
+        Self::selling(SOLD).await
+    }
+
+    async fn selling(text: &str) -> Self {
         let (folder, store) = store().await;
-        fs::write(folder.path().join("billing.toml"), SOLD).unwrap();
+        fs::write(folder.path().join("billing.toml"), text).unwrap();
         let billing = Billing::new(settings(folder.path()));
         assert!(billing.take_over(&store, at("2026-01-01")).await.unwrap());
         let acme = tenant(&store, "acme").await;
