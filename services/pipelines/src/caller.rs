@@ -18,7 +18,7 @@ use torchmesh_runtime::{remote_span, telemetry};
 use tracing::Span;
 
 use crate::{
-    mesh::{Mesh, PASSED_ON},
+    mesh::{Mesh, passed_on},
     message,
     metrics::{Counting, StepMetrics},
     registry::Version,
@@ -58,8 +58,7 @@ impl<'a> Caller<'a> {
         headers: &HeaderMap,
         depth: u32,
     ) -> Self {
-        let passed = PASSED_ON.into_iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
-        let mut headers: HeaderMap = passed.collect();
+        let mut headers = passed_on(headers);
         // One id for the whole of it, so that the logs of all steps can be put together.
         headers.insert(X_REQUEST_ID, context.request_id());
         headers.insert(X_TORCHMESH_DEPTH, HeaderValue::from(depth + 1));

@@ -103,12 +103,35 @@ pub fn follow(
     })
 }
 
-/// The headers of a call that go on to its steps: who it is for, how urgent it is, and what it must not be answered from.
-pub const PASSED_ON: [http::HeaderName; 6] = [
+/// The headers of a call that go on to its steps: who it is for, how urgent it is and may be, and what it must not be answered from.
+const PASSED_ON: [http::HeaderName; 7] = [
     torchmesh_api::headers::X_TORCHMESH_TENANT,
     torchmesh_api::headers::X_TORCHMESH_PRIORITY,
+    torchmesh_api::headers::X_TORCHMESH_PRIORITY_LIMIT,
     torchmesh_api::headers::X_TORCHMESH_SESSION,
     torchmesh_api::headers::X_TORCHMESH_MIRRORED,
     torchmesh_api::headers::TRACESTATE,
     CACHE_CONTROL,
 ];
+
+/// What of a call's headers goes on to its steps.
+pub fn passed_on(headers: &HeaderMap) -> HeaderMap {
+    PASSED_ON.into_iter().filter_map(|name| headers.get(&name).cloned().map(|value| (name, value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderValue, header::AUTHORIZATION};
+    use torchmesh_api::headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_PRIORITY_LIMIT};
+
+    use super::*;
+
+    #[test]
+    fn a_step_is_as_urgent_as_its_caller_asks_and_no_more_than_it_may() {
+        let urgency =
+            [(X_TORCHMESH_PRIORITY, HeaderValue::from_static("high")), (X_TORCHMESH_PRIORITY_LIMIT, HeaderValue::from_static("normal"))];
+        let others = [(AUTHORIZATION, HeaderValue::from_static("Bearer x"))];
+        let all: HeaderMap = urgency.iter().cloned().chain(others).collect();
+        assert_eq!(passed_on(&all), urgency.into_iter().collect::<HeaderMap>());
+    }
+}

@@ -67,13 +67,19 @@ fn read_inputs(request: &mut ModelInferRequest, wanted: &[Named]) -> Result<Vec<
 fn tensor(datatype: &str, shape: Vec<i64>, raw: Option<Bytes>, typed: Option<InferTensorContents>) -> Result<Tensor, String> {
     let datatype: Datatype = datatype.parse().map_err(|error| format!("{error}"))?;
     let mut tensor = Tensor { datatype, shape, data: Bytes::new() };
-    let elements = tensor.elements().ok_or("its shape is no shape of a tensor")?;
+    let elements = tensor.elements().filter(|_| is_countable(&tensor.shape)).ok_or("its shape is no shape of a tensor")?;
     tensor.data = match (raw, typed) {
         (Some(data), _) => contents::raw(datatype, elements, data)?,
         (None, Some(typed)) => contents::typed(datatype, elements, &typed)?,
         (None, None) => return Err("it has no data; send it in raw_input_contents or in contents".to_owned()),
     };
     Ok(tensor)
+}
+
+/// Whether any of its dimensions can be multiplied with each other: one of no length hides nothing.
+fn is_countable(shape: &[i64]) -> bool {
+    let all = shape.iter().try_fold(1_i64, |all, dim| all.checked_mul((*dim).max(1)));
+    all.is_some_and(|all| usize::try_from(all).is_ok())
 }
 
 /// Which of a pipeline's outputs a call asks for, as their positions; all of them where it names none.
@@ -223,6 +229,7 @@ mod tests {
             (request(vec![input("x", &[1, 2]), input("x", &[1, 2])], 8), "input \"x\" is there twice"),
             (request(vec![input("x", &[1, 3])], 12), "input \"x\" is FP32 [1, 3]; send FP32 [-1, 2]"),
             (request(vec![input("x", &[1, 2])], 4), "input \"x\": its raw data has 4 bytes"),
+            (request(vec![input("x", &[0, 1 << 32, 1 << 32])], 0), "input \"x\": its shape is no shape of a tensor"),
         ] {
             let error = super::inputs(&mut request, &wanted).unwrap_err();
             assert!(error.kind == ErrorKind::InvalidArgument && error.message.contains(part), "{error}");

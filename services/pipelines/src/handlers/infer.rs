@@ -70,23 +70,38 @@ pub(super) fn check(serves: &Serves, call: &Received, mut request: ModelInferReq
     Ok(Ready { version, serving, inputs, wanted, id: request.id, deadline: deadline.into(), depth })
 }
 
+/// What comes of a call.
+pub(super) struct Answered {
+    pub(super) message: ModelInferResponse,
+    /// What its steps have used together.
+    pub(super) used: Figures,
+    version: Arc<Version>,
+    compute_us: u64,
+}
+
 /// Answers one call.
-pub(super) async fn infer(serves: &Serves, call: &Received, request: ModelInferRequest) -> Result<Response<ModelInferResponse>, ApiError> {
+pub(super) async fn answer(serves: &Serves, call: &Received, request: ModelInferRequest) -> Result<Answered, ApiError> {
     let Ready { version, serving, inputs, wanted, id, deadline, depth } = check(serves, call, request)?;
     let caller = Caller::new(&serves.mesh, &serves.steps, &version, call.context.clone(), &call.headers, depth);
     let Ended { outputs, used } = run(&serving.plan, inputs, deadline, &caller).await;
     let mut outputs = outputs.map_err(ApiError::from)?;
     let named = wanted.into_iter().filter_map(|at| Some((serving.signature.outputs[at].name.clone(), outputs[at].take()?)));
     let message = message::response(version.name.as_str(), version.version.to_string(), id, named);
+    let compute_us = caller.compute_us();
+    Ok(Answered { message, used: sum(&used), version, compute_us })
+}
+
+/// Answers one call, and says beside the message what it has used.
+pub(super) async fn infer(serves: &Serves, call: &Received, request: ModelInferRequest) -> Result<Response<ModelInferResponse>, ApiError> {
+    let Answered { message, used, version, compute_us } = answer(serves, call, request).await?;
     let mut response = Response::new(message);
-    *response.metadata_mut() = MetadataMap::from_headers(told(&version, &used, caller.compute_us()));
+    *response.metadata_mut() = MetadataMap::from_headers(told(&version, used, compute_us));
     response.extensions_mut().insert(ServedModel(version.name.clone()));
     Ok(response)
 }
 
 /// What whoever meters calls is told: the pipeline, and what its steps have used together.
-fn told(version: &Version, used: &[Used], compute_us: u64) -> HeaderMap {
-    let figures = sum(used);
+fn told(version: &Version, figures: Figures, compute_us: u64) -> HeaderMap {
     let number = version.version.to_string();
     let usage = Usage { model: version.name.as_str(), version: &number, load: version.load, figures };
     let values: [(HeaderName, String); 2] = [(X_TORCHMESH_USAGE, usage.to_string()), (X_TORCHMESH_COMPUTE_US, compute_us.to_string())];

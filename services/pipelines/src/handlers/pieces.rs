@@ -93,16 +93,38 @@ impl Pieces {
         (response.outputs, response.raw_output_contents) = (kept, raw);
         (response.model_name, response.model_version, response.id) = (model.clone(), version.clone(), id.clone());
         let before = std::mem::take(&mut self.before);
-        for (name, more) in [(parameters::PROMPT_TOKENS, before.prompt_tokens), (parameters::COMPLETION_TOKENS, before.completion_tokens)] {
-            if more > 0 {
-                let told = response.parameters.get(name).and_then(|parameter| match parameter.parameter_choice {
-                    Some(ParameterChoice::Int64Param(told)) => Some(told),
-                    _ => None,
-                });
-                let sum = told.unwrap_or(0).saturating_add(i64::try_from(more).unwrap_or(i64::MAX));
-                response.parameters.insert(name.to_owned(), InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(sum)) });
-            }
-        }
+        tell(&mut response, &before);
         response
+    }
+}
+
+/// Says by an answer's parameters what has been used for it beside what they say already: on a stream nothing else is heard of it.
+pub(super) fn tell(response: &mut ModelInferResponse, used: &Figures) {
+    for (name, more) in [(parameters::PROMPT_TOKENS, used.prompt_tokens), (parameters::COMPLETION_TOKENS, used.completion_tokens)] {
+        if more > 0 {
+            let told = response.parameters.get(name).and_then(|parameter| match parameter.parameter_choice {
+                Some(ParameterChoice::Int64Param(told)) => Some(told),
+                _ => None,
+            });
+            let sum = told.unwrap_or(0).saturating_add(i64::try_from(more).unwrap_or(i64::MAX));
+            response.parameters.insert(name.to_owned(), InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(sum)) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_added_to_what_an_answer_tells_itself() {
+        let mut response = ModelInferResponse::default();
+        tell(&mut response, &Figures::default());
+        assert!(response.parameters.is_empty(), "nothing was used");
+        tell(&mut response, &Figures { prompt_tokens: 3, ..Figures::default() });
+        tell(&mut response, &Figures { prompt_tokens: 4, completion_tokens: 5, ..Figures::default() });
+        let told = |name| response.parameters[name].parameter_choice.clone();
+        assert_eq!(told(parameters::PROMPT_TOKENS), Some(ParameterChoice::Int64Param(7)));
+        assert_eq!(told(parameters::COMPLETION_TOKENS), Some(ParameterChoice::Int64Param(5)));
     }
 }

@@ -4,6 +4,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _, stream};
+use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 use torchmesh_api::{
     error::ApiError,
@@ -18,8 +19,8 @@ use torchmesh_pipeline::{
 
 use super::{
     Serves,
-    infer::{Ready, Received, check, infer, sum},
-    pieces::{Pieces, Renamed},
+    infer::{Ready, Received, answer, check, sum},
+    pieces::{Pieces, Renamed, tell},
 };
 use crate::{caller::Caller, message, registry::Serving};
 
@@ -36,11 +37,11 @@ pub(super) fn answers(
     call: Received,
     requests: Streaming<ModelInferRequest>,
 ) -> impl Stream<Item = Result<ModelStreamInferResponse, Status>> + Send + 'static {
-    let answer = move |request: Result<ModelInferRequest, Status>| {
+    let respond = move |request: Result<ModelInferRequest, Status>| {
         let (serves, call) = (Arc::clone(&serves), call.clone());
         async move { Ok(responses(&serves, &call, request?).await) }
     };
-    requests.map(answer).buffered(AT_ONCE).flat_map(|responses: Result<Responses, Status>| match responses {
+    requests.map(respond).buffered(AT_ONCE).flat_map(|responses: Result<Responses, Status>| match responses {
         Ok(responses) => responses.map(Ok).boxed(),
         Err(status) => stream::iter([Err(status)]).boxed(),
     })
@@ -49,13 +50,19 @@ pub(super) fn answers(
 async fn responses(serves: &Serves, call: &Received, request: ModelInferRequest) -> Responses {
     let answered = match streamed(serves, call, &request) {
         Some(node) => pieces(serves, call, request, node).await,
-        None => infer(serves, call, request).await.map(|response| one(whole(response.into_inner()))),
+        None => answer(serves, call, request).await.map(|answered| last(answered.message, &answered.used)),
     };
     answered.unwrap_or_else(|error| one(failure(&error)))
 }
 
 fn one(response: ModelStreamInferResponse) -> Responses {
     Box::pin(stream::iter([response]))
+}
+
+/// An answer that comes whole, with what it has used.
+fn last(mut message: ModelInferResponse, used: &Figures) -> Responses {
+    tell(&mut message, used);
+    one(whole(message))
 }
 
 /// A response that is an answer.
@@ -75,14 +82,16 @@ fn streamed(serves: &Serves, call: &Received, request: &ModelInferRequest) -> Op
 }
 
 async fn pieces(serves: &Serves, call: &Received, request: ModelInferRequest, node: usize) -> Result<Responses, ApiError> {
+    let began = Instant::now();
     let wants_final = request.parameters.get(WANTS_EMPTY_FINAL).and_then(|parameter| parameter.parameter_choice.as_ref());
     let wants_final = wants_final == Some(&ParameterChoice::BoolParam(true));
     let Ready { version, serving, inputs, wanted, id, deadline, depth } = check(serves, call, request)?;
+    let deadline = serving.plan.pipeline.timeout.map_or(deadline, |timeout| deadline.min(began + timeout));
     let caller = Caller::new(&serves.mesh, &serves.steps, &version, call.context.clone(), &call.headers, depth);
     let Begun { inputs, used } = run_to(&serving.plan, node, inputs, deadline, &caller).await;
     let used = sum(&used);
     let Some(inputs) = inputs.map_err(ApiError::from)? else {
-        return Ok(one(whole(message::response(version.name.as_str(), version.version.to_string(), id, []))));
+        return Ok(last(message::response(version.name.as_str(), version.version.to_string(), id, []), &used));
     };
     let (node, plan) = (&serving.plan.nodes[node], &serving.plan);
     let step = plan.step(node);
@@ -92,7 +101,7 @@ async fn pieces(serves: &Serves, call: &Received, request: ModelInferRequest, no
     };
     let own = wants_final.then(|| (WANTS_EMPTY_FINAL.to_owned(), Parameter::Flag(true)));
     let parameters: Vec<_> = parameters.iter().cloned().chain(own).collect();
-    let deadline = step.policy.timeout.map_or(deadline, |timeout| deadline.min(tokio::time::Instant::now() + timeout));
+    let deadline = step.policy.timeout.map_or(deadline, |timeout| deadline.min(Instant::now() + timeout));
     let asked = Call { step: &step.name, target, inputs: &inputs, parameters: &parameters, outputs: &node.outputs, attempt: 1, deadline };
     let (messages, counting, span) = caller.begin(&asked).await?;
     let renamed =

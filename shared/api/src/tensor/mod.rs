@@ -169,7 +169,7 @@ impl Tensor {
         let at = match self.datatype.element_size() {
             Some(_) if total > 0 => self.data.len() / total * rows.min(total),
             Some(_) => 0,
-            None => self.bytes_offset(self.elements().unwrap_or(0).checked_div(total).unwrap_or(0) * rows),
+            None => self.bytes_offset(self.elements().unwrap_or(0).checked_div(total).unwrap_or(0) * rows.min(total)),
         };
         let part = |rows: usize, data| {
             let mut shape = self.shape.clone();
@@ -257,6 +257,8 @@ mod tests {
         let words = Bytes::from_static(b"\x01\0\0\0a\x03\0\0\0bcd\0\0\0\0");
         let (front, back) = Tensor { datatype: Datatype::Bytes, shape: vec![3], data: words }.split_rows(2);
         assert_eq!((front.data.len(), back.data.len(), back.shape[0]), (12, 4, 1));
+        let (whole, nothing) = front.split_rows(usize::MAX);
+        assert_eq!((whole, nothing.shape[0], nothing.data.len()), (front, 0, 0));
     }
 
     #[test]

@@ -14,6 +14,9 @@ use crate::{
     transform::{Given, concat},
 };
 
+/// The most calls that one list may make.
+const MOST_PARTS: usize = 4096;
+
 /// Calls for each part, so many at a time, and puts the answers one behind the other. An empty list is skipped.
 pub(super) async fn each<S: Steps>(
     shared: &Shared<'_, S>,
@@ -23,9 +26,10 @@ pub(super) async fn each<S: Steps>(
     chosen: Option<&Target>,
     inputs: &[Given<Tensor>],
 ) -> StepResult {
-    let rows = rows(map, inputs).map_err(wrong)?;
-    let parts = (0..rows).step_by(map.rows).map(|first| {
-        let part = part(map, inputs, first);
+    let count = parts(map, rows(map, inputs).map_err(wrong)?).map_err(wrong)?;
+    let mut rest = inputs.to_vec();
+    let parts = (0..count).map(|_| {
+        let part = cut(map, &mut rest);
         async move { ask(shared, node, calls, chosen, &part).await }
     });
     let answers: Vec<Vec<Tensor>> = stream::iter(parts).buffered(map.at_once).try_collect().await?;
@@ -50,7 +54,52 @@ fn rows(map: &Map, inputs: &[Given<Tensor>]) -> Result<usize, String> {
     }
 }
 
-fn part(map: &Map, inputs: &[Given<Tensor>], first: usize) -> Vec<Given<Tensor>> {
-    let part = |tensor: &Tensor| tensor.split_rows(first).1.split_rows(map.rows).0;
-    inputs.iter().map(|(name, tensor)| (name.clone(), if is_apart(map, name) { part(tensor) } else { tensor.clone() })).collect()
+/// How many calls so many rows make.
+fn parts(map: &Map, rows: usize) -> Result<usize, String> {
+    let parts = rows.div_ceil(map.rows);
+    if parts <= MOST_PARTS {
+        return Ok(parts);
+    }
+    let least = rows.div_ceil(MOST_PARTS);
+    Err(format!(
+        "map would make {parts} calls of {rows} rows, and may make {MOST_PARTS}; send fewer rows, or give it rows = {least} or more"
+    ))
+}
+
+/// Takes the next part off what is left.
+fn cut(map: &Map, rest: &mut [Given<Tensor>]) -> Vec<Given<Tensor>> {
+    let next = |(name, tensor): &mut Given<Tensor>| {
+        if !is_apart(map, name) {
+            return (name.clone(), tensor.clone());
+        }
+        let (part, left) = tensor.split_rows(map.rows);
+        *tensor = left;
+        (name.clone(), part)
+    };
+    rest.iter_mut().map(next).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_makes_so_many_calls_and_not_more() {
+        let map = |rows| Map { over: vec!["x".to_owned()], rows, at_once: 16 };
+        assert_eq!((parts(&map(1), 0), parts(&map(1), 4096), parts(&map(3), 10)), (Ok(0), Ok(4096), Ok(4)));
+        let error = parts(&map(1), 10_000).unwrap_err();
+        assert!(error.starts_with("map would make 10000 calls") && error.contains("rows = 3 or more"), "{error}");
+        assert_eq!(parts(&map(3), 10_000), Ok(3334), "the remedy that it names");
+    }
+
+    #[test]
+    fn the_parts_of_a_list_are_in_its_order_and_the_last_may_be_shorter() {
+        let map = Map { over: vec!["x".to_owned()], rows: 2, at_once: 1 };
+        let whole = Tensor::from_i64s([1], &[9]);
+        let mut rest: Vec<Given<Tensor>> = vec![("x".into(), Tensor::from_i64s([3], &[1, 2, 3])), ("whole".into(), whole.clone())];
+        for part in [Tensor::from_i64s([2], &[1, 2]), Tensor::from_i64s([1], &[3])] {
+            assert_eq!(cut(&map, &mut rest), [("x".into(), part), ("whole".into(), whole.clone())]);
+        }
+        assert_eq!(rest[0].1, Tensor::from_i64s([0], &[]));
+    }
 }

@@ -12,11 +12,12 @@ use crate::{
 
 /// More of anything is a mistake of whatever wrote the file.
 const MOST: usize = 256;
+/// The longest timeout.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn pipeline(s: &mut Section) -> Pipeline {
     let description = s.or("description", String::new());
-    let timeout = s.optional::<Duration>("timeout");
-    s.check(timeout.is_none_or(|timeout| !timeout.is_zero()), "timeout", "must be more than 0s");
+    let timeout = timeout(s);
     let stream = s.optional::<String>("stream");
     let inputs = s.list("input", input);
     let steps = s.list("step", step::read);
@@ -31,6 +32,14 @@ pub(super) fn pipeline(s: &mut Section) -> Pipeline {
     twice(s, "step", steps.iter().map(|step| step.name.as_str()));
     twice(s, "output", outputs.iter().map(|output| output.name.as_str()));
     Pipeline { description, timeout, stream, inputs, steps, outputs }
+}
+
+/// The longest that something may take.
+pub(super) fn timeout(s: &mut Section) -> Option<Duration> {
+    let timeout = s.optional::<Duration>("timeout");
+    s.check(timeout.is_none_or(|timeout| !timeout.is_zero()), "timeout", "must be more than 0s");
+    s.check(timeout.is_none_or(|timeout| timeout <= LONGEST), "timeout", "must be at most 24h");
+    timeout
 }
 
 fn twice<'a>(s: &Section, key: &str, names: impl Iterator<Item = &'a str>) {

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use torchmesh_settings::Section;
 
-use super::{By, Calls, Choice, Ensemble, Map, Policy, Step, Switch, Target, When, Wire, Work, read::name};
+use super::{
+    By, Calls, Choice, Ensemble, Map, Policy, Step, Switch, Target, When, Wire, Work,
+    read::{name, timeout},
+};
 use crate::transform::Transform;
+
+/// The longest wait before the second try.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 const KINDS: [&str; 4] = ["model", "switch", "ensemble", "transform"];
 
@@ -93,8 +99,10 @@ fn by(s: &mut Section, key: &str) -> Option<By> {
 /// `weights`, of which there must be `count` where that is known.
 pub(crate) fn weights(s: &mut Section, count: Option<usize>) -> Vec<f64> {
     let weights = s.or("weights", Vec::<f64>::new());
-    let good = weights.iter().all(|weight| *weight >= 0.0) && (weights.is_empty() || weights.iter().sum::<f64>() > 0.0);
-    s.check(good, "weights", "must be 0 or more, and not all 0");
+    let sum = weights.iter().sum::<f64>();
+    // Of weights that are finite the sum may be none.
+    let good = weights.iter().all(|weight| *weight >= 0.0) && sum.is_finite() && (weights.is_empty() || sum > 0.0);
+    s.check(good, "weights", "must be 0 or more, not all 0, and finite, together too");
     if let Some(count) = count {
         s.check(weights.is_empty() || weights.len() == count, "weights", format!("must be as many as there are to weigh: {count}"));
     }
@@ -115,8 +123,9 @@ fn policy(s: &mut Section, is_call: bool) -> Policy {
     if !is_call {
         return Policy { optional, ..Policy::default() };
     }
-    let (timeout, retries) = (s.optional::<Duration>("timeout"), s.or("retries", 0));
-    s.check(timeout.is_none_or(|timeout| !timeout.is_zero()), "timeout", "must be more than 0s");
+    let (timeout, retries) = (timeout(s), s.or("retries", 0));
     s.check(retries <= 10, "retries", "must be at most 10");
-    Policy { optional, timeout, retries, backoff: s.or("backoff", Duration::from_millis(10)) }
+    let backoff = s.or("backoff", Duration::from_millis(10));
+    s.check(backoff <= LONGEST_BACKOFF, "backoff", "must be at most 1m");
+    Policy { optional, timeout, retries, backoff }
 }

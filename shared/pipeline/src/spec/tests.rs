@@ -104,6 +104,26 @@ map = { over = ["z"], at_once = 0 }
 }
 
 #[test]
+fn times_and_weights_without_a_sensible_end_are_mistakes() {
+    let step = |more: &str| format!("[[step]]\nname = 'a'\nmodel = 'm'\ninputs = {{ x = 'input.x' }}\n{more}\n");
+    let report = |own: &str, step: &str| {
+        let frame = "[[input]]\nname = 'x'\ndatatype = 'FP32'\nshape = [-1]\n[[output]]\nname = 'y'\nfrom = 'a.y'\n";
+        Pipeline::parse(&[own, frame, step].concat()).map_err(|problems| problems.to_string())
+    };
+    for (own, step, part) in [
+        ("timeout = '25h'\n", step(""), "timeout: must be at most 24h"),
+        ("", step("timeout = '100000000000h'"), "step[0].timeout: must be at most 24h"),
+        ("", step("backoff = '61s'"), "step[0].backoff: must be at most 1m"),
+        ("", step("").replace("model = 'm'", "transform = 'mean'\nweights = [inf]"), "step[0].weights: must be a number, not inf"),
+        ("", step("").replace("model = 'm'", "transform = 'mean'\nweights = [1e308, 1e308]"), "step[0].weights: must be 0 or more"),
+    ] {
+        let error = report(own, &step).unwrap_err();
+        assert!(error.contains(part), "{part:?} is missing in:\n{error}");
+    }
+    report("timeout = '24h'\n", &step("timeout = '24h'\nretries = 10\nbackoff = '1m'")).unwrap();
+}
+
+#[test]
 fn a_test_goes_by_how_a_value_reads() {
     let (word, number) = (crate::element::texts([1], ["spam".into()]), Tensor::from_f32s([1, 1], &[0.5]));
     let is = |words: &[&str]| Test::Is(words.iter().map(ToString::to_string).collect());

@@ -40,11 +40,13 @@ pub(crate) fn concat(tensors: &[&Tensor], along: i64) -> Result<Tensor, String> 
             let (a, b) = (TensorType::of(first), TensorType::of(tensor));
             return Err(format!("{a} and {b} differ elsewhere than along axis {along}"));
         }
-        shape[at] += tensor.shape[at];
+        shape[at] = shape[at].checked_add(tensor.shape[at]).ok_or_else(|| too_long(along))?;
     }
     let all = tensors.iter().map(|tensor| Elements::of(tensor)).collect::<Result<Vec<_>, _>>()?;
-    let outer = product(&shape[..at]);
-    let mut out = BytesMut::with_capacity(tensors.iter().map(|tensor| tensor.data.len()).sum());
+    let length = tensors.iter().map(|tensor| tensor.data.len()).sum();
+    // What has no bytes may have any number of rows.
+    let outer = if length == 0 { 0 } else { product(&shape[..at]) };
+    let mut out = BytesMut::with_capacity(length);
     for row in 0..outer {
         for (tensor, elements) in tensors.iter().zip(&all) {
             let block = product(&tensor.shape[at..]);
@@ -54,6 +56,10 @@ pub(crate) fn concat(tensors: &[&Tensor], along: i64) -> Result<Tensor, String> 
     Ok(Tensor { datatype: first.datatype, shape, data: out.freeze() })
 }
 
+fn too_long(along: i64) -> String {
+    format!("its inputs are too long together along axis {along}")
+}
+
 impl Rule for Concat {
     fn infer(&self, inputs: &[Given<TensorType>]) -> Result<Vec<TensorType>, String> {
         let mut all = inputs.iter().map(|(_, kind)| kind.clone());
@@ -61,7 +67,8 @@ impl Rule for Concat {
         let at = axis(self.axis, kind.shape.len())?;
         for mut other in all {
             let length = other.shape.get(at).copied().unwrap_or(ANY);
-            let sum = if length == ANY || kind.shape[at] == ANY { ANY } else { kind.shape[at] + length };
+            let open = length == ANY || kind.shape[at] == ANY;
+            let sum = if open { ANY } else { kind.shape[at].checked_add(length).ok_or_else(|| too_long(self.axis))? };
             if let Some(along) = other.shape.get_mut(at) {
                 *along = kind.shape[at];
             }

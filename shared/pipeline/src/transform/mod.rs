@@ -25,6 +25,9 @@ pub use self::{
 };
 pub(crate) use self::{combine::combine, concat::concat};
 
+/// The most that one output of a transform may have that can be much larger than its inputs, in bytes.
+const MOST_BYTES: usize = 256 << 20;
+
 /// An input by its name.
 pub type Given<T> = (Arc<str>, T);
 
@@ -164,9 +167,14 @@ fn axis(axis: i64, rank: usize) -> Result<usize, String> {
     usize::try_from(from_end).ok().filter(|at| *at < rank).ok_or_else(|| format!("there is no axis {axis} in {rank} dimensions"))
 }
 
-/// How many elements the dimensions have together.
+/// How many elements the dimensions have together; more than can be counted are as many as can.
 fn product(dims: &[i64]) -> usize {
-    dims.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).product()
+    dims.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).fold(1, usize::saturating_mul)
+}
+
+/// That an output would have more than [`MOST_BYTES`].
+fn too_large() -> String {
+    format!("would give more than {} MiB; send it less at once", MOST_BYTES >> 20)
 }
 
 #[cfg(test)]

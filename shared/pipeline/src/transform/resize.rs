@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use torchmesh_api::tensor::{Datatype, Tensor};
 use torchmesh_settings::Section;
 
-use super::{Given, Rule, only, product};
+use super::{Given, MOST_BYTES, Rule, only, product, too_large};
 use crate::{
     element::{Number, dimension, numbers, put},
     kind::TensorType,
@@ -33,6 +33,14 @@ impl Resize {
         let before = from.len().checked_sub(2).ok_or("takes images, whose last two dimensions are height and width")?;
         Ok([&from[..before], &[dimension(self.height), dimension(self.width)]].concat())
     }
+
+    /// How many bytes images of this shape become. The error says that they are too many.
+    fn bytes(&self, from: &Tensor) -> Result<usize, String> {
+        let images = product(&from.shape[..from.shape.len().saturating_sub(2)]);
+        let each =
+            self.height.checked_mul(self.width).zip(from.datatype.element_size()).and_then(|(pixels, size)| pixels.checked_mul(size));
+        each.and_then(|each| each.checked_mul(images)).filter(|bytes| *bytes <= MOST_BYTES).ok_or_else(too_large)
+    }
 }
 
 /// The two pixels that a new one lies between, and how much of the second is in it.
@@ -60,13 +68,14 @@ impl Rule for Resize {
         let (shape, pixels) = (self.shape(&tensor.shape)?, numbers(tensor)?);
         let [.., height, width] = tensor.shape[..] else { return Err("takes images".to_owned()) };
         let (height, width) = (product(&[height]), product(&[width]));
-        if height == 0 || width == 0 {
+        let size = height.checked_mul(width).ok_or("takes images with fewer pixels")?;
+        if size == 0 {
             return Err("an image without pixels cannot be resized".to_owned());
         }
         let whole = matches!(pixels.first(), Some(Number::Whole(_)));
         let (rows, columns) = (between(self.height, height), between(self.width, width));
-        let mut out = BytesMut::new();
-        for image in pixels.chunks_exact(height * width) {
+        let mut out = BytesMut::with_capacity(self.bytes(tensor)?);
+        for image in pixels.chunks_exact(size) {
             for &(above, below, down) in &rows {
                 for &(left, right, along) in &columns {
                     let row = |row: usize| image[row * width + left].real() * (1.0 - along) + image[row * width + right].real() * along;

@@ -1,6 +1,6 @@
 //! `slice`: the part of a dimension from `begin` to before `end`.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use torchmesh_api::tensor::Tensor;
 use torchmesh_settings::Section;
 
@@ -43,7 +43,7 @@ impl Rule for Slice {
             ANY => match (self.begin, self.end) {
                 // Both counted from the same side: as long as it is there, the length is known.
                 (begin, Some(end)) if (begin < 0) == (end < 0) && begin < end => end - begin,
-                (begin, None) if begin < 0 => -begin,
+                (begin, None) if begin < 0 => begin.checked_neg().ok_or_else(|| format!("begins at {begin}, which no dimension has"))?,
                 _ => ANY,
             },
             length => self.range(length).map(|(begin, end)| end - begin)?,
@@ -59,7 +59,10 @@ impl Rule for Slice {
         let (outer, length, inner) = (product(&tensor.shape[..at]), product(&tensor.shape[at..=at]), product(&tensor.shape[at + 1..]));
         let (first, last) = (product(&[begin]), product(&[end]));
         let part = |row: usize| elements.bytes((row * length + first) * inner..(row * length + last) * inner);
-        let data = if outer == 1 {
+        let data = if tensor.data.is_empty() {
+            // There may be any number of rows without anything.
+            Bytes::new()
+        } else if outer == 1 {
             // One piece of what is there: no copy.
             part(0)
         } else {

@@ -1,13 +1,12 @@
 //! `template`: texts with others in them.
 
-use std::borrow::Cow;
-
+use bytes::BytesMut;
 use torchmesh_api::tensor::{Datatype, Tensor};
 use torchmesh_settings::Section;
 
-use super::{Given, Rule};
+use super::{Given, MOST_BYTES, Rule, too_large};
 use crate::{
-    element::{Elements, texts},
+    element::{Elements, put_bytes},
     kind::{ANY, TensorType},
 };
 
@@ -61,6 +60,30 @@ impl Template {
     }
 }
 
+/// An input whose elements are known.
+type Looked<'a> = (&'a str, &'a Tensor, Elements<'a>);
+
+impl Template {
+    /// The text of one element, where it has at most so many bytes.
+    fn write(&self, all: &[Looked<'_>], at: usize, most: usize) -> Result<String, String> {
+        let mut text = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Words(words) => text.push_str(words),
+                Part::Input(name) => {
+                    if let Some((_, _, elements)) = all.iter().find(|(given, ..)| given == name) {
+                        text.push_str(&elements.text(if elements.len() == 1 { 0 } else { at }));
+                    }
+                }
+            }
+            if text.len() > most {
+                return Err(too_large());
+            }
+        }
+        Ok(text)
+    }
+}
+
 impl Rule for Template {
     fn infer(&self, inputs: &[Given<TensorType>]) -> Result<Vec<TensorType>, String> {
         if let Some(missing) = self.names().find(|name| !inputs.iter().any(|(given, _)| **given == **name)) {
@@ -92,20 +115,11 @@ impl Rule for Template {
         if let Some((name, ..)) = all.iter().find(|(_, _, elements)| elements.len() != 1 && elements.len() != count) {
             return Err(format!("input {name} has neither one element nor {count}"));
         }
-        let write = |at: usize| {
-            let mut text = String::new();
-            for part in &self.parts {
-                match part {
-                    Part::Words(words) => text.push_str(words),
-                    Part::Input(name) => {
-                        if let Some((_, _, elements)) = all.iter().find(|(given, ..)| given == name) {
-                            text.push_str(&elements.text(if elements.len() == 1 { 0 } else { at }));
-                        }
-                    }
-                }
-            }
-            Cow::Owned(text)
-        };
-        Ok(vec![texts(widest.shape.clone(), (0..count).map(write))])
+        let mut data = BytesMut::new();
+        for at in 0..count {
+            let left = MOST_BYTES.checked_sub(data.len() + 4).ok_or_else(too_large)?;
+            put_bytes(&mut data, self.write(&all, at, left)?.as_bytes());
+        }
+        Ok(vec![Tensor { datatype: Datatype::Bytes, shape: widest.shape.clone(), data: data.freeze() }])
     }
 }

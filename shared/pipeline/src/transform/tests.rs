@@ -135,6 +135,46 @@ fn an_image_is_cropped_and_resized_as_pytorch_does_it() {
     assert_eq!(one("transform = 'resize'\nheight = 3\nwidth = 4", [("x", image)]), Tensor::from_f32s([1, 3, 4], &want));
 }
 
+#[test]
+fn what_has_no_elements_may_have_any_other_lengths() {
+    let nothing = |shape: &[i64]| Tensor::from_f32s(shape, &[]);
+    let large = 1_i64 << 32;
+    let resize = "transform = 'resize'\nheight = 2\nwidth = 2";
+    assert!(apply(resize, [("x", nothing(&[0, 3, large, large]))]).unwrap_err().contains("fewer pixels"));
+    assert_eq!(one(resize, [("x", nothing(&[0, 3, 5, 5]))]), nothing(&[0, 3, 2, 2]));
+    let halves = || nothing(&[i64::MAX, 0]);
+    assert!(apply("transform = 'concat'", [("a", halves()), ("b", halves())]).unwrap_err().contains("too long together"));
+    // Many rows of nothing are done at once.
+    let rows = || nothing(&[1 << 60, 5, 0]);
+    assert_eq!(one("transform = 'concat'\naxis = 2", [("a", rows()), ("b", rows())]), rows());
+    assert_eq!(one("transform = 'slice'\naxis = 1\nend = 2", [("x", rows())]), nothing(&[1 << 60, 2, 0]));
+}
+
+#[test]
+fn a_product_that_is_too_large_is_the_largest_there_is() {
+    assert_eq!((product(&[1 << 32, 1 << 32]), product(&[1 << 32, 1 << 32, 0]), product(&[2, 3])), (usize::MAX, 0, 6));
+}
+
+#[test]
+fn few_bytes_do_not_become_more_than_a_machine_has() {
+    let pixels = Tensor::from_f32s([2000, 1, 1], &[0.0; 2000]);
+    let resize = "transform = 'resize'\nheight = 224\nwidth = 224";
+    assert_eq!(apply(resize, [("x", pixels)]).unwrap_err(), "would give more than 256 MiB; send it less at once");
+    let long = "x".repeat(16 << 20);
+    let inputs = [("long", words(&[&long])), ("n", Tensor::from_i64s([17], &[0; 17]))];
+    assert!(apply("transform = 'template'\ntext = '{n} {long}'", inputs).unwrap_err().contains("more than 256 MiB"));
+    let often = format!("transform = 'template'\ntext = '{}'", "{long}".repeat(17));
+    assert!(apply(&often, [("long", words(&[&long]))]).unwrap_err().contains("more than 256 MiB"));
+}
+
+#[test]
+fn a_slice_that_begins_before_any_number_is_refused() {
+    let open = named([("x", TensorType::new(Datatype::Fp32, [-1]))]);
+    let begin = |at: i64| read(&format!("transform = 'slice'\nbegin = {at}")).infer(&open);
+    assert_eq!(begin(-3), Ok(vec![TensorType::new(Datatype::Fp32, [3])]));
+    assert!(begin(i64::MIN).unwrap_err().contains("which no dimension has"));
+}
+
 proptest! {
     #[test]
     fn the_parts_of_a_tensor_put_together_are_the_tensor(rows in 2_i64..6, columns in 1_i64..5, cut in 1_i64..5, along in 0_i64..2, seed: u32) {

@@ -10,7 +10,7 @@ use torchmesh_tests::{
     spans::Collector,
 };
 
-use super::{X, output, request, start, step};
+use super::{X, output, request, start, step, texts};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -75,6 +75,30 @@ fn a_call_is_one_event_with_what_all_of_its_steps_have_used() {
             // Once by itself, once within the other pipeline.
             assert_eq!(metrics.count("torchmesh_pipelines_step_units_total", &labels), 4, "{step}");
         }
+    });
+}
+
+#[test]
+fn a_pipeline_that_answers_whole_on_a_stream_is_billed_for_the_tokens_of_all_of_its_steps() {
+    bounded(async {
+        let ledger = Ledger::default();
+        let who = "[[input]]\nname = 'who'\ndatatype = 'BYTES'\nshape = [1]\n";
+        let write = |name: &str| step(name, "stories", "text_input = 'input.who'", "parameters = { max_tokens = 5, temperature = 0 }");
+        let once = [who, &write("a"), &output("y", "'a.text_output'")].concat();
+        let twice = [who, &write("a"), &write("b"), &output("y", "'a.text_output'"), &output("z", "'b.text_output'")].concat();
+        let builder = ledger.of(MeshSandbox::builder().model(Model::stories()));
+        let mesh = start(builder, &[("once/1", &once), ("twice/1", &twice)]).await;
+        let tokens = async |path: &str, name: &str, id: &str| {
+            let call = Call::new(path, &request(name, &[("who", texts(&["Once upon a time"]))])).with_key().header("x-request-id", id);
+            assert_eq!(raw::call(mesh.gateway(), &call).await.status().code(), tonic::Code::Ok);
+            let line = ledger.line(id).await;
+            assert_eq!((&line["model"], &line["version"]), (&json!(name), &json!("1")), "{line}");
+            ["prompt_tokens", "completion_tokens"].map(|field| line[field].as_u64().unwrap())
+        };
+        let [read, written] = tokens(raw::MODEL_INFER, "once", "whole").await;
+        assert!(read > 0 && written > 0, "{read} read, {written} written");
+        assert_eq!(tokens(raw::MODEL_STREAM_INFER, "once", "once").await, [read, written]);
+        assert_eq!(tokens(raw::MODEL_STREAM_INFER, "twice", "twice").await, [2 * read, 2 * written]);
     });
 }
 
