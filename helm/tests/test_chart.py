@@ -54,6 +54,7 @@ class TheChart(unittest.TestCase):
     def test_settings_that_exclude_each_other_are_refused_with_what_to_do(self):
         cases = {
             "routes.store=file": ["discovery.kind=dns"],
+            "leave it true": ["discovery.kind=kubernetes", "routes.store=file", "serviceAccounts.create=false"],
             "consul.address": ["consul.bundled=false"],
             "accounts.database.url": ["accounts.replicas=2"],
             "existingSecret": ["gateway.keys.create=false", "accounts.enabled=false"],
@@ -239,11 +240,30 @@ class Network(unittest.TestCase):
         self.assertEqual(self.callers("accounts", 8083), {"gateway", "tools"})
         self.assertEqual(self.callers("router", 8081), {"gateway", "router", "consul", "tools"})
 
+    def test_a_portal_of_ones_own_reaches_accounts_and_routers_when_it_is_named(self):
+        portal = {"podSelector": {"matchLabels": {"app": "portal"}}}
+        named = json.dumps([portal])
+        text = support.text("defaults", "--set-json", f"networkPolicy.accountsFrom={named}", "--set-json", f"networkPolicy.routerFrom={named}")
+        policies = {each["metadata"]["name"]: each["spec"]["ingress"] for each in support.parsed(text) if each["kind"] == "NetworkPolicy" and "ingress" in each["spec"]}
+        for component, port in (("accounts", 8083), ("router", 8081)):
+            self.assertIn({"from": [portal], "ports": [{"port": port}]}, policies[f"mesh-torchmesh-{component}"])
+        self.assertNotIn(portal, [peer for rule in policies["mesh-torchmesh-worker"] for peer in rule["from"]])
+
     def test_what_is_outside_is_reached_by_the_ports_of_its_addresses(self):
-        ports = lambda component: {port["port"] for rule in support.find("external", "NetworkPolicy", f"mesh-torchmesh-{component}")["spec"]["egress"] if "to" not in rule for port in rule["ports"]}
-        self.assertEqual(ports("gateway"), {53, 443, 4317, 6380, 8501})
-        self.assertEqual(ports("accounts"), {53, 4317, 5432})
-        self.assertEqual(ports("router"), {53, 4317, 8501})
+        self.assertEqual(self.outside("external", "gateway"), {53, 443, 4317, 6380, 8501})
+        self.assertEqual(self.outside("external", "accounts"), {53, 4317, 5432})
+        self.assertEqual(self.outside("external", "router"), {53, 4317, 8501})
+
+    def test_who_asks_the_api_of_kubernetes_reaches_it_and_nobody_else_does(self):
+        for component in ("gateway", "router"):
+            self.assertLessEqual({443, 6443}, self.outside("endpoint-slices", component))
+        for component in ("worker", "accounts", "tools"):
+            self.assertNotIn(6443, self.outside("endpoint-slices", component))
+
+    @staticmethod
+    def outside(values, component):
+        rules = support.find(values, "NetworkPolicy", f"mesh-torchmesh-{component}")["spec"]["egress"]
+        return {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]}
 
     @staticmethod
     def callers(component, port):

@@ -111,10 +111,13 @@ function playground(desk) {
     event.preventDefault();
     const text = message.value.trim();
     if (!text || running) return;
+    // Clearing begins another conversation, which this answer is no part of.
+    const mine = turns;
+    let isGood = true;
     running = new AbortController();
     stop.hidden = false;
     message.value = "";
-    turns.push({ role: "user", content: text });
+    mine.push({ role: "user", content: text });
     turn("user", text);
     const said = turn("assistant", "");
     said.classList.add("waiting-for");
@@ -122,14 +125,17 @@ function playground(desk) {
       await answer(said);
     } catch (error) {
       if (error.name === "AbortError") {
-        figures.textContent = words.left;
+        if (mine === turns) figures.textContent = words.left;
       } else {
+        isGood = false;
         said.parentElement.classList.add("broken");
         said.textContent += error.message;
       }
     }
     said.classList.remove("waiting-for");
-    turns.push({ role: "assistant", content: said.textContent });
+    // A question without an answer is not told again: a message of ours is no answer.
+    if (isGood && said.textContent) mine.push({ role: "assistant", content: said.textContent });
+    else mine.pop();
     running = null;
     stop.hidden = true;
     message.focus();

@@ -61,7 +61,7 @@ pub struct PlaygroundSettings {
 /// `limits`.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitSettings {
-    /// `limits.max_in_flight`: requests at once. Default 512; more are answered 503.
+    /// `limits.max_in_flight`: requests at once whose answer has not begun. Default 512; more are answered 503.
     pub max_in_flight: usize,
     /// `limits.attempts`: attempts to sign in that may fail, and letters that may be asked for, from one address within `limits.attempts_window`. Default 30.
     pub attempts: u32,
@@ -76,9 +76,9 @@ impl PortalConfig {
     pub fn read(s: &mut Section) -> Self {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
-        let (accounts, operator_token) = s.section("accounts", |s| (address(s, "address"), file(s, "operator_token_file")));
+        let (accounts, operator_token) = s.section("accounts", |s| (address_in_clear(s, "address"), file(s, "operator_token_file")));
         let gateway = s.section("gateway", read_gateway);
-        let router = s.section("router", |s| if s.has("address") { Some(address(s, "address")) } else { None });
+        let router = s.section("router", |s| if s.has("address") { Some(address_in_clear(s, "address")) } else { None });
         let operators: Vec<String> = s.or("operators", Vec::new());
         s.check(operators.iter().all(|one| one.contains('@')), "operators", "must be addresses such as ada@example.org");
         let operators = operators.into_iter().map(|one| one.trim().to_lowercase()).collect();
@@ -142,6 +142,14 @@ fn address(s: &mut Section, key: &str) -> String {
     told.unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
+/// The address of a service that is spoken to without TLS.
+fn address_in_clear(s: &mut Section, key: &str) -> String {
+    let told = address(s, key);
+    let is_for_tls = reqwest::Url::parse(&told).is_ok_and(|url| url.scheme() == "https");
+    s.check(!is_for_tls, key, "must begin with http://: it is spoken to in clear text");
+    told
+}
+
 /// A file that can be read now; it is read again whenever it is needed.
 fn file(s: &mut Section, key: &str) -> Option<PathBuf> {
     let path = s.optional::<PathBuf>(key)?;
@@ -162,5 +170,26 @@ impl ServiceSettings for PortalConfig {
 
     fn telemetry(&self) -> &TelemetrySettings {
         &self.telemetry
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_spoken_to_in_clear_text_has_no_address_that_promises_tls() {
+        let read = |text: &str| Section::read_all(text.parse().unwrap(), PortalConfig::read).map_err(|problems| problems.to_string());
+        let all = |accounts: &str, router: &str| {
+            read(&format!("accounts.address = '{accounts}'\nrouter.address = '{router}'\ngateway.address = 'https://gateway:8080'"))
+        };
+        let good = all("http://accounts:8083", "http://router:8081").unwrap();
+        assert_eq!((&*good.accounts, good.router.as_deref()), ("http://accounts:8083", Some("http://router:8081")));
+        let report = all("https://accounts:8083", "HTTPS://router:8081").unwrap_err();
+        for setting in ["accounts.address", "router.address"] {
+            let part = format!("{setting}: must begin with http://: it is spoken to in clear text");
+            assert!(report.contains(&part), "{part:?} is missing in:\n{report}");
+        }
+        assert!(!report.contains("gateway"), "{report}");
     }
 }

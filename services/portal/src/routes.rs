@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::{get, post},
@@ -89,7 +89,6 @@ fn for_scripts() -> Router<Shared> {
         .route("/playground/send/chat", post(playground::chat))
         .route("/playground/send/embed", post(playground::embed))
         .route("/playground/send/task/{model}", post(playground::task))
-        .layer(DefaultBodyLimit::max(playground::LONGEST))
 }
 
 /// Refuses what is too much at once, before anybody is asked anything.

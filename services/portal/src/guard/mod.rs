@@ -2,6 +2,7 @@
 
 pub mod address;
 mod attempts;
+pub mod body;
 pub mod cookies;
 pub mod csrf;
 pub mod headers;

@@ -47,6 +47,7 @@ fn words(visit: &Visit, status: StatusCode) -> (&str, &str) {
         StatusCode::FORBIDDEN => (visit.say("error.denied"), visit.say("error.denied_more")),
         StatusCode::NOT_FOUND => (visit.say("error.absent"), visit.say("error.absent_more")),
         StatusCode::METHOD_NOT_ALLOWED => (visit.say("error.method"), visit.say("error.method_more")),
+        StatusCode::REQUEST_TIMEOUT => (visit.say("error.slow"), visit.say("error.slow_more")),
         StatusCode::PAYLOAD_TOO_LARGE => (visit.say("error.large"), visit.say("error.large_more")),
         StatusCode::TOO_MANY_REQUESTS => (visit.say("error.often"), visit.say("error.often_more")),
         _ => (visit.say("error.away"), visit.say("error.away_more")),

@@ -1,11 +1,12 @@
 //! The keys of the playground.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fmt,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use http::StatusCode;
 use parking_lot::Mutex;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use sha2::{Digest as _, Sha256};
@@ -29,21 +30,6 @@ pub struct Keys {
     held: Mutex<HashMap<[u8; 32], Held>>,
 }
 
-/// A key, and whether the gateways may not have heard of it yet.
-#[derive(Clone)]
-pub struct Key {
-    /// What is shown to the gateway.
-    pub secret: String,
-    /// Made for this very call.
-    pub is_new: bool,
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("is_new", &self.is_new).finish_non_exhaustive()
-    }
-}
-
 #[derive(Clone)]
 struct Held {
     id: String,
@@ -63,19 +49,22 @@ impl Keys {
         Self { lifetime, held: Mutex::default() }
     }
 
-    /// The session's key; made, where there is none that is good for a while.
+    /// The secret of the session's key; made, where there is none that is good for a while. Gateways may not have heard of it yet.
     ///
-    /// Error: the member may not make keys.
-    pub async fn of(&self, visit: &Visit, person: &Person) -> Answer<Key> {
+    /// Error: the member may not make keys, or may not any more.
+    pub async fn of(&self, visit: &Visit, person: &Person) -> Answer<String> {
+        if !person.may_change_keys() {
+            return Err(Fail::new(StatusCode::FORBIDDEN));
+        }
         let session = hash(person.token());
         let now = Instant::now();
         if let Some(held) = self.held.lock().get(&session).filter(|held| held.ends > now + LEFT) {
-            return Ok(Key { secret: held.secret.clone(), is_new: false });
+            return Ok(held.secret.clone());
         }
         let held = self.make(visit, person).await?;
         let secret = held.secret.clone();
         self.keep(session, held, now);
-        Ok(Key { secret, is_new: true })
+        Ok(secret)
     }
 
     async fn make(&self, visit: &Visit, person: &Person) -> Answer<Held> {
@@ -106,11 +95,31 @@ impl Keys {
 
     /// Revokes the session's key: somebody signs out.
     pub async fn forget(&self, visit: &Visit, person: &Person) {
-        let Some(held) = self.held.lock().remove(&hash(person.token())) else { return };
-        let asked = visit.app().accounts.ask(RevokeCredentialRequest { id: held.id });
-        if let Err(status) = person.accounts(visit).revoke_credential(asked).await {
-            tracing::warn!(code = ?status.code(), "a key of the playground was not revoked; it ends by itself");
+        let held = self.held.lock().remove(&hash(person.token()));
+        if let Some(held) = held {
+            revoke(visit, person, held).await;
         }
+    }
+
+    /// Does away with a key that no gateway lets in, unless another has taken its place: the next call makes one.
+    pub async fn give_up(&self, visit: &Visit, person: &Person, secret: &str) {
+        if let Some(held) = self.take(hash(person.token()), secret) {
+            revoke(visit, person, held).await;
+        }
+    }
+
+    fn take(&self, session: [u8; 32], secret: &str) -> Option<Held> {
+        match self.held.lock().entry(session) {
+            Entry::Occupied(held) if held.get().secret == secret => Some(held.remove()),
+            _ => None,
+        }
+    }
+}
+
+async fn revoke(visit: &Visit, person: &Person, held: Held) {
+    let asked = visit.app().accounts.ask(RevokeCredentialRequest { id: held.id });
+    if let Err(status) = person.accounts(visit).revoke_credential(asked).await {
+        tracing::warn!(code = ?status.code(), "a key of the playground was not revoked; it ends by itself");
     }
 }
 
@@ -140,5 +149,13 @@ mod tests {
         assert_eq!(kept.len(), MOST);
         assert!(!kept.contains_key(&hash("0")) && kept.contains_key(&hash(&MOST.to_string())));
         assert!(!format!("{kept:?}").contains("tm_secret"), "secrets are not printed");
+    }
+
+    #[test]
+    fn a_key_is_given_up_only_while_no_other_has_taken_its_place() {
+        let (keys, now) = (Keys::new(Duration::from_secs(60)), Instant::now());
+        keys.keep(hash("session"), Held { id: String::new(), secret: "tm_second".to_owned(), ends: now }, now);
+        assert!(keys.take(hash("session"), "tm_first").is_none() && keys.take(hash("another"), "tm_second").is_none());
+        assert!(keys.take(hash("session"), "tm_second").is_some() && keys.held.lock().is_empty());
     }
 }

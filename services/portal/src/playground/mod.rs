@@ -7,7 +7,7 @@ mod keys;
 mod send;
 
 pub use keys::Keys;
-pub use send::{LONGEST, chat, embed, task};
+pub use send::{chat, embed, task};
 
 /// What the names of its keys begin with.
 pub const NAMED: &str = "playground-";

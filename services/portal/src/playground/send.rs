@@ -3,52 +3,55 @@
 use std::time::Duration;
 
 use axum::{body::Body, extract::Path, response::Response};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::Method;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     fail::{Answer, Fail},
+    guard::body,
     upstream::unreachable,
     visit::{Person, Visit},
 };
 
 /// The longest body: a photograph.
-pub const LONGEST: usize = 8 << 20;
+const LONGEST: usize = 8 << 20;
 /// What may be sent on.
 const KINDS: [&str; 5] = ["application/json", "text/plain", "image/jpeg", "image/png", "image/webp"];
-/// How long gateways may take to hear of a new key, and how often it is tried.
+/// How long gateways may take to hear of a key, and how often it is tried.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
 const TRIED_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// `POST /playground/send/chat`.
-pub async fn chat(visit: Visit, person: Person, headers: HeaderMap, body: Bytes) -> Answer {
+pub async fn chat(visit: Visit, person: Person, headers: HeaderMap, body: Body) -> Answer {
     pass_on(&visit, &person, &["v1", "chat", "completions"], &headers, body).await
 }
 
 /// `POST /playground/send/embed`.
-pub async fn embed(visit: Visit, person: Person, headers: HeaderMap, body: Bytes) -> Answer {
+pub async fn embed(visit: Visit, person: Person, headers: HeaderMap, body: Body) -> Answer {
     pass_on(&visit, &person, &["v1", "embeddings"], &headers, body).await
 }
 
 /// `POST /playground/send/task/{model}`.
-pub async fn task(visit: Visit, person: Person, Path(model): Path<String>, headers: HeaderMap, body: Bytes) -> Answer {
+pub async fn task(visit: Visit, person: Person, Path(model): Path<String>, headers: HeaderMap, body: Body) -> Answer {
     pass_on(&visit, &person, &["v1", "tasks", &model], &headers, body).await
 }
 
-async fn pass_on(visit: &Visit, person: &Person, path: &[&str], headers: &HeaderMap, body: Bytes) -> Answer {
-    let kind = kind(headers).ok_or_else(|| Fail::new(StatusCode::UNSUPPORTED_MEDIA_TYPE))?;
-    let key = visit.app().keys.of(visit, person).await?;
+async fn pass_on(visit: &Visit, person: &Person, path: &[&str], headers: &HeaderMap, body: Body) -> Answer {
+    let (app, kind) = (visit.app(), kind(headers).ok_or_else(|| Fail::new(StatusCode::UNSUPPORTED_MEDIA_TYPE))?);
+    let body = body::whole(body, LONGEST, app.config.timeout).await?;
+    let key = app.keys.of(visit, person).await?;
     let until = Instant::now() + HEARD_WITHIN;
     loop {
-        let request = visit.app().gateway.request(Method::POST, path, &key.secret).header(header::CONTENT_TYPE, kind);
-        let request = request.timeout(visit.app().config.playground.timeout).body(body.clone());
+        let request = app.gateway.request(Method::POST, path, &key).header(header::CONTENT_TYPE, kind);
+        let request = request.timeout(app.config.playground.timeout).body(body.clone());
         let answer = request.send().await.map_err(|error| unreachable(&error))?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return back(answer);
         }
-        if !key.is_new || Instant::now() >= until {
+        if Instant::now() >= until {
+            // Revoked meanwhile, or the gateways do not follow the accounts.
+            app.keys.give_up(visit, person, &key).await;
             return Err(Fail::away());
         }
         sleep(TRIED_AGAIN_AFTER).await;

@@ -113,8 +113,10 @@ impl Gateway {
         Ok(models)
     }
 
+    /// However many there are, they are asked for within one timeout.
     async fn read(&self, key: &str) -> Answer<Vec<Described>> {
-        let index = self.json(self.request(Method::POST, &["v2", "repository", "index"], key)).await?;
+        let until = Instant::now() + self.timeout;
+        let index = self.json(self.request(Method::POST, &["v2", "repository", "index"], key), until).await?;
         let mut listed: Vec<_> = index.as_array().into_iter().flatten().filter_map(read_listed).collect();
         listed.sort_by(|a, b| (&a.name, natural(&a.version)).cmp(&(&b.name, natural(&b.version))));
         let mut models: Vec<Described> = Vec::new();
@@ -123,15 +125,19 @@ impl Gateway {
                 model.versions.push(version);
                 continue;
             }
-            let metadata = self.json(self.request(Method::GET, &["v2", "models", &version.name], key)).await;
-            // One that has gone since, or is not ready, is listed without what it takes.
+            let metadata = self.json(self.request(Method::GET, &["v2", "models", &version.name], key), until).await;
+            // One that has gone since, is not ready, or comes too late, is listed without what it takes.
             models.push(describe(version, &metadata.unwrap_or_default()));
         }
         Ok(models)
     }
 
-    async fn json(&self, request: RequestBuilder) -> Answer<Value> {
-        let answer = request.timeout(self.timeout).send().await.map_err(|error| unreachable(&error))?;
+    async fn json(&self, request: RequestBuilder, until: Instant) -> Answer<Value> {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Fail::away());
+        }
+        let answer = request.timeout(left).send().await.map_err(|error| unreachable(&error))?;
         if !answer.status().is_success() {
             tracing::warn!(status = answer.status().as_u16(), "the gateway refused the portal's key");
             return Err(Fail::away());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -15,7 +15,7 @@ use crate::{
     app::{App, Shared},
     fail::{Answer, Fail},
     guard::{
-        Sent, address,
+        Sent, address, body,
         cookies::{self, Kind},
         csrf,
     },
@@ -118,9 +118,8 @@ async fn checked(visit: &Visit, request: Request) -> Answer<Request> {
     if request.headers().get(header::CONTENT_TYPE).is_none_or(|kind| !kind.as_bytes().starts_with(form.as_bytes())) {
         return Err(Fail::new(StatusCode::FORBIDDEN));
     }
-    let (mut parts, body) = request.into_parts();
-    let body = to_bytes(body, LONGEST_FORM).await.map_err(|_| Fail::new(StatusCode::PAYLOAD_TOO_LARGE))?;
-    let sent = Sent::read(&body);
+    let (mut parts, form) = request.into_parts();
+    let sent = Sent::read(&body::whole(form, LONGEST_FORM, visit.app().config.timeout).await?);
     if !csrf::fits(&visit.secret, sent.exact(csrf::FIELD)) {
         return Err(Fail::new(StatusCode::FORBIDDEN));
     }

@@ -2,7 +2,7 @@
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 use torchmesh_tests::{
     accounts::{Accounts, Database},
@@ -78,6 +78,38 @@ fn a_database_is_told_nothing_by_what_is_typed() {
         let mut again = portal.visitor();
         again.sign_in("acme@example.org").await;
         assert_eq!(again.get("/console/members").await.status, 200, "the tables are as they were");
+    });
+}
+
+/// The status of the answer to a request whose body begins and never goes on.
+async fn status_of_a_stalled(portal: &Portal, head: &str) -> String {
+    let mut stream = TcpStream::connect(portal.addr()).await.unwrap();
+    let request = format!("POST {head}\r\nhost: portal.test\r\ncontent-length: 100\r\n\r\n{{");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.unwrap();
+    String::from_utf8_lossy(&begin).into_owned()
+}
+
+#[test]
+fn a_form_that_stops_half_way_gives_its_place_back_in_time() {
+    bounded(async {
+        let (_accounts, portal) = alone(&[("timeout", "300ms"), ("limits.max_in_flight", "1")]).await;
+        let form = "/sign-in HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded";
+        assert_eq!(status_of_a_stalled(&portal, form).await, "HTTP/1.1 408");
+        assert_eq!(portal.visitor().get("/").await.status, 200, "the only place is free again");
+    });
+}
+
+#[test]
+fn a_call_from_the_browser_that_stops_half_way_is_not_waited_for() {
+    bounded(async {
+        let (accounts, portal) = alone(&[("timeout", "2s")]).await;
+        let mut member = portal.member(&accounts, "acme").await;
+        let (csrf, session) = (member.csrf("/console").await, &member.cookies["torchmesh-session"]);
+        let head = format!("/playground/send/chat HTTP/1.1\r\ncontent-type: application/json\r\nx-csrf-token: {csrf}");
+        let head = format!("{head}\r\ncookie: torchmesh-session={session}");
+        assert_eq!(status_of_a_stalled(&portal, &head).await, "HTTP/1.1 408");
     });
 }
 

@@ -43,8 +43,6 @@ fn the_members_of_another_tenant_do_not_exist() {
         assert_eq!(stranger.send_with(&csrf, &format!("/console/members/{id}"), &[("role", "owner")]).await.status, 404);
         assert_eq!(stranger.send_with(&csrf, &format!("/console/members/{id}/remove"), &[]).await.status, 404);
         assert!(owner.get("/console/members").await.text().contains("bob@example.org"));
-        let of_others = stranger.get("/console/billing/invoices/2026-000001").await.status;
-        assert!(matches!(of_others, 404 | 409 | 503), "no invoice is shown: {of_others}");
     });
 }
 
