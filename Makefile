@@ -50,8 +50,9 @@ help: ## Show this list
 	@printf '\nExamples:\n  make run DETACH=1 WORKERS=2    two workers, in the background\n  make run CONFIG=mesh.toml      your own settings (docs/configuration.md)\n  make test ARGS="-p torchmesh-router retry"    only these tests\n'
 
 .PHONY: run
-run: setup ## Start the mesh; Ctrl-C stops it (DETACH=1: in the background; WORKERS=n; CONFIG=mesh.toml)
-	@$(BIN)/meshctl up $(if $(filter-out 0,$(DETACH)),--detach) $(if $(WORKERS),--workers $(WORKERS)) $(if $(CONFIG),--config $(CONFIG))
+run: setup ## Start the mesh; Ctrl-C stops it (DETACH=1: in the background; WORKERS=n; CONFIG=mesh.toml; OPERATOR=you@example.org; PORTAL=0)
+	@$(BIN)/meshctl up $(if $(filter-out 0,$(DETACH)),--detach) $(if $(WORKERS),--workers $(WORKERS)) $(if $(CONFIG),--config $(CONFIG)) \
+	  $(if $(filter 0,$(PORTAL)),,--portal $(if $(OPERATOR),--set 'portal.operators=["$(OPERATOR)"]'))
 
 .PHONY: stop
 stop: ## Stop the mesh that runs in the background
@@ -132,9 +133,9 @@ bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers wher
 	$(PYTHON) benches/run.py $(ARGS)
 
 .PHONY: gauge
-gauge: build postgres ## Measure parts by themselves: the scheduler, the sampler and the grammars; the accounts' intake beside raw COPY; what pipelines cost
+gauge: build postgres ## Measure parts by themselves: the scheduler, the sampler and the grammars; the accounts' intake beside raw COPY, and under kills; the portal's pages beside ten million events; what pipelines cost
 	cargo test --release -p torchmesh-generation --lib -- --ignored --nocapture --test-threads 1 $(ARGS)
-	cargo test --release -p torchmesh-tests --test behaviours -- --ignored --nocapture --test-threads 1 accounts::measure pipelines::measure
+	cargo test --release -p torchmesh-tests --test behaviours -- --ignored --nocapture --test-threads 1 accounts::measure accounts::usage portal::measure pipelines::measure
 
 # Fuzzing and sanitizers need nothing more to be installed: what they take of the compiler is in rustup's stable one, behind a switch.
 .PHONY: fuzz

@@ -48,8 +48,7 @@ fn text(run: &RunFile, gateway: &str, models: &[Model], home: &Home, screen: &Sc
     let others = run.services.iter().filter(|(name, _)| *name != "gateway");
     lines.extend(others.map(|(name, service)| {
         let address = service.addresses.get("main").cloned().unwrap_or_default();
-        // For browsers, whose users paste it.
-        (name.clone(), if name == "portal" { format!("http://{address}") } else { address })
+        (name.clone(), if name == "portal" { portal(&address, &shown("accounts/outbox")) } else { address })
     }));
     let loaded: Vec<_> = models.iter().map(|model| format!("{} {} ({})", model.name, model.version, model.state.to_lowercase())).collect();
     let none = || screen.paint(Colour::Yellow, "none yet; `meshctl models` says why");
@@ -59,6 +58,11 @@ fn text(run: &RunFile, gateway: &str, models: &[Model], home: &Home, screen: &Sc
     let list: Vec<_> = lines.iter().map(|(name, value)| format!("  {name:width$}   {value}")).collect();
     let list = list.join("\n");
     format!("\n{}\n\n{list}", screen.paint(Colour::Green, "The mesh is ready."))
+}
+
+/// Where browsers go, and where the letter is that whoever signs up there is sent.
+fn portal(address: &str, outbox: &str) -> String {
+    format!("http://{address}   sign up there; the letter comes to {outbox}")
 }
 
 /// The models, as soon as there are as many as the home has. What there is, when that takes too long or the mesh does not say.

@@ -1,6 +1,6 @@
 //! What was used, through everything that can go wrong on the way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use torchmesh_api::{
     accounts::v1::{ListCredentialsRequest, SumUsageRequest, UsageBy},
@@ -15,12 +15,24 @@ use torchmesh_tests::{
     upstream::{Manner, Upstream},
 };
 
-/// Events of one run, each once.
-const EVENTS: u64 = 20_000;
-/// Events of one delivery.
-const BATCH: usize = 400;
 /// The whole takes a fraction of it; machines may be busy.
 const BOUND: Duration = Duration::from_secs(300);
+
+/// How much is delivered, and how often it is disturbed.
+#[derive(Clone, Copy)]
+struct Replay {
+    /// Events, each once.
+    events: u64,
+    /// Events of one delivery.
+    batch: usize,
+    /// The accounts are killed once in so many pairs of deliveries.
+    kill_every: usize,
+    /// PostgreSQL is killed once in so many.
+    kill_server_every: usize,
+}
+
+const SHORT: Replay = Replay { events: 20_000, batch: 400, kill_every: 5, kill_server_every: 20 };
+const LONG: Replay = Replay { events: 1_000_000, batch: 1000, kill_every: 25, kill_server_every: 100 };
 
 /// A number from a number: the same each time.
 fn mixed(number: u64) -> u64 {
@@ -46,46 +58,46 @@ fn event(number: u64) -> UsageEvent {
 }
 
 /// Every event, a tenth of them twice, in an order that has nothing to do with theirs.
-fn shuffled() -> Vec<UsageEvent> {
-    let mut numbers: Vec<u64> = (0..EVENTS).chain((0..EVENTS).filter(|number| number % 10 == 3)).collect();
+fn shuffled(events: u64) -> Vec<u64> {
+    let mut numbers: Vec<u64> = (0..events).chain((0..events).filter(|number| number % 10 == 3)).collect();
     for at in (1..numbers.len()).rev() {
         numbers.swap(at, (mixed(at as u64) % (at as u64 + 1)) as usize);
     }
-    numbers.into_iter().map(event).collect()
+    numbers
 }
 
 /// Sends a batch until it is taken, as a gateway does.
-async fn deliver(accounts: &Accounts, events: &[UsageEvent]) {
+async fn deliver(accounts: &Accounts, numbers: &[u64]) {
     let mut recorder = accounts.recorder();
     eventually("a batch is taken", Duration::from_secs(60), async || {
-        recorder.record(RecordRequest { events: events.to_vec() }).await.is_ok().then_some(())
+        recorder.record(RecordRequest { events: numbers.iter().copied().map(event).collect() }).await.is_ok().then_some(())
     })
     .await;
 }
 
-async fn totals_are_exact(accounts: &Accounts) {
+async fn totals_are_exact(accounts: &Accounts, events: u64) {
     for by in [vec![], vec![UsageBy::Hour.into()], vec![UsageBy::Tenant.into(), UsageBy::Credential.into(), UsageBy::Version.into()]] {
         let asked = SumUsageRequest { by, page_size: 1000, ..Default::default() };
         let sums = accounts.usage(OPERATOR, asked).await.unwrap();
         let total = |of: fn(&torchmesh_api::accounts::v1::UsageSum) -> i64| sums.iter().map(of).sum::<i64>().unsigned_abs();
-        assert_eq!(total(|sum| sum.calls), EVENTS);
-        assert_eq!(total(|sum| sum.failed), EVENTS / 10);
-        assert_eq!(total(|sum| sum.prompt_tokens), EVENTS * (EVENTS - 1) / 2);
-        assert_eq!(total(|sum| sum.completion_tokens), 3 * EVENTS);
+        assert_eq!(total(|sum| sum.calls), events);
+        assert_eq!(total(|sum| sum.failed), events / 10);
+        assert_eq!(total(|sum| sum.prompt_tokens), events * (events - 1) / 2);
+        assert_eq!(total(|sum| sum.completion_tokens), 3 * events);
     }
     let one = SumUsageRequest { tenant: String::new(), model: "model-3".to_owned(), by: vec![UsageBy::Model.into()], ..Default::default() };
-    assert_eq!(accounts.usage(OPERATOR, one).await.unwrap()[0].calls.unsigned_abs(), EVENTS / 5);
+    assert_eq!(accounts.usage(OPERATOR, one).await.unwrap()[0].calls.unsigned_abs(), events / 5);
 }
 
-/// Delivers everything from two gateways at once, and goes on as `disturb` has it meanwhile.
-async fn survives(accounts: &mut Accounts, mut disturb: impl AsyncFnMut(&mut Accounts, usize)) {
-    let all = shuffled();
-    let batches: Vec<&[UsageEvent]> = all.chunks(BATCH).collect();
+/// Delivers everything from two gateways at once, and goes on as `disturb` has it meanwhile; it is told the number of the pair of deliveries.
+async fn survives(accounts: &mut Accounts, replay: Replay, mut disturb: impl AsyncFnMut(&mut Accounts, usize)) {
+    let all = shuffled(replay.events);
+    let batches: Vec<&[u64]> = all.chunks(replay.batch).collect();
     for (at, pair) in batches.chunks(2).enumerate() {
         let (first, last) = (pair[0], pair[pair.len() - 1]);
         // The answer of this one is never read: whether it was taken nobody knows, so that it is sent again.
         let mut lost = accounts.recorder();
-        let events = first.to_vec();
+        let events = first.iter().copied().map(event).collect();
         let unheard = tokio::spawn(async move { lost.record(RecordRequest { events }).await.is_ok() });
         disturb(accounts, at).await;
         tokio::join!(deliver(accounts, first), deliver(accounts, last));
@@ -99,34 +111,53 @@ fn every_event_counts_once_while_the_accounts_are_killed_again_and_again() {
     bounded_by(BOUND, async {
         let mut accounts = Accounts::start(&Database::Sqlite, &[]).await;
         let kill = async |accounts: &mut Accounts, at: usize| {
-            if at % 5 == 2 {
+            if at % SHORT.kill_every == 2 {
                 accounts.killed_and_started().await;
             }
         };
-        survives(&mut accounts, kill).await;
-        totals_are_exact(&accounts).await;
+        survives(&mut accounts, SHORT, kill).await;
+        totals_are_exact(&accounts, SHORT.events).await;
     });
+}
+
+/// The accounts and PostgreSQL are killed while events come; gives how often each was.
+async fn survives_with_postgresql(replay: Replay) -> (usize, usize) {
+    let mut database = Database::postgres().await;
+    let mut accounts = Accounts::start(&database, &[]).await;
+    let Database::Postgres(postgres) = &mut database else { unreachable!("it was asked for") };
+    let (mut kills, mut kills_of_server) = (0, 0);
+    let kill = async |accounts: &mut Accounts, at: usize| {
+        if at % replay.kill_every == 2 {
+            kills += 1;
+            accounts.killed_and_started().await;
+        }
+        if at % replay.kill_server_every == 10 {
+            kills_of_server += 1;
+            postgres.kill();
+            postgres.start_again().await;
+        }
+    };
+    survives(&mut accounts, replay, kill).await;
+    totals_are_exact(&accounts, replay.events).await;
+    let events = replay.events;
+    assert_eq!(postgres.ask("SELECT count(*), count(DISTINCT id) FROM usage_events"), format!("{events}|{events}"));
+    (kills, kills_of_server)
 }
 
 #[test]
 fn every_event_counts_once_while_postgresql_is_killed_too() {
-    bounded_by(BOUND, async {
-        let mut database = Database::postgres().await;
-        let mut accounts = Accounts::start(&database, &[]).await;
-        let Database::Postgres(postgres) = &mut database else { unreachable!("it was asked for") };
-        let kill = async |accounts: &mut Accounts, at: usize| {
-            if at % 5 == 2 {
-                accounts.killed_and_started().await;
-            }
-            if at == 10 {
-                postgres.kill();
-                postgres.start_again().await;
-            }
-        };
-        survives(&mut accounts, kill).await;
-        totals_are_exact(&accounts).await;
-        assert_eq!(postgres.ask("SELECT count(*), count(DISTINCT id) FROM usage_events"), format!("{EVENTS}|{EVENTS}"));
-    });
+    bounded_by(BOUND, survives_with_postgresql(SHORT));
+}
+
+#[test]
+#[ignore = "it takes minutes: `make gauge`"]
+fn a_million_events_count_once_while_the_accounts_and_postgresql_are_killed() {
+    let began = Instant::now();
+    let (kills, kills_of_server) = bounded_by(Duration::from_secs(1800), survives_with_postgresql(LONG));
+    let took = began.elapsed().as_secs();
+    println!(
+        "1,000,000 events, 100,000 of them twice: totals exact after {kills} kills of the accounts and {kills_of_server} of PostgreSQL, in {took} s"
+    );
 }
 
 #[test]

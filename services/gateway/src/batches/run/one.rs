@@ -114,21 +114,23 @@ impl Runner {
         let (mut calls, mut way) = (JoinSet::new(), way.clone());
         let owner = Arc::clone(&way.principal);
         let mut watch = interval(WATCH_EVERY);
+        let mut look = true;
         let stop = loop {
-            tokio::select! {
-                // Who the owner is by now comes before the first call.
-                biased;
-                _ = watch.tick() => {
-                    if answered.is_closed() {
-                        // Nothing can be written any more: no further call is made for nothing.
-                        calls.shutdown().await;
-                        return None;
-                    }
-                    match self.stop(tenant, &way.batch, &owner, expires_at) {
-                        Ok(by_now) => way.principal = by_now,
-                        Err(stop) => break stop,
-                    }
+            // Also before the first call: an interval's first tick may come after it.
+            if look {
+                if answered.is_closed() {
+                    // Nothing can be written any more: no further call is made for nothing.
+                    calls.shutdown().await;
+                    return None;
                 }
+                match self.stop(tenant, &way.batch, &owner, expires_at) {
+                    Ok(by_now) => way.principal = by_now,
+                    Err(stop) => break stop,
+                }
+                look = false;
+            }
+            tokio::select! {
+                _ = watch.tick() => look = true,
                 Some(ended) = calls.join_next(), if !calls.is_empty() => {
                     if let Ok(line) = ended {
                         self.tell(&answered, line).await;
