@@ -1,7 +1,7 @@
 """The portal in a real browser: somebody signs up, makes a key, tries a model and sees the usage of it; an operator brings out a version and takes it back; and every page is looked at by axe-core,
 in light and in dark, in every language.
 
-Environment: PORTAL and GATEWAY (HOST:PORT), OUTBOX (the folder of the letters), CHAT, EMBED and ROLLED (models), BROWSER (the folder of the unpacked browser), AXE (axe.min.js), SHOTS (a folder for
+Environment: PORTAL and GATEWAY (HOST:PORT), OUTBOX (the folder of the letters), CHAT, EMBED and ROLLED (models), BILLED (what the oldest invoice comes to), BROWSER (the folder of the unpacked browser), AXE (axe.min.js), SHOTS (a folder for
 pictures).
 """
 
@@ -113,6 +113,25 @@ def usage_appears(page: Page, secret: str) -> None:
         assert "acme/search" in file.read()
 
 
+def is_billed(page: Page) -> None:
+    """An invoice comes in its time, and is right to the cent in each of its forms."""
+    until, invoices = time.monotonic() + PATIENCE_MS / 1000, page.get_by_role("link", name="INV-000001")
+    page.goto(f"{PORTAL}/console/billing")
+    while not invoices.count():
+        assert time.monotonic() < until, "there is no invoice"
+        page.reload()
+    invoices.first.click()
+    page.get_by_text(os.environ["BILLED"]).first.wait_for()
+    page.screenshot(path=f"{SHOTS}/invoice.png", full_page=True)
+    for form, begin in (("PDF", b"%PDF"), ("JSON", b"{")):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=form).click()
+        with open(download.value.path(), "rb") as file:
+            content = file.read()
+        assert content.startswith(begin), form
+        assert form != "JSON" or f'"{os.environ["BILLED"]}' in content.decode(), content
+
+
 def bring_out_and_take_back(page: Page) -> None:
     model = os.environ["ROLLED"]
     page.goto(f"{PORTAL}/operator/routes")
@@ -184,6 +203,7 @@ def main() -> None:
         secret = make_a_key(page)
         talk(page)
         usage_appears(page, secret)
+        is_billed(page)
         bring_out_and_take_back(page)
         everybody_can_use_it(browser, context.storage_state())
         assert not mistakes, mistakes

@@ -15,8 +15,8 @@ use torchmesh_tests::{
     portal::{FOR_ACCOUNTS, Portal},
 };
 
-const DAY_MS: i64 = 86_400_000;
-const SOLD: &str = r#"
+pub(super) const DAY_MS: i64 = 86_400_000;
+pub(super) const SOLD: &str = r#"
 currency = "EUR"
 
 [[price]]
@@ -35,7 +35,7 @@ id = "payg"
 kind = "pay_per_use"
 "#;
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 

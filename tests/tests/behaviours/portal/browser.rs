@@ -2,9 +2,13 @@
 
 use std::{fs, time::Duration};
 
+use torchmesh_api::{
+    accounts::v1::{IssueInvoicesRequest, ListTenantsRequest, SubscribeRequest},
+    usage::v1::{RecordRequest, Units, UsageEvent},
+};
 use torchmesh_tests::{
     MeshSandbox,
-    accounts::{Accounts, Database},
+    accounts::{Accounts, Database, OPERATOR},
     bounded_by, eventually,
     ledger::Ledger,
     models::Model,
@@ -13,13 +17,44 @@ use torchmesh_tests::{
     python::{is_content_within, script},
 };
 
+use super::billing::{DAY_MS, SOLD, now};
+
 /// A hundred pages with a look at each; a fraction of it where nothing else runs.
 const BOUND: Duration = Duration::from_secs(600);
+
+/// Waits for the tenant, lets two months of a plan of 30.00 a month be over in the first of which there were 25 calls of 0.25, and issues the invoices.
+async fn a_month_goes_by(accounts: &Accounts) {
+    let (mut operator, mut billing) = (accounts.operator(), accounts.billing(OPERATOR));
+    eventually("the tenant signs up", BOUND, async || {
+        let tenants = operator.list_tenants(ListTenantsRequest::default()).await.unwrap().into_inner().tenants;
+        tenants.iter().any(|tenant| tenant.name == "acme").then_some(())
+    })
+    .await;
+    let begin = now() - 62 * DAY_MS;
+    let subscribed = SubscribeRequest { tenant: "acme".into(), plan: "pro".into(), at_unix_ms: begin, ..Default::default() };
+    billing.subscribe(subscribed).await.unwrap();
+    let call = |number: u8| UsageEvent {
+        id: vec![number; 16],
+        time_unix_ms: (begin + DAY_MS).unsigned_abs(),
+        tenant: "acme".into(),
+        credential: "acme/search".into(),
+        model: "text".into(),
+        units: Some(Units { items: 1, ..Default::default() }),
+        ..Default::default()
+    };
+    accounts.recorder().record(RecordRequest { events: (1..=25).map(call).collect() }).await.unwrap();
+    let issued = billing.issue_invoices(IssueInvoicesRequest { tenant: "acme".into(), ..Default::default() }).await.unwrap().into_inner();
+    assert!(!issued.issued.is_empty(), "{issued:?}");
+}
 
 #[test]
 fn somebody_signs_up_and_calls_a_model_an_operator_takes_a_version_back_and_every_page_is_for_everybody() {
     bounded_by(BOUND, async {
-        let accounts = Accounts::start(&Database::Sqlite, &FOR_ACCOUNTS).await;
+        let sold = tempfile::tempdir().unwrap();
+        fs::write(sold.path().join("billing.toml"), SOLD).unwrap();
+        let path = sold.path().join("billing.toml").display().to_string();
+        let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd")];
+        let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own].concat()).await;
         let (ledger, kept) = (Ledger::default(), tempfile::tempdir().unwrap());
         let mesh = MeshSandbox::builder().model(Model::smollm2()).model(Model::minilm()).model(Model::noop());
         let mesh = mesh.set("router", "store.folder", kept.path().to_str().unwrap());
@@ -37,6 +72,8 @@ fn somebody_signs_up_and_calls_a_model_an_operator_takes_a_version_back_and_ever
         browser.env("PORTAL", portal.addr().to_string()).env("OUTBOX", accounts.path("kept/outbox")).env("SHOTS", shots);
         browser.env("CHAT", "smollm2").env("EMBED", "minilm").env("ROLLED", "noop");
         browser.env("BROWSER", places::browser()).env("AXE", places::cache().join("axe-core-4.14.1/axe.min.js"));
-        println!("{}", is_content_within(browser, BOUND).await);
+        browser.env("BILLED", "36.25");
+        let (said, ()) = tokio::join!(is_content_within(browser, BOUND), a_month_goes_by(&accounts));
+        println!("{said}");
     });
 }
