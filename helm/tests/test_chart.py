@@ -19,7 +19,8 @@ FOREIGN = {
     "keda.sh/v1alpha1": {"ScaledObject"},
     "gateway.networking.k8s.io/v1": {"HTTPRoute", "GRPCRoute"},
 }
-RUN_TO_THEIR_END = ("Job", "Pod")
+# A pipeline in a ConfigMap that is there already.
+ANOTHER = ["pipelines.configMaps[0].name=m", "pipelines.configMaps[0].items[0].key=k", "pipelines.configMaps[0].items[0].path=a/1.toml"]
 
 
 class TheChart(unittest.TestCase):
@@ -48,7 +49,8 @@ class TheChart(unittest.TestCase):
                     self.assertEqual(each["metadata"].get("namespace"), "torchmesh", each["metadata"]["name"])
 
     def test_a_word_that_is_misspelt_is_refused(self):
-        for setting in ("gatway.replicas=2", "gateway.replica=2", "models[0].verions={1}", "workers.drain=2", "consul.replicas=2", "models[0].versions={a}"):
+        for setting in ("gatway.replicas=2", "gateway.replica=2", "models[0].verions={1}", "workers.drain=2", "consul.replicas=2", "models[0].versions={a}", "portal.operator={a@b}", "portal.operators={ada}", "portal.publicAddress=portal.example.org",
+                        "pipelines.files.judge=x", "pipelines.files.judge/0\\.toml=x", "pipelines.configMaps[0].name=a"):
             self.assertIn("schema", support.refused(setting), setting)
 
     def test_settings_that_exclude_each_other_are_refused_with_what_to_do(self):
@@ -67,6 +69,16 @@ class TheChart(unittest.TestCase):
             "2 sources": ["models[0].source.init.image=a"],
             "twice": ["models[0].versions={1,1}"],
             "consul.persistence.enabled": ["consul.replicas=3", "consul.persistence.enabled=false"],
+            "leave accounts.enabled true": ["portal.enabled=true", "accounts.enabled=false", "gateway.metering.enabled=false"],
+            "portal.gateway.address": ["portal.enabled=true", "tls.gateway.enabled=true", "tls.gateway.secretName=a"],
+            "portal.publicAddress": ["portal.enabled=true", "portal.signUp=true"],
+            "portal.ingress.hosts": ["portal.enabled=true", "portal.ingress.enabled=true"],
+            "tls.portal.secretName": ["portal.enabled=true", "tls.portal.enabled=true"],
+            "there is no pipeline;": ["pipelines.enabled=true"],
+            "a version twice": ["pipelines.enabled=true", "pipelines.files.a/1\\.toml=x", *ANOTHER],
+            "the name of a model": ["pipelines.enabled=true", "pipelines.files.minilm/1\\.toml=x"],
+            "there is no pipeline b": ["pipelines.enabled=true", *ANOTHER, "pipelines.routes.b.sticky=tenant"],
+            "changed by meshctl": ["pipelines.enabled=true", *ANOTHER, "pipelines.routes.a.sticky=tenant"],
         }
         for remedy, settings in cases.items():
             self.assertIn(remedy, support.refused(*settings))
@@ -88,7 +100,7 @@ class Pods(unittest.TestCase):
                 self.assertFalse(security["allowPrivilegeEscalation"])
                 self.assertTrue(security["readOnlyRootFilesystem"])
                 self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
-            allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim", "ephemeral", "name"}
+            allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim", "ephemeral", "projected", "name"}
             for volume in pod.get("volumes", []):
                 self.assertLessEqual(set(volume), allowed)
 
@@ -107,7 +119,7 @@ class Pods(unittest.TestCase):
         rules = [each["rules"] for each in objects if each["kind"] == "Role"]
         self.assertEqual(rules, [[{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}]])
         bound = [subject["name"] for each in objects if each["kind"] == "RoleBinding" for subject in each["subjects"]]
-        self.assertEqual(bound, ["mesh-torchmesh-gateway", "mesh-torchmesh-router"])
+        self.assertEqual(bound, ["mesh-torchmesh-gateway", "mesh-torchmesh-router", "mesh-torchmesh-pipelines"])
         mounted = set()
         for each in objects:
             if each["kind"] in ("Deployment", "StatefulSet"):
@@ -216,7 +228,7 @@ class Models(unittest.TestCase):
 
     def test_where_routes_are_in_a_file_every_model_has_one(self):
         routes = support.find("without-consul", "ConfigMap", "mesh-torchmesh-routes")["data"]["routes.toml"]
-        self.assertEqual(routes.count("[[route]]"), 2)
+        self.assertEqual(routes.count("[[route]]"), 3)
         self.assertIn('sticky = "tenant"', routes)
         self.assertIn('model = "small"\nto = [{ "version" = "1" }]', routes)
 
@@ -225,6 +237,93 @@ class Models(unittest.TestCase):
         self.assertEqual(scaler["spec"]["metrics"][0]["pods"]["metric"], {"name": "torchmesh_worker_queue_depth_requests"})
         (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]
         self.assertIn("torchmesh_worker_waiting_sequences", keda["spec"]["triggers"][0]["metadata"]["query"])
+
+
+class ThePortal(unittest.TestCase):
+    def test_is_there_when_it_is_asked_for(self):
+        self.assertFalse([each for each in support.objects("defaults") if "portal" in each["metadata"]["name"] or "pipelines" in each["metadata"]["name"]])
+        self.assertEqual(support.find("production", "Service", "mesh-torchmesh-portal")["spec"]["ports"], [{"name": "http", "port": 80, "targetPort": "http"}])
+
+    def test_is_told_where_accounts_and_gateway_are_and_letters_lead_to_it(self):
+        config = self.config("production", "portal")
+        self.assertIn('accounts = { "address" = "http://mesh-torchmesh-accounts:8083", "operator_token_file"', config)
+        self.assertIn('gateway = { "address" = "http://mesh-torchmesh-gateway:80", "key_file" = "/etc/torchmesh/catalogue/key", "public_address" = "https://api.example.org" }', config)
+        self.assertIn("sign_up = true", config)
+        accounts = self.config("production", "accounts")
+        self.assertIn('mail = { "link" = "https://portal.example.org/letters/{purpose}?token=" }', accounts)
+        self.assertIn("sign_up = true", accounts)
+        self.assertIn("sign_up = false", self.config("gpu", "accounts"))
+        self.assertNotIn("sign_up", self.config("defaults", "accounts"))
+
+    def test_has_the_operators_token_and_a_way_to_routers_only_when_there_are_operators(self):
+        for values, has in (("production", True), ("gpu", False)):
+            volumes = [volume["name"] for volume in support.pods(values)["mesh-torchmesh-portal"]["volumes"]]
+            config = self.config(values, "portal")
+            reached = support.find(values, "NetworkPolicy", "mesh-torchmesh-portal")["spec"]["egress"]
+            self.assertEqual("tokens" in volumes, has)
+            self.assertEqual("operator_token_file" in config, has)
+            self.assertEqual('router = { "address" = "http://mesh-torchmesh-router:8081" }' in config, has)
+            self.assertEqual([{"port": 8081}] in [rule["ports"] for rule in reached], has)
+
+    def test_has_a_key_of_its_own_that_lists_models_and_no_more(self):
+        import hashlib
+        import tomllib
+
+        key = support.find("production", "Secret", "mesh-torchmesh-catalogue-key")["stringData"]["key"]
+        keys = tomllib.loads(support.find("production", "Secret", "mesh-torchmesh-keys")["stringData"]["keys.toml"])["key"]
+        self.assertEqual([(one["name"], one["scopes"]) for one in keys], [("first", ["infer", "models:read"]), ("catalogue", ["models:read"])])
+        self.assertEqual(keys[1]["sha256"], hashlib.sha256(key.encode()).hexdigest())
+        (volume,) = [volume for volume in support.pods("external")["mesh-torchmesh-portal"]["volumes"] if volume["name"] == "catalogue"]
+        self.assertEqual((volume["secret"]["secretName"], volume["secret"]["items"]), ("our-catalogue-key", [{"key": "api-key", "path": "key"}]))
+
+    def test_has_doors_by_ingress_and_by_gateway_api(self):
+        (rule,) = support.find("production", "Ingress", "mesh-torchmesh-portal")["spec"]["rules"]
+        self.assertEqual((rule["host"], rule["http"]["paths"][0]["backend"]["service"]), ("portal.example.org", {"name": "mesh-torchmesh-portal", "port": {"name": "http"}}))
+        route = support.find("gpu", "HTTPRoute", "mesh-torchmesh-portal")["spec"]
+        self.assertEqual(route["rules"][0]["backendRefs"], [{"name": "mesh-torchmesh-portal", "port": 80}])
+        self.assertEqual(support.find("external", "Certificate", "mesh-torchmesh-portal-tls")["spec"]["dnsNames"], ["portal.example.org"])
+
+    @staticmethod
+    def config(values, component):
+        return support.find(values, "ConfigMap", f"mesh-torchmesh-{component}")["data"]["config.toml"]
+
+
+class Pipelines(unittest.TestCase):
+    def test_are_found_among_the_workers(self):
+        for values in ("endpoint-slices", "without-consul"):
+            selector = support.find(values, "Service", "mesh-torchmesh-worker")["spec"]["selector"].items()
+            chosen = set()
+            for each in support.objects(values):
+                if each["kind"] in ("Deployment", "StatefulSet") and selector <= each["spec"]["template"]["metadata"]["labels"].items():
+                    chosen.add(each["metadata"]["labels"]["app.kubernetes.io/component"])
+                    self.assertIn({"name": "grpc", "containerPort": 8082}, each["spec"]["template"]["spec"]["containers"][0]["ports"])
+            self.assertEqual(chosen, {"worker", "pipelines"})
+        env = {each["name"]: each.get("value") for each in support.pods("production")["mesh-torchmesh-pipelines"]["containers"][0]["env"]}
+        self.assertEqual(env["TORCHMESH_PIPELINES_DISCOVERY__CONSUL__ADVERTISE"], "$(POD_IP)")
+
+    def test_show_the_certificate_of_workers(self):
+        (volume,) = [volume for volume in support.pods("without-consul")["mesh-torchmesh-pipelines"]["volumes"] if volume["name"] == "mesh-tls"]
+        self.assertEqual(volume["secret"]["secretName"], "c")
+
+    def test_have_routes_to_their_lowest_version_until_somebody_says_otherwise(self):
+        hooks = support.find("production", "ConfigMap", "mesh-torchmesh-routes")["data"]["models.json"]
+        self.assertEqual(json.loads(hooks), {"ranker": ["3", "4"], "ranked": ["2", "10"], "best": ["1"]})
+        routes = support.find("endpoint-slices", "ConfigMap", "mesh-torchmesh-routes")["data"]["routes.toml"]
+        self.assertIn('model = "letters"\nto = [{ "version" = "1" }]', routes)
+        routes = support.find("without-consul", "ConfigMap", "mesh-torchmesh-routes")["data"]["routes.toml"]
+        self.assertIn('model = "letters"\nto = [{ "version" = "1", "weight" = 90 }, { "version" = "2", "weight" = 10 }]', routes)
+
+    def test_come_from_values_and_from_config_maps_that_are_there(self):
+        (volume,) = [volume for volume in support.pods("production")["mesh-torchmesh-pipelines"]["volumes"] if volume["name"] == "pipelines"]
+        maps = [source["configMap"] for source in volume["projected"]["sources"]]
+        self.assertEqual(maps[0]["items"], [{"key": "ranked.10.toml", "path": "ranked/10.toml"}, {"key": "ranked.2.toml", "path": "ranked/2.toml"}])
+        self.assertEqual(maps[1], {"name": "more-pipelines", "items": [{"key": "best", "path": "best/1.toml"}]})
+
+    def test_a_changed_pipeline_restarts_nothing(self):
+        pods = lambda *settings: support.parsed(support.text("endpoint-slices", "--show-only", "templates/pipelines/pipelines.yaml", *settings))
+        before, after = pods(), pods("--set-string", "pipelines.files.letters/1\\.toml=changed")
+        differing = [one["metadata"]["name"] for one, other in zip(before, after) if one != other]
+        self.assertEqual(differing, ["mesh-torchmesh-pipelines-files"])
 
 
 class Network(unittest.TestCase):
@@ -239,6 +338,17 @@ class Network(unittest.TestCase):
         self.assertEqual(self.callers("worker", 8082), {"router", "consul"})
         self.assertEqual(self.callers("accounts", 8083), {"gateway", "tools"})
         self.assertEqual(self.callers("router", 8081), {"gateway", "router", "consul", "tools"})
+
+    def test_portal_and_pipelines_reach_what_they_are_clients_of(self):
+        self.assertEqual(self.callers("pipelines", 8082, "production"), {"router", "consul"})
+        self.assertEqual(self.callers("worker", 8082, "production"), {"router", "consul"})
+        self.assertEqual(self.callers("accounts", 8083, "production"), {"gateway", "tools", "portal"})
+        self.assertEqual(self.callers("router", 8081, "production"), {"gateway", "router", "consul", "tools", "portal", "pipelines"})
+        self.assertEqual(self.callers("gateway", 8080, "external"), {"tools", "portal", None})
+        self.assertEqual(self.callers("portal", 8084, "external"), {None})
+        self.assertEqual(self.callers("portal", 8084, "production"), {"ingress"})
+        self.assertEqual(self.outside("external", "portal"), {53, 4317, 8443})
+        self.assertEqual(self.outside("external", "pipelines"), {53, 4317, 8501})
 
     def test_a_portal_of_ones_own_reaches_accounts_and_routers_when_it_is_named(self):
         portal = {"podSelector": {"matchLabels": {"app": "portal"}}}
@@ -255,7 +365,7 @@ class Network(unittest.TestCase):
         self.assertEqual(self.outside("external", "router"), {53, 4317, 8501})
 
     def test_who_asks_the_api_of_kubernetes_reaches_it_and_nobody_else_does(self):
-        for component in ("gateway", "router"):
+        for component in ("gateway", "router", "pipelines"):
             self.assertLessEqual({443, 6443}, self.outside("endpoint-slices", component))
         for component in ("worker", "accounts", "tools"):
             self.assertNotIn(6443, self.outside("endpoint-slices", component))
@@ -266,10 +376,12 @@ class Network(unittest.TestCase):
         return {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]}
 
     @staticmethod
-    def callers(component, port):
-        rules = support.find("defaults", "NetworkPolicy", f"mesh-torchmesh-{component}")["spec"]["ingress"]
-        peers = [peer for rule in rules if {"port": port} in rule["ports"] for peer in rule["from"]]
-        return {peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in peers}
+    def callers(component, port, values="defaults"):
+        """Who is let in: components, namespaces, or None for everybody."""
+        rules = support.find(values, "NetworkPolicy", f"mesh-torchmesh-{component}")["spec"]["ingress"]
+        peers = [peer for rule in rules if {"port": port} in rule["ports"] for peer in rule.get("from", [None])]
+        labels = [(peer.get("podSelector") or peer["namespaceSelector"])["matchLabels"] if peer else {} for peer in peers]
+        return {each.get("app.kubernetes.io/component") or each.get("kubernetes.io/metadata.name") for each in labels}
 
 
 class Secrets(unittest.TestCase):
