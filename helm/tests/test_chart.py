@@ -236,7 +236,9 @@ class Models(unittest.TestCase):
         scaler = support.find("production", "HorizontalPodAutoscaler", "mesh-torchmesh-ranker-v3")
         self.assertEqual(scaler["spec"]["metrics"][0]["pods"]["metric"], {"name": "torchmesh_worker_queue_depth_requests"})
         (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]
-        self.assertIn("torchmesh_worker_waiting_sequences", keda["spec"]["triggers"][0]["metadata"]["query"])
+        (trigger,) = keda["spec"]["triggers"]
+        self.assertEqual(trigger["metadata"]["query"], 'sum(torchmesh_worker_waiting_sequences{namespace="torchmesh", model="Llama_3.1-8B", version="1"})')
+        self.assertEqual((trigger["metadata"]["threshold"], trigger["metadata"]["ignoreNullValues"]), ("2", "false"))
 
 
 class ThePortal(unittest.TestCase):
