@@ -50,7 +50,7 @@ class TheChart(unittest.TestCase):
 
     def test_a_word_that_is_misspelt_is_refused(self):
         for setting in ("gatway.replicas=2", "gateway.replica=2", "models[0].verions={1}", "workers.drain=2", "consul.replicas=2", "models[0].versions={a}", "portal.operator={a@b}", "portal.operators={ada}", "portal.publicAddress=portal.example.org",
-                        "pipelines.files.judge=x", "pipelines.files.judge/0\\.toml=x", "pipelines.configMaps[0].name=a"):
+                        "accounts.mailer.args={a}", "pipelines.files.judge=x", "pipelines.files.judge/0\\.toml=x", "pipelines.configMaps[0].name=a"):
             self.assertIn("schema", support.refused(setting), setting)
 
     def test_settings_that_exclude_each_other_are_refused_with_what_to_do(self):
@@ -252,7 +252,7 @@ class ThePortal(unittest.TestCase):
         self.assertIn('gateway = { "address" = "http://mesh-torchmesh-gateway:80", "key_file" = "/etc/torchmesh/catalogue/key", "public_address" = "https://api.example.org" }', config)
         self.assertIn("sign_up = true", config)
         accounts = self.config("production", "accounts")
-        self.assertIn('mail = { "link" = "https://portal.example.org/letters/{purpose}?token=" }', accounts)
+        self.assertIn('mail = { "link" = "https://portal.example.org/letters/{purpose}?token=", "outbox" = "/outbox" }', accounts)
         self.assertIn("sign_up = true", accounts)
         self.assertIn("sign_up = false", self.config("gpu", "accounts"))
         self.assertNotIn("sign_up", self.config("defaults", "accounts"))
@@ -266,6 +266,14 @@ class ThePortal(unittest.TestCase):
             self.assertEqual("operator_token_file" in config, has)
             self.assertEqual('router = { "address" = "http://mesh-torchmesh-router:8081" }' in config, has)
             self.assertEqual([{"port": 8081}] in [rule["ports"] for rule in reached], has)
+
+    def test_letters_are_taken_by_a_container_that_sees_nothing_else(self):
+        pod = support.pods("production")["mesh-torchmesh-accounts"]
+        (mailer,) = pod["initContainers"]
+        self.assertEqual(mailer["restartPolicy"], "Always")
+        self.assertEqual([mount["name"] for mount in mailer["volumeMounts"]], ["outbox", "tmp"])
+        self.assertIn({"name": "outbox", "mountPath": "/outbox"}, pod["containers"][0]["volumeMounts"])
+        self.assertNotIn("initContainers", support.pods("external")["mesh-torchmesh-accounts"])
 
     def test_has_a_key_of_its_own_that_lists_models_and_no_more(self):
         import hashlib

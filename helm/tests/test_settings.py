@@ -53,7 +53,7 @@ class Settings(unittest.TestCase):
     @staticmethod
     def as_in_a_pod(pod, config):
         """The settings with the volumes of a pod in a folder of ours, and files where they name some."""
-        for path in re.findall(r'"(/(?:etc|var|models|cache|pipelines)[^"]*)"', config):
+        for path in re.findall(r'"(/(?:etc|var|models|cache|pipelines|outbox)[^"]*)"', config):
             place = pod + path
             is_file = os.path.splitext(path)[1] or path.startswith("/etc/")
             os.makedirs(os.path.dirname(place) if is_file else place, exist_ok=True)
@@ -61,7 +61,7 @@ class Settings(unittest.TestCase):
                 with open(place, "w", encoding="utf-8") as file:
                     file.write("x" * 32 if path.endswith(("token", "password")) else "")
         with open(os.path.join(pod, "config.toml"), "w", encoding="utf-8") as file:
-            file.write(re.sub(r'"(/(?:etc|var|models|cache|pipelines)[^"]*)"', lambda match: f'"{pod}{match.group(1)}"', config))
+            file.write(re.sub(r'"(/(?:etc|var|models|cache|pipelines|outbox)[^"]*)"', lambda match: f'"{pod}{match.group(1)}"', config))
         return file.name
 
     def test_files_that_settings_name_are_mounted(self):
@@ -69,7 +69,7 @@ class Settings(unittest.TestCase):
             pods = support.pods(values)
             for service, name, config, _ in support.settings(values):
                 folders = [mount["mountPath"] for mount in pods[name]["containers"][0]["volumeMounts"]]
-                for path in re.findall(r'"(/(?:etc|var|models|cache|pipelines)[^"]*)"', config):
+                for path in re.findall(r'"(/(?:etc|var|models|cache|pipelines|outbox)[^"]*)"', config):
                     self.assertTrue(any(path == folder or path.startswith(folder + "/") for folder in folders), f"{values} {name}: {path}")
 
 
