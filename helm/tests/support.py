@@ -76,7 +76,7 @@ def pods(values):
 
 def settings(values):
     """The settings files of the services: (service, name, text)."""
-    services = ("gateway", "router", "accounts")
+    services = ("gateway", "router", "accounts", "portal", "pipelines")
     for each in objects(values):
         data = each.get("data") or {}
         if each["kind"] == "ConfigMap" and "config.toml" in data:

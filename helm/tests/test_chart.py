@@ -19,7 +19,8 @@ FOREIGN = {
     "keda.sh/v1alpha1": {"ScaledObject"},
     "gateway.networking.k8s.io/v1": {"HTTPRoute", "GRPCRoute"},
 }
-RUN_TO_THEIR_END = ("Job", "Pod")
+# A pipeline in a ConfigMap that is there already.
+ANOTHER = ["pipelines.configMaps[0].name=m", "pipelines.configMaps[0].items[0].key=k", "pipelines.configMaps[0].items[0].path=a/1.toml"]
 
 
 class TheChart(unittest.TestCase):
@@ -48,7 +49,8 @@ class TheChart(unittest.TestCase):
                     self.assertEqual(each["metadata"].get("namespace"), "torchmesh", each["metadata"]["name"])
 
     def test_a_word_that_is_misspelt_is_refused(self):
-        for setting in ("gatway.replicas=2", "gateway.replica=2", "models[0].verions={1}", "workers.drain=2", "consul.replicas=2", "models[0].versions={a}"):
+        for setting in ("gatway.replicas=2", "gateway.replica=2", "models[0].verions={1}", "workers.drain=2", "consul.replicas=2", "models[0].versions={a}", "portal.operator={a@b}", "portal.operators={ada}", "portal.publicAddress=portal.example.org",
+                        "accounts.mailer.args={a}", "pipelines.files.judge=x", "pipelines.files.judge/0\\.toml=x", "pipelines.configMaps[0].name=a"):
             self.assertIn("schema", support.refused(setting), setting)
 
     def test_settings_that_exclude_each_other_are_refused_with_what_to_do(self):
@@ -67,6 +69,16 @@ class TheChart(unittest.TestCase):
             "2 sources": ["models[0].source.init.image=a"],
             "twice": ["models[0].versions={1,1}"],
             "consul.persistence.enabled": ["consul.replicas=3", "consul.persistence.enabled=false"],
+            "leave accounts.enabled true": ["portal.enabled=true", "accounts.enabled=false", "gateway.metering.enabled=false"],
+            "portal.gateway.address": ["portal.enabled=true", "tls.gateway.enabled=true", "tls.gateway.secretName=a"],
+            "portal.publicAddress": ["portal.enabled=true", "portal.signUp=true"],
+            "portal.ingress.hosts": ["portal.enabled=true", "portal.ingress.enabled=true"],
+            "tls.portal.secretName": ["portal.enabled=true", "tls.portal.enabled=true"],
+            "there is no pipeline;": ["pipelines.enabled=true"],
+            "a version twice": ["pipelines.enabled=true", "pipelines.files.a/1\\.toml=x", *ANOTHER],
+            "the name of a model": ["pipelines.enabled=true", "pipelines.files.minilm/1\\.toml=x"],
+            "there is no pipeline b": ["pipelines.enabled=true", *ANOTHER, "pipelines.routes.b.sticky=tenant"],
+            "changed by meshctl": ["pipelines.enabled=true", *ANOTHER, "pipelines.routes.a.sticky=tenant"],
         }
         for remedy, settings in cases.items():
             self.assertIn(remedy, support.refused(*settings))
@@ -88,7 +100,7 @@ class Pods(unittest.TestCase):
                 self.assertFalse(security["allowPrivilegeEscalation"])
                 self.assertTrue(security["readOnlyRootFilesystem"])
                 self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
-            allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim", "ephemeral", "name"}
+            allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim", "ephemeral", "projected", "name"}
             for volume in pod.get("volumes", []):
                 self.assertLessEqual(set(volume), allowed)
 
@@ -107,7 +119,7 @@ class Pods(unittest.TestCase):
         rules = [each["rules"] for each in objects if each["kind"] == "Role"]
         self.assertEqual(rules, [[{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}]])
         bound = [subject["name"] for each in objects if each["kind"] == "RoleBinding" for subject in each["subjects"]]
-        self.assertEqual(bound, ["mesh-torchmesh-gateway", "mesh-torchmesh-router"])
+        self.assertEqual(bound, ["mesh-torchmesh-gateway", "mesh-torchmesh-router", "mesh-torchmesh-pipelines"])
         mounted = set()
         for each in objects:
             if each["kind"] in ("Deployment", "StatefulSet"):
@@ -216,7 +228,7 @@ class Models(unittest.TestCase):
 
     def test_where_routes_are_in_a_file_every_model_has_one(self):
         routes = support.find("without-consul", "ConfigMap", "mesh-torchmesh-routes")["data"]["routes.toml"]
-        self.assertEqual(routes.count("[[route]]"), 2)
+        self.assertEqual(routes.count("[[route]]"), 3)
         self.assertIn('sticky = "tenant"', routes)
         self.assertIn('model = "small"\nto = [{ "version" = "1" }]', routes)
 
@@ -224,52 +236,9 @@ class Models(unittest.TestCase):
         scaler = support.find("production", "HorizontalPodAutoscaler", "mesh-torchmesh-ranker-v3")
         self.assertEqual(scaler["spec"]["metrics"][0]["pods"]["metric"], {"name": "torchmesh_worker_queue_depth_requests"})
         (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]
-        self.assertIn("torchmesh_worker_waiting_sequences", keda["spec"]["triggers"][0]["metadata"]["query"])
-
-
-class Network(unittest.TestCase):
-    def test_nothing_is_allowed_that_is_not_named(self):
-        for values in support.MATRIX:
-            deny = support.find(values, "NetworkPolicy", "mesh-torchmesh-deny")["spec"]
-            self.assertEqual(sorted(deny["policyTypes"]), ["Egress", "Ingress"])
-            self.assertNotIn("ingress", deny)
-            self.assertNotIn("egress", deny)
-
-    def test_only_routers_and_consul_reach_a_worker(self):
-        self.assertEqual(self.callers("worker", 8082), {"router", "consul"})
-        self.assertEqual(self.callers("accounts", 8083), {"gateway", "tools"})
-        self.assertEqual(self.callers("router", 8081), {"gateway", "router", "consul", "tools"})
-
-    def test_a_portal_of_ones_own_reaches_accounts_and_routers_when_it_is_named(self):
-        portal = {"podSelector": {"matchLabels": {"app": "portal"}}}
-        named = json.dumps([portal])
-        text = support.text("defaults", "--set-json", f"networkPolicy.accountsFrom={named}", "--set-json", f"networkPolicy.routerFrom={named}")
-        policies = {each["metadata"]["name"]: each["spec"]["ingress"] for each in support.parsed(text) if each["kind"] == "NetworkPolicy" and "ingress" in each["spec"]}
-        for component, port in (("accounts", 8083), ("router", 8081)):
-            self.assertIn({"from": [portal], "ports": [{"port": port}]}, policies[f"mesh-torchmesh-{component}"])
-        self.assertNotIn(portal, [peer for rule in policies["mesh-torchmesh-worker"] for peer in rule["from"]])
-
-    def test_what_is_outside_is_reached_by_the_ports_of_its_addresses(self):
-        self.assertEqual(self.outside("external", "gateway"), {53, 443, 4317, 6380, 8501})
-        self.assertEqual(self.outside("external", "accounts"), {53, 4317, 5432})
-        self.assertEqual(self.outside("external", "router"), {53, 4317, 8501})
-
-    def test_who_asks_the_api_of_kubernetes_reaches_it_and_nobody_else_does(self):
-        for component in ("gateway", "router"):
-            self.assertLessEqual({443, 6443}, self.outside("endpoint-slices", component))
-        for component in ("worker", "accounts", "tools"):
-            self.assertNotIn(6443, self.outside("endpoint-slices", component))
-
-    @staticmethod
-    def outside(values, component):
-        rules = support.find(values, "NetworkPolicy", f"mesh-torchmesh-{component}")["spec"]["egress"]
-        return {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]}
-
-    @staticmethod
-    def callers(component, port):
-        rules = support.find("defaults", "NetworkPolicy", f"mesh-torchmesh-{component}")["spec"]["ingress"]
-        peers = [peer for rule in rules if {"port": port} in rule["ports"] for peer in rule["from"]]
-        return {peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in peers}
+        (trigger,) = keda["spec"]["triggers"]
+        self.assertEqual(trigger["metadata"]["query"], 'sum(torchmesh_worker_waiting_sequences{namespace="torchmesh", model="Llama_3.1-8B", version="1"})')
+        self.assertEqual((trigger["metadata"]["threshold"], trigger["metadata"]["ignoreNullValues"]), ("2", "false"))
 
 
 class Secrets(unittest.TestCase):

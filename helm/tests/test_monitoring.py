@@ -68,6 +68,21 @@ class Monitoring(unittest.TestCase):
         self.assertGreater(len(asked), 40)
         self.assertEqual([metric for metric in sorted(asked) if not is_registered(metric, code)], [])
 
+    def test_scaling_goes_by_metrics_that_exist_and_that_the_documented_adapter_serves(self):
+        code, scaled = registered(), set()
+        for values in support.MATRIX:
+            for each in support.objects(values):
+                if each["kind"] == "ScaledObject":
+                    scaled |= set(METRIC.findall(each["spec"]["triggers"][0]["metadata"]["query"]))
+                elif each["kind"] == "HorizontalPodAutoscaler":
+                    scaled |= {metric["pods"]["metric"]["name"] for metric in each["spec"]["metrics"] if metric["type"] == "Pods"}
+        self.assertEqual(scaled, {"torchmesh_worker_queue_depth_requests", "torchmesh_worker_waiting_sequences"})
+        with open(os.path.join(support.ROOT, "docs", "deploy.md"), encoding="utf-8") as file:
+            (rule,) = re.findall(r'seriesQuery: \'\{__name__=~"([^"]+)"', file.read())
+        for metric in scaled:
+            self.assertTrue(is_registered(metric, code), metric)
+            self.assertTrue(re.fullmatch(rule, metric), metric)
+
     def test_a_metric_that_does_not_exist_is_found(self):
         self.assertFalse(is_registered("torchmesh_gateway_no_such_thing_total", registered()))
 

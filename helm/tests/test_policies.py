@@ -12,7 +12,7 @@ EXCEPTIONS = {
     "CKV_K8S_11": "no limits of the processor: they throttle a pod that has idle cores beside it, and a deadline is missed for nothing",
     "CKV_K8S_15": "an image's tag is its version and never moves; a node that has it need not ask a registry before a pod can start",
     "CKV_K8S_35": "credentials of object stores come by the environment, as their own libraries read them; only `envFrom` of your values does that",
-    "CKV_K8S_38": "gateways and routers that find others by the Kubernetes API have a token for it; test_chart.py holds all others to none",
+    "CKV_K8S_38": "gateways, routers and pipelines that find others by the Kubernetes API have a token for it; test_chart.py holds all others to none",
     "CKV_K8S_43": "the chart cannot know the digests of images that you build; `digest` takes them, and production.yaml has them",
 }
 

@@ -7,10 +7,8 @@ import unittest
 
 import support
 
-
-
 # What the pod's own fields give it.
-ENVIRONMENT = [f"TORCHMESH_{service}_DISCOVERY__CONSUL__ADVERTISE=10.0.0.7" for service in ("GATEWAY", "ROUTER")]
+ENVIRONMENT = [f"TORCHMESH_{service}_DISCOVERY__CONSUL__ADVERTISE=10.0.0.7" for service in ("GATEWAY", "ROUTER", "PIPELINES")]
 
 
 class Settings(unittest.TestCase):
@@ -21,7 +19,25 @@ class Settings(unittest.TestCase):
                 with self.subTest(values=values, name=name):
                     self.check(service, config)
                     seen.add(service)
-        self.assertEqual(seen, {"gateway", "router", "accounts", "worker"})
+        self.assertEqual(seen, {"gateway", "router", "accounts", "worker", "portal", "pipelines"})
+
+    def test_pipelines_lie_where_their_service_looks_and_are_good(self):
+        linted = 0
+        for values in set(support.MATRIX) - {"external"}:
+            files = [each for each in support.objects(values) if each["metadata"]["name"] == "mesh-torchmesh-pipelines-files"]
+            for each in files:
+                (volume,) = [volume for volume in support.pods(values)["mesh-torchmesh-pipelines"]["volumes"] if volume["name"] == "pipelines"]
+                (source,) = [one["configMap"] for one in volume["projected"]["sources"] if one["configMap"]["name"] == each["metadata"]["name"]]
+                self.assertEqual({item["key"] for item in source["items"]}, set(each["data"]))
+                with tempfile.TemporaryDirectory() as folder:
+                    for item in source["items"]:
+                        path = os.path.join(folder, item["path"])
+                        os.makedirs(os.path.dirname(path), exist_ok=True)
+                        with open(path, "w", encoding="utf-8") as file:
+                            file.write(each["data"][item["key"]])
+                    support.run(os.path.join(support.PROGRAMS, "meshctl"), "pipeline", "lint", "--offline", folder)
+                    linted += 1
+        self.assertEqual(linted, 3)
 
     def test_a_setting_that_does_not_exist_is_found_here(self):
         with self.assertRaises(AssertionError) as found:
@@ -37,7 +53,7 @@ class Settings(unittest.TestCase):
     @staticmethod
     def as_in_a_pod(pod, config):
         """The settings with the volumes of a pod in a folder of ours, and files where they name some."""
-        for path in re.findall(r'"(/(?:etc|var|models|cache)[^"]*)"', config):
+        for path in re.findall(r'"(/(?:etc|var|models|cache|pipelines|outbox)[^"]*)"', config):
             place = pod + path
             is_file = os.path.splitext(path)[1] or path.startswith("/etc/")
             os.makedirs(os.path.dirname(place) if is_file else place, exist_ok=True)
@@ -45,7 +61,7 @@ class Settings(unittest.TestCase):
                 with open(place, "w", encoding="utf-8") as file:
                     file.write("x" * 32 if path.endswith(("token", "password")) else "")
         with open(os.path.join(pod, "config.toml"), "w", encoding="utf-8") as file:
-            file.write(re.sub(r'"(/(?:etc|var|models|cache)[^"]*)"', lambda match: f'"{pod}{match.group(1)}"', config))
+            file.write(re.sub(r'"(/(?:etc|var|models|cache|pipelines|outbox)[^"]*)"', lambda match: f'"{pod}{match.group(1)}"', config))
         return file.name
 
     def test_files_that_settings_name_are_mounted(self):
@@ -53,7 +69,7 @@ class Settings(unittest.TestCase):
             pods = support.pods(values)
             for service, name, config, _ in support.settings(values):
                 folders = [mount["mountPath"] for mount in pods[name]["containers"][0]["volumeMounts"]]
-                for path in re.findall(r'"(/(?:etc|var|models|cache)[^"]*)"', config):
+                for path in re.findall(r'"(/(?:etc|var|models|cache|pipelines|outbox)[^"]*)"', config):
                     self.assertTrue(any(path == folder or path.startswith(folder + "/") for folder in folders), f"{values} {name}: {path}")
 
 

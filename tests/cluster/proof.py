@@ -5,103 +5,17 @@ What must hold: no call fails that has two seconds. The transcript, with times, 
 """
 
 import argparse
-import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-CHART = os.path.join(ROOT, "helm", "torchmesh")
-BEGAN = time.monotonic()
-RELEASE = "mesh"
-NAME = f"{RELEASE}-torchmesh"
-SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+from cluster import CHART, HERE, NAME, RELEASE, Cluster, tools_pod
+import scaling
 
-
-class Cluster:
-    """kubectl and helm in one namespace, and what is said of them."""
-
-    def __init__(self, options):
-        self.options = options
-        self.lines = []
-        self.phases = []
-
-    def say(self, text):
-        """A line of the transcript."""
-        for line in text.splitlines():
-            line = f"{time.monotonic() - BEGAN:7.1f} s  {line}"
-            self.lines.append(line)
-            print(line, flush=True)
-
-    def run(self, *command, given=None, quiet=False):
-        """Runs a command and answers what it prints."""
-        if not quiet:
-            self.say("$ " + " ".join(command))
-        answer = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-        if answer.returncode != 0:
-            raise SystemExit(f"error: {' '.join(command)}\n{answer.stdout}{answer.stderr}")
-        return answer.stdout
-
-    def kubectl(self, *arguments, given=None, quiet=False):
-        """kubectl in the namespace."""
-        return self.run("kubectl", "--namespace", self.options.namespace, *arguments, given=given, quiet=quiet)
-
-    def helm(self, verb, *arguments):
-        """helm in the namespace."""
-        return self.run("helm", verb, RELEASE, *arguments, "--namespace", self.options.namespace)
-
-    def values(self):
-        """The arguments that name the values."""
-        files = [os.path.join(HERE, "values.yaml"), *self.options.values]
-        return [argument for file in files for argument in ("--values", file)]
-
-    def upgrade(self, *settings, verb="upgrade"):
-        """Installs or upgrades, and waits until all is ready."""
-        extra = [argument for setting in settings for argument in ("--set", setting)]
-        self.helm(verb, CHART, *self.values(), *extra, "--wait", "--timeout", "5m")
-
-    def pods(self, selector):
-        """The pods of a component that are not on their way out."""
-        found = json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json", quiet=True))["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-
-    def served(self, version):
-        """Calls that the workers of a version of minilm have had."""
-        total = 0
-        for pod in self.pods(f"torchmesh/model=minilm,torchmesh/version={version}"):
-            path = f"/api/v1/namespaces/{self.options.namespace}/pods/{pod['metadata']['name']}:9082/proxy/metrics"
-            page = self.run("kubectl", "get", "--raw", path, quiet=True)
-            total += sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines() if line.startswith("torchmesh_worker_requests_total"))
-        return int(total)
-
-    def tool(self, *arguments, given=None):
-        """meshctl, in the pod that has it."""
-        flag = ["-i"] if given else []
-        return self.kubectl("exec", *flag, "tools", "--", "meshctl", "--home", "/tmp", *arguments, given=given)
-
-    def settle(self):
-        """Waits until everything is ready again."""
-        for _ in range(120):
-            pods = self.pods(f"app.kubernetes.io/instance={RELEASE}")
-            if all(status["ready"] for pod in pods if pod["metadata"]["name"] != f"{NAME}-test" for status in pod["status"].get("containerStatuses", [{"ready": False}])):
-                return
-            time.sleep(1)
-        raise SystemExit("error: not everything is ready again")
-
-    @contextlib.contextmanager
-    def phase(self, title):
-        """Something that happens under load."""
-        self.say(f"--- {title}")
-        began, clock = time.time(), time.monotonic()
-        yield
-        took = time.monotonic() - clock
-        # What is still under way belongs to it too.
-        time.sleep(8)
-        self.phases.append((title, began, time.time(), took))
-        self.say(f"    took {took:.1f} s")
+# What may be tried of it, in this order.
+PARTS = ("upgrade", "rollout", "breakages", "scaling")
+TURNED = ("gateway.podAnnotations.turn=second", "router.podAnnotations.turn=second")
 
 
 def prepare(cluster):
@@ -119,34 +33,14 @@ def prepare(cluster):
 
 def start_pods(cluster):
     """A pod with meshctl, and one that calls."""
-    image = json.loads(cluster.run("helm", "get", "values", RELEASE, "--all", "-o", "json", "--namespace", cluster.options.namespace, quiet=True))
-    tag = image["image"]["tag"] or json.loads(cluster.run("helm", "list", "-o", "json", "--namespace", cluster.options.namespace, quiet=True))[0]["app_version"]
-    name = "/".join(filter(None, [image["image"]["registry"], image["routes"]["image"]["repository"]])) + f":{tag}"
-    policy = image["image"]["pullPolicy"]
-    cluster.kubectl("create", "configmap", "load", f"--from-file={HERE}/load.py", quiet=True)
-    cluster.kubectl("apply", "-f", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": [
-        pod("tools", name, policy, ["sleep", "infinity"], [{"name": "TORCHMESH_ROUTER_ADDR", "value": f"{NAME}-router:8081"}]),
-        pod("load", name, policy, ["python3", "/load/load.py", f"{NAME}-gateway", "3600"], [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": f"{NAME}-first-key", "key": "key"}}}]),
-    ]}), quiet=True)  # fmt: skip
+    image = cluster.tools_image()
+    cluster.kubectl("create", "configmap", "load", f"--from-file={HERE}/load.py", f"--from-file={HERE}/busy.py", quiet=True)
+    key = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": f"{NAME}-first-key", "key": "key"}}}
+    cluster.apply(
+        tools_pod("tools", ["sleep", "infinity"], [{"name": "TORCHMESH_ROUTER_ADDR", "value": f"{NAME}-router:8081"}], image),
+        tools_pod("load", ["python3", "/load/load.py", f"{NAME}-gateway", "3600"], [key], image),
+    )
     cluster.kubectl("wait", "--for=condition=Ready", "pod/tools", "pod/load", "--timeout=60s", quiet=True)
-
-
-def pod(name, image, policy, command, env):
-    """A pod of tools, with the labels that network policies let in."""
-    labels = {"app.kubernetes.io/name": "torchmesh", "app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "tools", "tm-test": name}
-    mounts = [{"name": "load", "mountPath": "/load"}, {"name": "tmp", "mountPath": "/tmp"}]
-    container = {"name": name, "image": image, "imagePullPolicy": policy, "command": command, "env": env, "securityContext": SECURITY, "volumeMounts": mounts}
-    return {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
-        "spec": {
-            "automountServiceAccountToken": False, "enableServiceLinks": False, "terminationGracePeriodSeconds": 1,
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            # Both on one node, which is not the one that is emptied.
-            "affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": {"labelSelector": {"matchExpressions": [{"key": "tm-test", "operator": "Exists"}]}, "topologyKey": "kubernetes.io/hostname"}}]}},
-            "containers": [container],
-            "volumes": [{"name": "load", "configMap": {"name": "load"}}, {"name": "tmp", "emptyDir": {}}],
-        },
-    }  # fmt: skip
 
 
 def first_calls(cluster):
@@ -171,12 +65,35 @@ def first_calls(cluster):
     cluster.say(cluster.kubectl("exec", "load", "--", "python3", "-c", ask, quiet=True))
 
 
-def new_version(cluster):
-    """Version 2: there, without calls; then step by step; then back."""
+def portal_and_pipelines(cluster):
+    """What a pipeline answers, and the portal's list of models, which the gateway has given it."""
+    tensor = {"shape": [1, 4], "datatype": "INT64"}
+    body = {"inputs": [{"name": "ids", "data": [101, 1037, 2158, 102], **tensor}, {"name": "mask", "data": [1, 1, 1, 1], **tensor}]}
+    ask = (
+        "import http.client,json,os\n"
+        f"c = http.client.HTTPConnection('{NAME}-gateway', timeout=30)\n"
+        f"c.request('POST', '/v2/models/vectors/infer', {json.dumps(json.dumps(body))}, {{'Authorization': 'Bearer ' + os.environ['KEY'], 'Content-Type': 'application/json'}})\n"
+        "a = c.getresponse(); one = json.loads(a.read())['outputs'][0]; print('pipeline vectors:', a.status, one['name'], one['shape'])\n"
+    )
+    cluster.say(cluster.kubectl("exec", "load", "--", "python3", "-c", ask, quiet=True))
+    page = cluster.run("kubectl", "get", "--raw", f"/api/v1/namespaces/{cluster.options.namespace}/services/{NAME}-portal:http/proxy/models", quiet=True)
+    listed = [model for model in ("minilm", "smollm2", "vectors") if f">{model}<" in page]
+    cluster.say(f"the portal lists {', '.join(listed)}")
+    if len(listed) != 3:
+        raise SystemExit(f"error: models are missing on the portal's page\n{page}")
+
+
+def replaced(cluster):
+    """Every pod of gateway and router makes room for another."""
     with cluster.phase("helm upgrade: every pod of gateway and router is replaced"):
-        cluster.upgrade("gateway.podAnnotations.turn=second", "router.podAnnotations.turn=second")
+        cluster.upgrade(*TURNED)
+
+
+def rollout(cluster):
+    """Version 2: there, without calls; then step by step; then back."""
+    before = cluster.revision()
     with cluster.phase("helm upgrade: minilm has a version 2"):
-        cluster.upgrade("gateway.podAnnotations.turn=second", "router.podAnnotations.turn=second", "models[0].versions={1,2}")
+        cluster.upgrade(*TURNED, "models[0].versions={1,2}")
     time.sleep(10)
     calls = cluster.served(2)
     cluster.say(f"version 2 is ready and has had {calls} calls: its route leads to version 1")
@@ -187,6 +104,8 @@ def new_version(cluster):
         cluster.say(cluster.tool("rollout", "status", "minilm", "--watch"))
         cluster.say(cluster.tool("route", "get"))
         cluster.say(f"version 2 has had {cluster.served(2)} calls")
+    refused(cluster)
+    back(cluster, before)
 
 
 def refused(cluster):
@@ -275,7 +194,20 @@ def main():
     parser.add_argument("--values", action="append", default=[], help="further values, such as where the images are")
     parser.add_argument("--oom", help="a program that makes a container, named by its id, run out of memory (tests/cluster/oom.sh)")
     parser.add_argument("--transcript", help="a file for the transcript")
+    parser.add_argument("--parts", default=",".join(PARTS), help="what is tried after the installation; rollout needs Consul (default: %(default)s)")
     cluster = Cluster(parser.parse_args())
+    parts = cluster.options.parts.split(",")
+    if set(parts) - set(PARTS):
+        parser.error(f"--parts: one or several of {','.join(PARTS)}")
+    good = tried(cluster, parts)
+    if cluster.options.transcript:
+        with open(cluster.options.transcript, "w", encoding="utf-8") as file:
+            file.write("\n".join(cluster.lines) + "\n")
+    return 0 if good else 1
+
+
+def tried(cluster, parts):
+    """Installs it and tries the parts; answers whether all was good."""
     prepare(cluster)
     cluster.say("--- helm install")
     clock = time.monotonic()
@@ -285,17 +217,17 @@ def main():
     cluster.say(cluster.helm("test", "--logs"))
     start_pods(cluster)
     first_calls(cluster)
-    new_version(cluster)
-    refused(cluster)
-    back(cluster, 2)
-    breakages(cluster)
+    portal_and_pipelines(cluster)
+    for part, does in (("upgrade", replaced), ("rollout", rollout), ("breakages", breakages)):
+        if part in parts:
+            does(cluster)
     usage(cluster)
     good = report(cluster)
     cluster.say("no call failed" if good else "error: calls failed")
-    if cluster.options.transcript:
-        with open(cluster.options.transcript, "w", encoding="utf-8") as file:
-            file.write("\n".join(cluster.lines) + "\n")
-    return 0 if good else 1
+    if "scaling" in parts:
+        good = scaling.scale(cluster) and good
+        cluster.say("no call failed, and no stream was cut" if good else "error: not all was good")
+    return good
 
 
 if __name__ == "__main__":

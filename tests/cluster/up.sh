@@ -19,7 +19,7 @@ start apiserver tmkube "$bin/kube-apiserver" --etcd-servers http://127.0.0.1:237
   --tls-cert-file "$run/pki/apiserver.crt" --tls-private-key-file "$run/pki/apiserver.key" \
   --kubelet-client-certificate "$run/pki/admin.crt" --kubelet-client-key "$run/pki/admin.key" --kubelet-preferred-address-types InternalIP \
   --service-account-key-file "$run/pki/sa.key" --service-account-signing-key-file "$run/pki/sa.key" --service-account-issuer https://kubernetes.default.svc \
-  --enable-admission-plugins NodeRestriction
+  --enable-admission-plugins NodeRestriction --enable-aggregator-routing
 until inside tmkube "$bin/kubectl" --kubeconfig "$folder/admin.kubeconfig" get --raw /readyz >/dev/null 2>&1; do sleep 0.5; done
 start controllers tmkube "$bin/kube-controller-manager" --kubeconfig "$folder/admin.kubeconfig" --service-account-private-key-file "$run/pki/sa.key" \
   --root-ca-file "$run/pki/ca.crt" --use-service-account-credentials --leader-elect=false

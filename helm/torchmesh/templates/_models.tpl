@@ -59,3 +59,25 @@ torchmesh/version: {{ .worker.version | quote }}
 {{- end -}}
 {{- toYaml $resources -}}
 {{- end -}}
+
+{{/* Every version of every pipeline, as JSON: names, each with its versions, the least first. Given: root. */}}
+{{- define "torchmesh.pipelines" -}}
+{{- $found := dict -}}
+{{- with .root.Values.pipelines -}}
+{{- if .enabled -}}
+{{- $paths := keys .files -}}
+{{- range .configMaps }}{{ range .items }}{{ $paths = append $paths .path }}{{ end }}{{ end -}}
+{{- range $paths | sortAlpha -}}
+{{- $name := dir . -}}
+{{- $padded := printf "%020s" (base . | trimSuffix ".toml") -}}
+{{- $_ := set $found $name (append (get $found $name | default list) $padded) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $padded := $found -}}
+{{- $versions := list -}}
+{{- range $padded | sortAlpha }}{{ $versions = append $versions (regexFind "[1-9][0-9]*$" .) }}{{ end -}}
+{{- $_ := set $found $name $versions -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}

@@ -20,6 +20,16 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
+{{/* The label of pods that answer for models, which routers look for: workers, and pipelines. */}}
+{{- define "torchmesh.answering" -}}
+torchmesh/answers: models
+{{- end -}}
+
+{{/* Whether a component is found by the others, and shows them its certificate. Given: component. */}}
+{{- define "torchmesh.inMesh" -}}
+{{- if has .component (list "gateway" "router" "worker" "pipelines") -}}yes{{- end -}}
+{{- end -}}
+
 {{/* Every label of an object. Given: root, component. */}}
 {{- define "torchmesh.labels" -}}
 {{ include "torchmesh.selector" . }}
@@ -65,6 +75,15 @@ default
 {{- .Values.accounts.tokensSecret | default (printf "%s-tokens" (include "torchmesh.fullname" .)) -}}
 {{- end -}}
 
+{{/* The Secret with the portal's key for the list of models; empty where there is none. */}}
+{{- define "torchmesh.catalogueSecret" -}}
+{{- if .Values.portal.catalogue.keySecret -}}
+{{- .Values.portal.catalogue.keySecret -}}
+{{- else if and .Values.gateway.keys.create (not .Values.gateway.keys.existingSecret) -}}
+{{- printf "%s-catalogue-key" (include "torchmesh.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The Secret with a key for tests, and which of its entries it is; empty where there is none. */}}
 {{- define "torchmesh.testKeySecret" -}}
 {{- if .Values.tests.keySecret -}}
@@ -84,8 +103,14 @@ default
 
 {{/* The Secrets of certificates. Given: root, component. */}}
 {{- define "torchmesh.meshSecret" -}}
-{{- $given := get .root.Values.tls.mesh (printf "%sSecret" .component) -}}
-{{- $given | default (printf "%s-%s-mesh-tls" (include "torchmesh.fullname" .root) .component) -}}
+{{- /* Pipelines are workers to those who ask for a certificate. */}}
+{{- $component := ternary "worker" .component (eq .component "pipelines") -}}
+{{- $given := get .root.Values.tls.mesh (printf "%sSecret" $component) -}}
+{{- $given | default (printf "%s-%s-mesh-tls" (include "torchmesh.fullname" .root) $component) -}}
+{{- end -}}
+
+{{- define "torchmesh.portalTlsSecret" -}}
+{{- .Values.tls.portal.secretName | default (printf "%s-portal-tls" (include "torchmesh.fullname" .)) -}}
 {{- end -}}
 
 {{- define "torchmesh.gatewayTlsSecret" -}}

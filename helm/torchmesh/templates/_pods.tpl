@@ -4,7 +4,7 @@
 {{- define "torchmesh.podSpec" -}}
 serviceAccountName: {{ .account | default (include "torchmesh.serviceAccountName" .) }}
 {{- /* Only who finds others by the Kubernetes API asks it for anything. */}}
-automountServiceAccountToken: {{ and (eq .root.Values.discovery.kind "kubernetes") (has .component (list "gateway" "router")) }}
+automountServiceAccountToken: {{ and (eq .root.Values.discovery.kind "kubernetes") (has .component (list "gateway" "router" "pipelines")) }}
 # Kubernetes would put TORCHMESH_GATEWAY_PORT and the like into the environment, where services look for their settings.
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ include "torchmesh.gracePeriod" . }}
@@ -54,7 +54,7 @@ affinity: {{- toYaml . | nindent 2 }}
 {{/* The class of a component, where the chart makes classes or is told some. */}}
 {{- define "torchmesh.priorityClass" -}}
 {{- $classes := .root.Values.priorityClasses -}}
-{{- $kind := ternary "workers" "control" (eq .component "worker") -}}
+{{- $kind := ternary "workers" "control" (has .component (list "worker" "pipelines" "portal")) -}}
 {{- get $classes $kind | default (ternary (printf "%s-%s" (include "torchmesh.fullname" .root) $kind) "" $classes.create) -}}
 {{- end -}}
 
@@ -102,7 +102,7 @@ lifecycle:
 {{/* Who this pod is, for Consul. Given: root, component, port, service. */}}
 {{- define "torchmesh.env" -}}
 {{- if eq .root.Values.discovery.kind "consul" -}}
-{{- if ne .component "accounts" -}}
+{{- if include "torchmesh.inMesh" . -}}
 {{- $prefix := printf "TORCHMESH_%s_DISCOVERY__CONSUL__" (upper .component) -}}
 - name: POD_IP
   valueFrom: {fieldRef: {fieldPath: status.podIP}}
@@ -123,7 +123,7 @@ lifecycle:
   configMap: {name: {{ .config }}}
 - name: tmp
   emptyDir: {sizeLimit: 64Mi}
-{{- if and (eq .root.Values.discovery.kind "consul") (ne .component "accounts") }}
+{{- if and (eq .root.Values.discovery.kind "consul") (include "torchmesh.inMesh" .) }}
 {{- with .root.Values.consul.tokenSecret }}
 - name: consul-token
   secret:
@@ -139,7 +139,7 @@ lifecycle:
     items: [{key: {{ $.root.Values.consul.caKey }}, path: ca.crt}]
 {{- end }}
 {{- end }}
-{{- if and .root.Values.tls.mesh.enabled (ne .component "accounts") }}
+{{- if and .root.Values.tls.mesh.enabled (include "torchmesh.inMesh" .) }}
 - name: mesh-tls
   secret:
     secretName: {{ include "torchmesh.meshSecret" . }}
@@ -150,7 +150,7 @@ lifecycle:
 {{- define "torchmesh.sharedMounts" -}}
 - {name: config, mountPath: /etc/torchmesh/config, readOnly: true}
 - {name: tmp, mountPath: /tmp}
-{{- if and (eq .root.Values.discovery.kind "consul") (ne .component "accounts") }}
+{{- if and (eq .root.Values.discovery.kind "consul") (include "torchmesh.inMesh" .) }}
 {{- if .root.Values.consul.tokenSecret }}
 - {name: consul-token, mountPath: /etc/torchmesh/consul-token, readOnly: true}
 {{- end }}
@@ -158,7 +158,7 @@ lifecycle:
 - {name: consul-ca, mountPath: /etc/torchmesh/consul-ca, readOnly: true}
 {{- end }}
 {{- end }}
-{{- if and .root.Values.tls.mesh.enabled (ne .component "accounts") }}
+{{- if and .root.Values.tls.mesh.enabled (include "torchmesh.inMesh" .) }}
 - {name: mesh-tls, mountPath: /etc/torchmesh/mesh-tls, readOnly: true}
 {{- end }}
 {{- end -}}

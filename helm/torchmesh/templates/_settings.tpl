@@ -68,6 +68,18 @@
 {{- toJson (mustMergeOverwrite $consul (deepCopy .root.Values.consul.settings)) -}}
 {{- end -}}
 
+{{/* discovery of who looks for routers, as JSON. Given: root. */}}
+{{- define "torchmesh.findingRouters" -}}
+{{- $kind := .root.Values.discovery.kind -}}
+{{- if eq $kind "consul" -}}
+{{- toJson (dict "consul" (include "torchmesh.consulSettings" . | fromJson)) -}}
+{{- else if eq $kind "kubernetes" -}}
+{{- toJson (dict "kubernetes" (dict "prefix" (include "torchmesh.fullname" .root))) -}}
+{{- else -}}
+{{- toJson (dict "dns" (dict "address" (printf "%s-router:8081" (include "torchmesh.fullname" .root)))) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* mesh_tls, as JSON: who is on the other side, and what it is shown. Given: root, to. */}}
 {{- define "torchmesh.meshTls" -}}
 {{- $folder := "/etc/torchmesh/mesh-tls" -}}
