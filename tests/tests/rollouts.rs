@@ -100,7 +100,8 @@ fn a_good_version_takes_over_and_no_caller_notices() {
     bounded(async {
         let folder = tempfile::tempdir().unwrap();
         let mut scene = Scene::start(folder.path(), Manner::Answers(answer("2", 1.0))).await;
-        let begun = scene.begin("").await;
+        // Tails of a busy machine are no matter here: to tell 1.2 times from 1.0 in them takes minutes.
+        let begun = scene.begin("max_p99 = '4x'\n").await;
         assert_eq!((begun.from.as_str(), begun.stage.as_str(), begun.percent), ("1", "running", 50.0));
         // Whoever leads may go: another goes on.
         scene.mesh.routers[0].end(Signal::KILL).await;

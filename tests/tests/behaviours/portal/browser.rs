@@ -6,6 +6,7 @@ use torchmesh_api::{
     accounts::v1::{IssueInvoicesRequest, ListTenantsRequest, SubscribeRequest},
     usage::v1::{RecordRequest, Units, UsageEvent},
 };
+use torchmesh_billing::Moment;
 use torchmesh_tests::{
     MeshSandbox,
     accounts::{Accounts, Database, OPERATOR},
@@ -22,6 +23,15 @@ use super::billing::{DAY_MS, SOLD, now};
 /// A hundred pages with a look at each; a fraction of it where nothing else runs.
 const BOUND: Duration = Duration::from_secs(600);
 
+/// The beginning of the month before the last one, in milliseconds since 1970.
+fn two_months_ago() -> i64 {
+    let day = Moment::from_unix_ms(now().unsigned_abs()).unwrap().date().to_string();
+    let (year, month) = (day[..4].parse::<u32>().unwrap(), day[5..7].parse::<u32>().unwrap());
+    let months = year * 12 + month - 3;
+    let begin = format!("{}-{:02}-01", months / 12, months % 12 + 1);
+    begin.parse::<Moment>().unwrap().unix_ms().cast_signed()
+}
+
 /// Waits for the tenant, lets two months of a plan of 30.00 a month be over in the first of which there were 25 calls of 0.25, and issues the invoices.
 async fn a_month_goes_by(accounts: &Accounts) {
     let (mut operator, mut billing) = (accounts.operator(), accounts.billing(OPERATOR));
@@ -30,7 +40,7 @@ async fn a_month_goes_by(accounts: &Accounts) {
         tenants.iter().any(|tenant| tenant.name == "acme").then_some(())
     })
     .await;
-    let begin = now() - 62 * DAY_MS;
+    let begin = two_months_ago();
     let subscribed = SubscribeRequest { tenant: "acme".into(), plan: "pro".into(), at_unix_ms: begin, ..Default::default() };
     billing.subscribe(subscribed).await.unwrap();
     let call = |number: u8| UsageEvent {
