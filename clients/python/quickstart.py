@@ -2,6 +2,7 @@
 
 import os
 import struct
+import sys
 
 import grpc
 from torchmesh.inference import grpc_service_pb2 as oip
@@ -35,42 +36,61 @@ def connect() -> grpc.Channel:
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(trusted))
 
 
+def embed(channel: grpc.Channel, key: list) -> None:
+    """A text becomes a vector. The deadline, here 10 seconds, goes with the call through the whole mesh."""
+    request = text.EmbedRequest(model="minilm", texts=["A man is eating food."])
+    embedding = TextServiceStub(channel).Embed(request, metadata=key, timeout=10).embeddings[0]
+    print(f"embedding: {len(embedding.values)} numbers, the first is {embedding.values[0]:.4f}")
+
+
+def chat(channel: grpc.Channel, key: list) -> None:
+    """A language model answers piece by piece. `pieces.cancel()` stops the model."""
+    question = generation.ChatMessage(role="user", content="What is the capital of France?")
+    settings = generation.GenerationSettings(temperature=0, max_tokens=32)
+    request = generation.ChatRequest(model="smollm2", messages=[question], settings=settings)
+    pieces = GenerationServiceStub(channel).Chat(request, metadata=key, timeout=60)
+    print("answer: ", end="")
+    for piece in pieces:
+        print(piece.content, end="", flush=True)
+        if piece.HasField("usage"):
+            print(f"\ntokens: {piece.usage.completion_tokens}")
+
+
+def infer(channel: grpc.Channel, key: list) -> None:
+    """Tensors in, tensors out: the Open Inference Protocol."""
+    tokens = [101, 7592, 2088, 102]
+    request = oip.ModelInferRequest(model_name="minilm")
+    for name, values in ("input_ids", tokens), ("attention_mask", [1] * len(tokens)):
+        contents = oip.InferTensorContents(int64_contents=values)
+        request.inputs.add(name=name, datatype="INT64", shape=[1, len(values)], contents=contents)
+    answer = GRPCInferenceServiceStub(channel).ModelInfer(request, metadata=key, timeout=10)
+    numbers = struct.unpack("<384f", answer.raw_output_contents[0])
+    print(f"tensor: {answer.outputs[0].name} {list(answer.outputs[0].shape)}, the first is {numbers[0]:.4f}")
+
+
+def explain(error: grpc.RpcError) -> str:
+    """An error is a status code and a message."""
+    return f"error: {error.code().name}: {error.details()}; {REMEDIES.get(error.code(), 'this should not happen')}"
+
+
+def refused(channel: grpc.Channel, key: list) -> None:
+    """Asks for a model that is not there."""
+    try:
+        request = oip.ModelMetadataRequest(name="nobody")
+        GRPCInferenceServiceStub(channel).ModelMetadata(request, metadata=key, timeout=10)
+    except grpc.RpcError as error:
+        print(explain(error))
+
+
 def main() -> None:
     key = [("authorization", "Bearer " + os.environ["TORCHMESH_KEY"])]
     with connect() as channel:
-        # A text becomes a vector. The deadline, here 10 seconds, goes with the call through the whole mesh.
-        request = text.EmbedRequest(model="minilm", texts=["A man is eating food."])
-        embedding = TextServiceStub(channel).Embed(request, metadata=key, timeout=10).embeddings[0]
-        print(f"embedding: {len(embedding.values)} numbers, the first is {embedding.values[0]:.4f}")
-
-        # A language model answers piece by piece. Leaving the loop early and calling `pieces.cancel()` stops the model.
-        question = generation.ChatMessage(role="user", content="What is the capital of France?")
-        settings = generation.GenerationSettings(temperature=0, max_tokens=32)
-        chat = generation.ChatRequest(model="smollm2", messages=[question], settings=settings)
-        pieces = GenerationServiceStub(channel).Chat(chat, metadata=key, timeout=60)
-        print("answer: ", end="")
-        for piece in pieces:
-            print(piece.content, end="", flush=True)
-            if piece.HasField("usage"):
-                print(f"\ntokens: {piece.usage.completion_tokens}")
-
-        # Tensors in, tensors out: the Open Inference Protocol.
-        tokens = [101, 7592, 2088, 102]
-        infer = oip.ModelInferRequest(model_name="minilm")
-        for name, values in ("input_ids", tokens), ("attention_mask", [1] * len(tokens)):
-            contents = oip.InferTensorContents(int64_contents=values)
-            infer.inputs.add(name=name, datatype="INT64", shape=[1, len(values)], contents=contents)
-        inference = GRPCInferenceServiceStub(channel)
-        inferred = inference.ModelInfer(infer, metadata=key, timeout=10)
-        numbers = struct.unpack("<384f", inferred.raw_output_contents[0])
-        print(f"tensor: {inferred.outputs[0].name} {list(inferred.outputs[0].shape)}, the first is {numbers[0]:.4f}")
-
-        # An error is a status code and a message.
-        try:
-            inference.ModelMetadata(oip.ModelMetadataRequest(name="nobody"), metadata=key, timeout=10)
-        except grpc.RpcError as error:
-            print(f"error: {error.code().name}: {error.details()}; {REMEDIES.get(error.code(), 'this should not happen')}")
+        for step in embed, chat, infer, refused:
+            step(channel, key)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except grpc.RpcError as failure:
+        sys.exit(explain(failure))

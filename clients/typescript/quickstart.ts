@@ -84,17 +84,26 @@ async function infer(transport: Transport): Promise<void> {
 }
 
 // An error is a status code and a message.
+function explain(thrown: unknown): string {
+  const error = ConnectError.from(thrown);
+  return `error: ${Code[error.code]}: ${error.rawMessage}; ${remedies[error.code] ?? "this should not happen"}`;
+}
+
+// Asks for a model that is not there.
 async function refused(transport: Transport): Promise<void> {
   try {
     await createClient(GRPCInferenceService, transport).modelMetadata({ name: "nobody" }, { timeoutMs: 10_000 });
-  } catch (thrown) {
-    const error = ConnectError.from(thrown);
-    console.log(`error: ${Code[error.code]}: ${error.rawMessage}; ${remedies[error.code] ?? "this should not happen"}`);
+  } catch (error) {
+    console.log(explain(error));
   }
 }
 
-const transport = connect();
-await embed(transport);
-await chat(transport);
-await infer(transport);
-await refused(transport);
+try {
+  const transport = connect();
+  for (const step of [embed, chat, infer, refused]) {
+    await step(transport);
+  }
+} catch (error) {
+  console.error(explain(error));
+  process.exitCode = 1;
+}

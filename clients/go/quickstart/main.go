@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"math"
 	"os"
 	"strings"
@@ -100,7 +99,7 @@ func chat(ctx context.Context, channel *grpc.ClientConn) error {
 }
 
 // Tensors in, tensors out: the Open Inference Protocol.
-func infer(ctx context.Context, client inference.GRPCInferenceServiceClient) error {
+func infer(ctx context.Context, channel *grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	tensor := func(name string, values ...int64) *inference.ModelInferRequest_InferInputTensor {
@@ -109,7 +108,7 @@ func infer(ctx context.Context, client inference.GRPCInferenceServiceClient) err
 			Name: name, Datatype: "INT64", Shape: []int64{1, int64(len(values))}, Contents: contents,
 		}
 	}
-	answer, err := client.ModelInfer(ctx, &inference.ModelInferRequest{
+	answer, err := inference.NewGRPCInferenceServiceClient(channel).ModelInfer(ctx, &inference.ModelInferRequest{
 		ModelName: "minilm",
 		Inputs: []*inference.ModelInferRequest_InferInputTensor{
 			tensor("input_ids", 101, 7592, 2088, 102), tensor("attention_mask", 1, 1, 1, 1),
@@ -130,28 +129,32 @@ func explain(err error) string {
 	if !known {
 		remedy = "this should not happen"
 	}
-	return fmt.Sprintf("%s: %s; %s", told.Code(), told.Message(), remedy)
+	return fmt.Sprintf("error: %s: %s; %s", told.Code(), told.Message(), remedy)
 }
 
-func run() error {
-	channel, err := connect()
-	if err != nil {
-		return err
-	}
-	defer channel.Close()
-	ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+os.Getenv("TORCHMESH_KEY"))
-	client := inference.NewGRPCInferenceServiceClient(channel)
-	if err := errors.Join(embed(ctx, channel), chat(ctx, channel), infer(ctx, client)); err != nil {
-		return err
-	}
-	if _, err := client.ModelMetadata(ctx, &inference.ModelMetadataRequest{Name: "nobody"}); err != nil {
-		fmt.Println("error:", explain(err))
+// Asks for a model that is not there.
+func refused(ctx context.Context, channel *grpc.ClientConn) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	request := &inference.ModelMetadataRequest{Name: "nobody"}
+	if _, err := inference.NewGRPCInferenceServiceClient(channel).ModelMetadata(ctx, request); err != nil {
+		fmt.Println(explain(err))
 	}
 	return nil
 }
 
 func main() {
-	if err := run(); err != nil {
-		log.Fatal(explain(err))
+	channel, err := connect()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer channel.Close()
+	ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+os.Getenv("TORCHMESH_KEY"))
+	for _, step := range []func(context.Context, *grpc.ClientConn) error{embed, chat, infer, refused} {
+		if err := step(ctx, channel); err != nil {
+			fmt.Fprintln(os.Stderr, explain(err))
+			os.Exit(1)
+		}
 	}
 }

@@ -49,6 +49,9 @@ public final class Quickstart {
             chat(channel);
             infer(channel);
             refused(channel);
+        } catch (StatusRuntimeException error) {
+            System.err.println(explain(error));
+            System.exit(1);
         } finally {
             channel.shutdownNow();
         }
@@ -109,14 +112,19 @@ public final class Quickstart {
     }
 
     /** An error is a status code and a message. */
+    private static String explain(StatusRuntimeException error) {
+        Status status = error.getStatus();
+        String remedy = REMEDIES.getOrDefault(status.getCode(), "this should not happen");
+        return "error: " + status.getCode() + ": " + status.getDescription() + "; " + remedy;
+    }
+
+    /** Asks for a model that is not there. */
     private static void refused(Channel channel) {
         var client = GRPCInferenceServiceGrpc.newBlockingStub(channel).withDeadlineAfter(10, TimeUnit.SECONDS);
         try {
             client.modelMetadata(ModelMetadataRequest.newBuilder().setName("nobody").build());
         } catch (StatusRuntimeException error) {
-            Status status = error.getStatus();
-            String remedy = REMEDIES.getOrDefault(status.getCode(), "this should not happen");
-            System.out.printf("error: %s: %s; %s%n", status.getCode(), status.getDescription(), remedy);
+            System.out.println(explain(error));
         }
     }
 }
