@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 
-from workplace import GO_MODULE, PROTOS
+from workplace import GO_MODULE, PROTOS, Failure
 
 
 class Python:
@@ -28,8 +28,14 @@ class Python:
         environment = os.path.join(folder, ".venv")
         python, done = os.path.join(environment, "bin", "python"), os.path.join(environment, ".installed")
         if not os.path.exists(done):
-            place.run([sys.executable, "-m", "venv", "--clear", "--without-pip", environment])
-            place.run(["pip", "--python", python, "install", "--quiet", "--disable-pip-version-check", folder])
+            try:
+                place.run([sys.executable, "-m", "venv", "--clear", environment])
+                pip = [python, "-m", "pip"]
+            except Failure:
+                # Where Python comes without ensurepip, as Debian has it, a pip from outside does it.
+                place.run([sys.executable, "-m", "venv", "--clear", "--without-pip", environment])
+                pip = ["pip", "--python", python]
+            place.run([*pip, "install", "--quiet", "--disable-pip-version-check", folder])
             open(done, "w", encoding="utf-8").close()
 
 

@@ -77,9 +77,11 @@ class Workplace:
         folders = [*path, os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
         env = {**os.environ, "PATH": os.pathsep.join(folders), **dict(environment)}
         program = shutil.which(command[0], path=env["PATH"]) or command[0]
-        done = subprocess.run(
-            [program, *command[1:]], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        try:
+            done = subprocess.run([program, *command[1:]], cwd=cwd, env=env, text=True, check=False, **streams)
+        except OSError as error:
+            raise Failure(f"`{command[0]}` cannot be run: {error.strerror}") from error
         if done.returncode != 0:
             raise Failure(f"`{' '.join(command)}` ended with {done.returncode}\n{done.stdout.rstrip()}")
 

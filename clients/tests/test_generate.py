@@ -86,6 +86,10 @@ class Folders(unittest.TestCase):
         with self.assertRaisesRegex(Failure, "(?s)ended with 3.*out of paper"):
             self.place().run([sys.executable, "-c", "print('out of paper'); raise SystemExit(3)"])
 
+    def test_a_program_that_is_not_there_is_told_by_its_name(self):
+        with self.assertRaisesRegex(Failure, "`no-such-program` cannot be run: No such file"):
+            self.place().run(["no-such-program", "--version"])
+
 
 class CommandLine(unittest.TestCase):
     def run_with(self, arguments, missing):
