@@ -43,7 +43,7 @@ async function embed(transport: Transport): Promise<void> {
   console.log(`embedding: ${values.length} numbers, the first is ${values[0].toFixed(4)}`);
 }
 
-// A language model answers piece by piece. Leaving the loop early stops the model.
+// A language model answers piece by piece. Leaving the loop does not stop the model: an AbortSignal does, as `signal` beside `timeoutMs`.
 async function chat(transport: Transport): Promise<void> {
   const pieces = createClient(GenerationService, transport).chat(
     {
