@@ -9,7 +9,11 @@ STATE := $(or $(TORCHMESH_HOME),.torchmesh)
 CACHE := $(or $(TORCHMESH_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/torchmesh)
 BIN := $(or $(CARGO_TARGET_DIR),target)/release
 PYTHON ?= python3
-CLIENTS := $(CACHE)/clients-venv
+# Other people's clients, as the tests use them.
+TEST_CLIENTS := $(CACHE)/clients-venv
+# What makes clients of other languages, and where they go.
+GENERATORS := $(CACHE)/client-generators
+CLIENTS := $(or $(CARGO_TARGET_DIR),target)/clients
 # What checks the chart: helm, kubectl, promtool, and Python packages of their own.
 CHARTS := $(CACHE)/charts
 CHARTS_VENV := $(CACHE)/charts-venv
@@ -59,12 +63,13 @@ stop: ## Stop the mesh that runs in the background
 	@if [ -x $(BIN)/meshctl ]; then $(BIN)/meshctl down; else echo "nothing is built, so nothing is running"; fi
 
 .PHONY: test
-test: setup clients consul redis postgres browser charts ## Run every test (ARGS: arguments for cargo test instead of --workspace)
+test: setup test-clients quickstarts consul redis postgres browser charts ## Run every test (ARGS: arguments for cargo test instead of --workspace)
 	@$(PYTHON) -m unittest discover -s setup/tests
+	@$(PYTHON) -m unittest discover -s clients/tests
 	@$(PYTHON) -m unittest discover -s benches/measure/tests -t benches
 	cargo build --release --workspace --bins
 	@$(MAKE) chart-checks
-	TORCHMESH_CLIENTS=$(CLIENTS) cargo test --release $(if $(ARGS),$(ARGS),--workspace)
+	TORCHMESH_CLIENTS=$(TEST_CLIENTS) cargo test --release $(if $(ARGS),$(ARGS),--workspace)
 	@echo "make test: every test passed"
 
 .PHONY: test-chart
@@ -116,9 +121,9 @@ redis: ## Fetch the Redis that the tests start, where none is installed
 .PHONY: browser
 browser: $(CACHE)/browser/chromium $(CACHE)/axe-core-4.14.1/axe.min.js ## Fetch the browser that the tests start
 
-$(CACHE)/browser/chromium: $(CLIENTS)/.installed tests/clients/unpack_browser.py
+$(CACHE)/browser/chromium: $(TEST_CLIENTS)/.installed tests/clients/unpack_browser.py
 	@$(PYTHON) setup/fetch.py chromium grpc-web
-	@$(CLIENTS)/bin/python tests/clients/unpack_browser.py $(CACHE)/chromium-153.0.0 $(@D)
+	@$(TEST_CLIENTS)/bin/python tests/clients/unpack_browser.py $(CACHE)/chromium-153.0.0 $(@D)
 	@touch $@
 
 $(CACHE)/axe-core-4.14.1/axe.min.js:
@@ -150,11 +155,11 @@ sanitize: tools ## Run the engine's tests with its C++ and Rust under the addres
 	  cargo test --release -p torchmesh-worker --lib --target-dir target/sanitize --target $$(rustc -vV | sed -n 's/^host: //p') -- engine:: $(ARGS)
 
 .PHONY: lint
-lint: tools clients ## Check form, lints, protos, licences and known vulnerabilities
+lint: tools test-clients ## Check form, lints, protos, licences and known vulnerabilities
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	$(CLIENTS)/bin/buf lint
+	$(TEST_CLIENTS)/bin/buf lint
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing; installing it, which takes some minutes, once"; cargo install cargo-deny --locked --quiet; }
 	cargo deny check
 
@@ -241,11 +246,26 @@ $(SPAM)/model.toml: | setup/models/spam/model.toml
 	@cp setup/models/spam/model.toml $@
 
 # What the tests call the mesh with: other people's clients, as they are.
-.PHONY: clients
-clients: $(CLIENTS)/.installed
+.PHONY: test-clients
+test-clients: $(TEST_CLIENTS)/.installed
 
-$(CLIENTS)/.installed: tests/clients/requirements.txt
+$(TEST_CLIENTS)/.installed: tests/clients/requirements.txt
 	@echo "installing the client packages that the tests use"
+	@$(call venv,$(@D),$<)
+	@touch $@
+
+GENERATE = $(GENERATORS)/python/bin/python clients/generate.py --cache $(GENERATORS) --out $(CLIENTS) $(if $(GO_MODULE),--go-module $(GO_MODULE))
+
+.PHONY: clients
+clients: $(GENERATORS)/python/.installed ## Make gRPC clients of other languages in target/clients (LANGUAGES="python go typescript java"; docs/clients)
+	@$(GENERATE) $(LANGUAGES)
+
+.PHONY: quickstarts
+quickstarts: $(GENERATORS)/python/.installed
+	@$(GENERATE) --build $(LANGUAGES)
+
+$(GENERATORS)/python/.installed: clients/requirements.txt
+	@echo "installing what makes the clients of other languages"
 	@$(call venv,$(@D),$<)
 	@touch $@
 

@@ -49,7 +49,7 @@ pub fn clients() -> PathBuf {
     let folder = env::var_os("TORCHMESH_CLIENTS").map_or_else(|| cache().join("clients-venv"), PathBuf::from);
     assert!(
         folder.join("bin/python").exists(),
-        "{} has no Python clients; run `make test`, or `make clients` before this test",
+        "{} has no Python clients; run `make test`, or `make test-clients` before this test",
         folder.display()
     );
     folder

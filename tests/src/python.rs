@@ -22,7 +22,8 @@ pub async fn run(command: Command) -> String {
     run_within(command, BOUND).await
 }
 
-async fn run_within(mut command: Command, bound: Duration) -> String {
+/// The same, for one that takes longer.
+pub async fn run_within(mut command: Command, bound: Duration) -> String {
     let child = command.stdin(Stdio::null()).kill_on_drop(true).output();
     let program = OsStr::to_string_lossy(command.as_std().get_program()).into_owned();
     let output = timeout(bound, child).await.expect("the client hangs").expect("the client can be run");

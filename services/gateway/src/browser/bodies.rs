@@ -90,7 +90,8 @@ impl<B: Body<Data = Bytes, Error = BoxError>> Body for Answer<B> {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Plain { body } => body.size_hint(),
-            Self::Web { body } => body.size_hint(),
+            // `tonic-web` tells the length of the gRPC answer, and appends the status to it: HTTP/1.1 would cut that off.
+            Self::Web { .. } => SizeHint::default(),
             Self::Empty => SizeHint::with_exact(0),
         }
     }

@@ -26,6 +26,27 @@ fn a_browser_calls_from_a_listed_origin_by_json_and_grpc_web_and_from_no_other()
     });
 }
 
+/// Asks by gRPC-Web over HTTP/1.1 whether `noop` is ready.
+async fn ask_in_form(mesh: &MeshSandbox, form: &str, body: &'static [u8]) -> Answer {
+    let request = Request::builder().method(Method::POST).uri("/inference.GRPCInferenceService/ModelReady");
+    let request =
+        request.header(header::CONTENT_TYPE, form).header(header::ACCEPT, form).header(header::AUTHORIZATION, format!("Bearer {KEY}"));
+    web::Connection::http1(mesh.gateway()).await.unwrap().send(request.body(body.into()).unwrap()).await.unwrap()
+}
+
+#[test]
+fn an_answer_by_grpc_web_over_http_1_ends_with_its_status() {
+    bounded(async {
+        let mesh = MeshSandbox::with([Model::noop()]).await;
+        let told = b"\0\0\0\0\x02\x08\x01\x80\0\0\0\x0fgrpc-status:0\r\n";
+        let binary = ask_in_form(&mesh, "application/grpc-web+proto", b"\0\0\0\0\x06\x0a\x04noop").await;
+        assert_eq!(binary.body.as_ref(), told);
+        let text = ask_in_form(&mesh, "application/grpc-web-text+proto", b"AAAAAAYKBG5vb3A=").await;
+        // Both parts by themselves.
+        assert_eq!(text.text(), "AAAAAAIIAQ==gAAAAA9ncnBjLXN0YXR1czowDQo=");
+    });
+}
+
 /// Asks by HTTP/1.1 with these headers.
 async fn ask(mesh: &MeshSandbox, method: Method, headers: &[(HeaderName, &str)]) -> Answer {
     let request = Request::builder().method(method).uri("/v1/models");

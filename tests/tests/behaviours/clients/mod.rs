@@ -6,6 +6,7 @@ mod meshctl_senses;
 mod openai_http;
 mod openapi;
 mod python_clients;
+mod quickstarts;
 mod rest_v2;
 mod senses;
 mod through_tls;
