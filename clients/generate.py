@@ -8,11 +8,11 @@ import sys
 
 import toolchains
 from languages import LANGUAGES
-from workplace import Failure, Workplace
+from workplace import Failure, Unfetched, Workplace
 
 EPILOG = """\
 Each client is written to OUT/LANGUAGE, whole or not at all, and made again only when the protos or clients/ have changed. A language whose
-tools are not installed is left out, and the exit code is 1 only if it was asked for by name.
+tools are not installed, or whose packages cannot be fetched, is left out, and the exit code is 1 only if it was asked for by name.
 """
 
 
@@ -35,6 +35,9 @@ def provide(name, place, options):
         return not options.languages
     try:
         print(f"clients: {name}: {place.provide(LANGUAGES[name], options.build)}", flush=True)
+    except Unfetched as failure:
+        print(f"clients: {name} is left out, since a package cannot be fetched: {failure}", file=sys.stderr)
+        return not options.languages
     except Failure as failure:
         print(f"error: the {name} client was not made: {failure}", file=sys.stderr)
         return False

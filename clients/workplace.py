@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,19 @@ GO_MODULE = "example.org/torchmesh"
 
 class Failure(Exception):
     """A client could not be made; the text says why."""
+
+
+class Unfetched(Failure):
+    """A package could not be fetched: of the client nothing is known."""
+
+
+# What go, npm, maven and pip say when a registry does not answer, or has not got it.
+NOT_FETCHED = re.compile(
+    r"dial tcp|no such host|i/o timeout|proxyconnect|TLS handshake timeout|reading \S+: (403|404|410|429|5\d\d)"
+    r"|npm error code (E\d\d\d|ENOTFOUND|ETIMEDOUT|ECONNREFUSED|ECONNRESET|EAI_AGAIN)"
+    r"|Could not (transfer|find) artifact|Could not resolve dependencies|Unknown host"
+    r"|Could not find a version|Max retries exceeded|Network is unreachable|Temporary failure in name resolution"
+)
 
 
 class Workplace:
@@ -35,8 +49,13 @@ class Workplace:
             self._make(language, place)
             with open(os.path.join(place, STAMP), "w", encoding="utf-8") as file:
                 file.write(wanted)
-        if build:
-            language.build(self, place)
+        try:
+            if build:
+                language.build(self, place)
+        except Unfetched:
+            # Nobody takes it for one that can be used.
+            os.remove(os.path.join(place, STAMP))
+            raise
         return place
 
     def _make(self, language, place):
@@ -83,7 +102,8 @@ class Workplace:
         except OSError as error:
             raise Failure(f"`{command[0]}` cannot be run: {error.strerror}") from error
         if done.returncode != 0:
-            raise Failure(f"`{' '.join(command)}` ended with {done.returncode}\n{done.stdout.rstrip()}")
+            kind = Unfetched if NOT_FETCHED.search(done.stdout) else Failure
+            raise kind(f"`{' '.join(command)}` ended with {done.returncode}\n{done.stdout.rstrip()}")
 
 
 def read(path):

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import generate
 import toolchains
-from workplace import Failure, Workplace
+from workplace import Failure, Unfetched, Workplace
 
 
 class Written:
@@ -21,8 +21,9 @@ class Written:
 
     name = "go"
 
-    def __init__(self, fails=False):
+    def __init__(self, fails=False, unfetched=False):
         self.fails = fails
+        self.unfetched = unfetched
         self.made = 0
         self.built = 0
 
@@ -34,6 +35,8 @@ class Written:
 
     def build(self, place, folder):
         self.built += 1
+        if self.unfetched:
+            raise Unfetched("no such host")
 
 
 class Tools(unittest.TestCase):
@@ -82,6 +85,19 @@ class Folders(unittest.TestCase):
             self.place("git.example.org/ml/mesh").provide(Written(fails=True), False)
         self.assertEqual(self.client(), "example.org/torchmesh")
 
+    def test_a_client_whose_packages_cannot_be_fetched_does_not_count_as_made(self):
+        with self.assertRaises(Unfetched):
+            self.place().provide(Written(unfetched=True), True)
+        again = Written()
+        self.place().provide(again, True)
+        self.assertEqual((again.made, again.built), (1, 1))
+
+    def test_a_registry_that_does_not_answer_is_told_from_a_program_that_is_wrong(self):
+        for said, kind in (("dial tcp: lookup proxy: no such host", Unfetched), ("quickstart.ts(3,1): error TS2304", Failure)):
+            with self.assertRaises(Failure) as raised:
+                self.place().run([sys.executable, "-c", f"print({said!r}); raise SystemExit(1)"])
+            self.assertIs(type(raised.exception), kind)
+
     def test_a_program_that_fails_is_told_with_what_it_said(self):
         with self.assertRaisesRegex(Failure, "(?s)ended with 3.*out of paper"):
             self.place().run([sys.executable, "-c", "print('out of paper'); raise SystemExit(3)"])
@@ -92,10 +108,12 @@ class Folders(unittest.TestCase):
 
 
 class CommandLine(unittest.TestCase):
-    def run_with(self, arguments, missing):
+    def run_with(self, arguments, missing, unfetched=()):
         made, said = [], io.StringIO()
 
         def provide(place, language, build):
+            if language.name in unfetched:
+                raise Unfetched("no such host")
             made.append(language.name)
 
         with mock.patch.object(toolchains, "missing", missing), mock.patch.object(Workplace, "provide", provide):
@@ -108,6 +126,10 @@ class CommandLine(unittest.TestCase):
 
     def test_a_language_that_was_asked_for_by_name_fails_without_its_tools(self):
         self.assertEqual(self.run_with(["go", "java"], lambda name: "no go" if name == "go" else None), (1, ["java"]))
+
+    def test_a_language_whose_packages_cannot_be_fetched_fails_only_where_it_was_asked_for_by_name(self):
+        self.assertEqual(self.run_with([], lambda name: None, ["java"]), (0, ["go", "python", "typescript"]))
+        self.assertEqual(self.run_with(["java"], lambda name: None, ["java"]), (1, []))
 
     def test_a_language_that_there_is_no_client_for_is_a_wrong_argument(self):
         with self.assertRaises(SystemExit) as ended:

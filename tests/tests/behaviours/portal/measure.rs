@@ -19,7 +19,7 @@ const TENANT: &str = "tenant-0";
 
 /// What PostgreSQL makes of these words is a year of calls of 5 tenants, by 20 keys each, to 8 models of 3 versions.
 const CALLS: &str = "INSERT INTO usage_events SELECT lpad(to_hex(g), 32, '0'), \
-    (extract(epoch FROM now()) * 1000)::BIGINT - g * 3153, 'tenant-' || g % 5, 'tenant-' || g % 5 || '/key-' || g / 7 % 20, 'model-' || g / 11 % 8, \
+    (extract(epoch FROM now()) * 1000)::BIGINT - g::BIGINT * 3153, 'tenant-' || g % 5, 'tenant-' || g % 5 || '/key-' || g / 7 % 20, 'model-' || g / 11 % 8, \
     (g / 13 % 3 + 1)::TEXT, 2, '/v1/chat/completions', CASE WHEN g % 50 = 0 THEN 14 ELSE 0 END, g % 900, g % 90, g % 300, 1, 0, 900, 400, 9000, \
     lpad(to_hex(g), 32, '0'), '', '10.0.0.1', 12000 FROM generate_series(1, EVENTS) AS g";
 /// The sums of them, as the accounts keep them.
