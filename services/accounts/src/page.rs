@@ -18,10 +18,15 @@ pub struct Page {
 impl Page {
     /// Reads what is asked for.
     pub fn of(size: i32, token: &str) -> Result<Self> {
+        Self::up_to(MOST, size, token)
+    }
+
+    /// The same of a list whose pages may be longer or shorter.
+    pub fn up_to(most: i64, size: i32, token: &str) -> Result<Self> {
         let size = match i64::from(size) {
             0 => USUAL,
-            size @ 1..=MOST => size,
-            _ => return Err(Refusal::Invalid(format!("page_size: must be from 1 to {MOST}; 0 is {USUAL}"))),
+            size if (1..=most).contains(&size) => size,
+            _ => return Err(Refusal::Invalid(format!("page_size: must be from 1 to {most}; 0 is {USUAL}"))),
         };
         if token.len() > 1024 {
             return Err(Refusal::Invalid("page_token: is not one that was given".to_owned()));

@@ -23,6 +23,8 @@ use crate::{
 
 /// The most events of one call.
 const AT_ONCE: usize = 1000;
+/// The most sums of one page.
+const MOST_SUMS: i64 = 10_000;
 
 /// Takes events in.
 #[derive(Debug, Clone)]
@@ -70,7 +72,7 @@ impl UsageQueries {
             to_ms: asked.to_unix_ms,
             by: asked.by.into_iter().map(read::by).collect::<Result<_>>()?,
         };
-        let page = Page::of(asked.page_size, &asked.page_token)?;
+        let page = Page::up_to(MOST_SUMS, asked.page_size, &asked.page_token)?;
         let (sums, next_page_token) = usage::sum(&self.0.store, &question, &page).await?;
         Ok(SumUsageResponse { sums: sums.into_iter().map(tell::sum).collect(), next_page_token })
     }

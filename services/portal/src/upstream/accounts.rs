@@ -18,6 +18,8 @@ use crate::{
 
 /// As many as one answer may have.
 const PAGE: i32 = 1000;
+/// Sums in one answer: each page of them adds everything up again.
+const SUMS: i32 = 10_000;
 /// A tenant with more credentials than this sees the first so many.
 const MOST: usize = 10_000;
 
@@ -129,7 +131,7 @@ impl Accounts {
         loop {
             let by = used.by.iter().map(|by| (*by).into()).collect();
             let (from_unix_ms, tenant) = (used.from_ms, used.tenant.clone());
-            let asked = SumUsageRequest { by, from_unix_ms, tenant, page_size: PAGE, page_token, ..Default::default() };
+            let asked = SumUsageRequest { by, from_unix_ms, tenant, page_size: SUMS, page_token, ..Default::default() };
             let told = queries.sum_usage(self.ask(asked)).await?.into_inner();
             all.extend(told.sums);
             page_token = told.next_page_token;
