@@ -21,9 +21,9 @@ pub(super) struct Failed {
 /// How long to wait before the next try; `None` when there is to be none. `draw` is from 0 to 1. Whether the budget allows it is the caller's to ask.
 pub(super) fn pause(policy: &RetryPolicy, failed: &Failed, draw: f64) -> Option<Duration> {
     let asked = match (failed.code, failed.hint) {
-        (_, Hint::Never) => None,
         (Code::Unavailable | Code::ResourceExhausted, Hint::After(wait)) => Some(wait),
         (Code::Unavailable, Hint::Silent) => Some(Duration::ZERO),
+        // Another time it would end the same, or is not wanted.
         _ => None,
     }?;
     if failed.tries >= policy.max_tries || asked > policy.longest_wait {

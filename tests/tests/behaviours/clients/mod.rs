@@ -7,5 +7,6 @@ mod openai_http;
 mod openapi;
 mod python_clients;
 mod rest_v2;
+mod rust_client;
 mod senses;
 mod through_tls;
