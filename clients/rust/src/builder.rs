@@ -113,28 +113,26 @@ impl Builder {
 
     /// Makes the client, and sees to it that a gateway answers.
     pub async fn connect(self) -> Result<Client, ConnectError> {
-        let (client, balance) = self.make().await?;
-        balance.reach().await?;
-        Ok(client)
+        self.make(true).await
     }
 
     /// Makes the client; connections are opened when the first call needs them. For services that may begin before the mesh does.
     ///
     /// Error: a wrong setting, or a name that cannot be looked up.
     pub async fn connect_lazily(self) -> Result<Client, ConnectError> {
-        Ok(self.make().await?.0)
+        self.make(false).await
     }
 
-    async fn make(self) -> Result<(Client, Balance), ConnectError> {
+    async fn make(self, awaited: bool) -> Result<Client, ConnectError> {
         let targets = self.addresses.iter().map(|address| self.target(address)).collect::<Result<_, _>>()?;
         let auth = match self.credential {
             Credential::None => AuthLayer::anonymous(),
             Credential::Key(key) => AuthLayer::api_key(&key)?,
             Credential::Source(layer) => layer,
         };
-        let balance = Balance::open(Targets(targets)).await?;
-        let channel: MeshChannel = self.deadline.layer(RetryLayer::new(self.retries).layer(auth.layer(balance.clone())));
-        Ok((Client::new(channel, self.max_message), balance))
+        let balance = Balance::open(Targets(targets), awaited).await?;
+        let channel: MeshChannel = self.deadline.layer(RetryLayer::new(self.retries).layer(auth.layer(balance)));
+        Ok(Client::new(channel, self.max_message))
     }
 
     fn target(&self, address: &str) -> Result<(Origin, Option<Tls>), ConnectError> {

@@ -14,6 +14,8 @@ use crate::BoxFuture;
 
 /// How long nobody asks after a failure.
 const AFTER_A_FAILURE: Backoff = Backoff { first: Duration::from_millis(200), most: Duration::from_secs(10) };
+/// A token that a server refuses is renewed once in so long.
+const AFTER_A_REFUSAL: Duration = Duration::from_secs(5);
 /// What is thought of a token that does not say how long it is good.
 const USUAL_LIFE: Duration = Duration::from_secs(300);
 /// A token is renewed when so much of its life is over, and up to `SPREAD` later: those who began together do not all ask at once.
@@ -38,7 +40,7 @@ pub struct Lease {
 /// A [`TokenSource`] of what is fetched.
 ///
 /// However many calls wait, one asks; and while a token is still good, the others go on with it. It is renewed when three quarters of its life are
-/// over, and when a server refuses it. After a failure nobody asks for a while, which grows from 0.2 to 10 seconds: meanwhile calls go on with the old token,
+/// over, and when a server refuses it, though not more than once in five seconds for that. After a failure nobody asks for a while, which grows from 0.2 to 10 seconds: meanwhile calls go on with the old token,
 /// or fail as the last fetch did.
 #[derive(Debug)]
 pub struct CachedTokens<F> {
@@ -52,6 +54,7 @@ struct State {
     held: Option<Held>,
     failure: Option<(Status, Instant)>,
     failures: u32,
+    refused: Option<Instant>,
 }
 
 #[derive(Debug, Clone)]
@@ -92,7 +95,7 @@ impl State {
     }
 
     fn fetched(&mut self, lease: Lease, now: Instant, draw: f64) {
-        *self = Self { held: Some(Held::new(lease, now, draw)), failure: None, failures: 0 };
+        *self = Self { held: Some(Held::new(lease, now, draw)), failure: None, failures: 0, refused: self.refused };
     }
 
     fn failed(&mut self, status: Status, now: Instant, draw: f64) {
@@ -102,11 +105,16 @@ impl State {
         self.failure = Some((status, now + rest));
     }
 
-    /// Whether the refused token is still the one that is held; it is not used again.
-    fn refused(&mut self, token: &Token) {
-        if self.held.as_ref().is_some_and(|held| held.token == *token) {
-            self.held = None;
+    /// Whether there is another token than the refused one, or may be: a client that is no longer wanted does not ask for one at each call.
+    fn refused(&mut self, token: &Token, now: Instant) -> bool {
+        if self.held.as_ref().is_none_or(|held| held.token != *token) {
+            return true;
         }
+        if self.refused.is_some_and(|last| now < last + AFTER_A_REFUSAL) {
+            return false;
+        }
+        (self.held, self.refused) = (None, Some(now));
+        true
     }
 }
 
@@ -165,8 +173,7 @@ impl<F: FetchToken> TokenSource for CachedTokens<F> {
     }
 
     fn refused(&self, token: &Token) -> bool {
-        self.state(|state| state.refused(token));
-        true
+        self.state(|state| state.refused(token, Instant::now()))
     }
 }
 
@@ -268,6 +275,18 @@ mod tests {
         assert_eq!(source.token().await.unwrap(), token("t2"));
         assert!(source.refused(&first));
         assert_eq!(source.token().await.unwrap(), token("t2"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_no_longer_wanted_asks_for_a_token_once_in_a_while() {
+        let (issuer, source) = source();
+        for _ in 0..100 {
+            let token = source.token().await.unwrap();
+            source.refused(&token);
+            advance(Duration::from_millis(100)).await;
+        }
+        let asked = issuer.asked.load(Ordering::Relaxed);
+        assert!((3..=4).contains(&asked), "{asked} times in 10 s");
     }
 
     proptest! {

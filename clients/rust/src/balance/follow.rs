@@ -1,8 +1,16 @@
 //! Which addresses the mesh's names stand for.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, sync::Weak, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use tokio::{net::lookup_host, time::sleep};
+use tokio::{
+    net::lookup_host,
+    time::{sleep, timeout},
+};
 use tonic::transport::Endpoint;
 
 use super::{Shared, lane::Lane};
@@ -68,27 +76,29 @@ fn lane(origin: &Origin, tls: Option<Tls>, address: SocketAddr) -> Result<Lane, 
 /// Looks the names up again and again, until nobody uses the channel any more.
 pub(super) async fn follow(targets: Targets, shared: Weak<Shared>) {
     loop {
-        // Nothing is kept while waiting: who drops the last channel ends this within a period.
+        sleep(SOON).await;
+        wait(&shared).await;
         let Some(before) = shared.upgrade().map(|shared| shared.lanes()) else { return };
         match targets.lanes(&before).await {
             Ok(lanes) if !lanes.is_empty() => {
                 let Some(shared) = shared.upgrade() else { return };
+                for fresh in lanes.iter().filter(|lane| !before.iter().any(|known| Arc::ptr_eq(known, lane))) {
+                    tokio::spawn(Arc::clone(fresh).meet());
+                }
                 shared.replace(lanes);
             }
             // What was known last is as good as anything.
             Ok(_) => tracing::warn!("the mesh's name has no address; its last ones stay in use"),
             Err(error) => tracing::warn!(%error, "the mesh's name cannot be looked up; its last addresses stay in use"),
         }
-        sleep(SOON).await;
-        wait(&shared).await;
     }
 }
 
-/// Until the next look is due.
+/// Until the next look is due. Who drops the last channel ends it within a second.
 async fn wait(shared: &Weak<Shared>) {
     for _ in 0..PERIOD.as_secs() {
         let Some(shared) = shared.upgrade() else { return };
-        if tokio::time::timeout(SOON, shared.troubled.notified()).await.is_ok() {
+        if timeout(SOON, shared.troubled.notified()).await.is_ok() {
             return;
         }
     }

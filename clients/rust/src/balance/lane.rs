@@ -4,8 +4,8 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::time::sleep;
 use tonic::{body::Body, transport::Channel};
 use torchmesh_retry::Backoff;
 use tower::ServiceExt as _;
@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 use super::choice::Load;
 use crate::{BoxError, ConnectError, connection::Dialer};
 
+/// How long a lane that failed is left alone before somebody looks.
 const REST: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) };
 
 /// One address of the mesh, and how it does.
@@ -30,34 +31,39 @@ pub(super) struct Lane {
     dialer: Dialer,
     channel: Channel,
     in_flight: Arc<AtomicUsize>,
-    health: Mutex<Health>,
-}
-
-#[derive(Debug, Default)]
-struct Health {
-    failures: u32,
-    rests_until: Option<Instant>,
+    /// Nobody has answered there yet, or not since it failed: it takes no call while another lane does.
+    resting: AtomicBool,
 }
 
 impl Lane {
+    /// It rests until it is [`met`](Self::meet).
     pub(super) fn new(dialer: Dialer, channel: Channel) -> Self {
-        Self { dialer, channel, in_flight: Arc::default(), health: Mutex::default() }
+        Self { dialer, channel, in_flight: Arc::default(), resting: AtomicBool::new(true) }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.dialer.address
     }
 
-    /// Whether somebody answers there.
-    pub(super) async fn reach(&self) -> Result<(), ConnectError> {
-        let unreachable =
-            |error: std::io::Error| ConnectError::Unreachable { address: self.address().to_string(), what: error.to_string() };
-        self.dialer.clone().dial().await.map(drop).map_err(unreachable)
+    /// Sees for the first time whether somebody answers there, and goes on looking where nobody does.
+    pub(super) async fn meet(self: Arc<Self>) -> Result<(), ConnectError> {
+        let met = self.reach().await;
+        if met.is_err() {
+            self.look_again();
+        }
+        met
     }
 
-    pub(super) fn load(&self, now: Instant) -> Load {
-        let resting = self.health().rests_until.is_some_and(|until| now < until);
-        Load { in_flight: self.in_flight.load(Ordering::Relaxed), resting }
+    async fn reach(&self) -> Result<(), ConnectError> {
+        let unreachable =
+            |error: std::io::Error| ConnectError::Unreachable { address: self.address().to_string(), what: error.to_string() };
+        self.dialer.clone().dial().await.map_err(unreachable)?;
+        self.answered();
+        Ok(())
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load { in_flight: self.in_flight.load(Ordering::Relaxed), resting: self.resting.load(Ordering::Relaxed) }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Result<Response<Counted>, BoxError> {
@@ -67,21 +73,29 @@ impl Lane {
     }
 
     pub(super) fn answered(&self) {
-        *self.health() = Health::default();
+        self.resting.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn failed(&self, draw: f64) {
-        let mut health = self.health();
-        let now = Instant::now();
-        // The calls that one broken connection had under way are one failure.
-        if health.rests_until.is_none_or(|until| until <= now) {
-            health.failures = health.failures.saturating_add(1);
-            health.rests_until = Some(now + REST.pause(health.failures, 0.5 + draw / 2.0));
+    /// It could not be reached, or broke off. The calls that one broken connection had under way are one failure.
+    pub(super) fn failed(self: &Arc<Self>) {
+        if !self.resting.swap(true, Ordering::Relaxed) {
+            self.look_again();
         }
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn look_again(self: &Arc<Self>) {
+        tokio::spawn(look(Arc::downgrade(self)));
+    }
+}
+
+/// Looks whether somebody answers there, so that no caller has to find out; until one does, or the lane is used no more.
+async fn look(lane: Weak<Lane>) {
+    for failures in 1.. {
+        sleep(REST.pause(failures, 0.5 + fastrand::f64() / 2.0)).await;
+        let Some(lane) = lane.upgrade() else { return };
+        if !lane.load().resting || lane.reach().await.is_ok() {
+            return;
+        }
     }
 }
 

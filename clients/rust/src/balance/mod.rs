@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinSet};
 use tonic::{Code, body::Body};
 use tower::Service;
 
@@ -23,9 +23,9 @@ use lane::Lane;
 
 /// One channel over every address of the mesh, for any number of calls at once; clones share its connections.
 ///
-/// Each address has one HTTP/2 connection, opened when it is needed. A call goes to the less busy of two that are drawn by chance; an address that cannot
-/// be reached or that breaks off is left alone for a while, which grows from 0.1 to 10 seconds, as long as there is another. Names are looked up again
-/// every 30 seconds, and after a failure.
+/// Each address has one HTTP/2 connection, opened when it is needed. A call goes to the less busy of two that are drawn by chance. An address that cannot
+/// be reached or that breaks off takes no call while another does, until somebody answers there again, which is looked for after 0.1 to 10 seconds. Names
+/// are looked up again every 30 seconds, and after a failure.
 #[derive(Debug, Clone)]
 pub struct Balance {
     shared: Arc<Shared>,
@@ -40,27 +40,34 @@ struct Shared {
 
 impl Balance {
     /// Looks the names up, and follows them as long as the channel is used.
-    pub(crate) async fn open(targets: Targets) -> Result<Self, ConnectError> {
+    ///
+    /// Error: no name could be looked up; or, where it is `awaited`, nobody answers at any address.
+    pub(crate) async fn open(targets: Targets, awaited: bool) -> Result<Self, ConnectError> {
         let lanes = targets.lanes(&[]).await?;
+        let mut meetings: JoinSet<_> = lanes.iter().map(|lane| Arc::clone(lane).meet()).collect();
         let shared = Arc::new(Shared { lanes: RwLock::new(lanes.into()), troubled: Notify::new() });
+        if awaited {
+            first(&mut meetings).await?;
+        }
+        meetings.detach_all();
         if targets.may_change() {
             tokio::spawn(follow::follow(targets, Arc::downgrade(&shared)));
         }
         Ok(Self { shared })
     }
+}
 
-    /// Opens the connections. Error: to none of them.
-    pub(crate) async fn reach(&self) -> Result<(), ConnectError> {
-        let lanes = self.shared.lanes();
-        let mut failed = None;
-        for outcome in futures_util::future::join_all(lanes.iter().map(|lane| lane.reach())).await {
-            match outcome {
-                Ok(()) => return Ok(()),
-                Err(error) => failed = Some(error),
-            }
+/// Waits until somebody answers at one address, or nobody does at any.
+async fn first(meetings: &mut JoinSet<Result<(), ConnectError>>) -> Result<(), ConnectError> {
+    let mut outcome = Err(ConnectError::Unreachable { address: "the mesh".to_owned(), what: "its name has no address".to_owned() });
+    while let Some(met) = meetings.join_next().await {
+        match met {
+            Ok(Ok(())) => return Ok(()),
+            Ok(error) => outcome = error,
+            Err(panicked) => tracing::error!(%panicked, "an address could not be tried"),
         }
-        Err(failed.unwrap_or_else(|| ConnectError::Unreachable { address: "the mesh".to_owned(), what: "no address".to_owned() }))
     }
+    outcome
 }
 
 impl Shared {
@@ -87,15 +94,14 @@ impl Service<Request<Body>> for Balance {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let lanes = shared.lanes();
-            let now = tokio::time::Instant::now();
-            let loads: Vec<_> = lanes.iter().map(|lane| lane.load(now)).collect();
+            let loads: Vec<_> = lanes.iter().map(|lane| lane.load()).collect();
             let chosen = choose(&loads, [fastrand::usize(..), fastrand::usize(..)]);
             let Some(lane) = chosen.and_then(|at| lanes.get(at)) else {
                 return Err(tonic::Status::unavailable("the mesh's name has no address").into());
             };
             let answer = lane.send(request).await.map_err(failure::status);
             if answer.as_ref().is_err_and(|status| status.code() == Code::Unavailable) {
-                lane.failed(fastrand::f64());
+                lane.failed();
                 shared.troubled.notify_one();
             } else if answer.is_ok() {
                 lane.answered();

@@ -73,7 +73,12 @@ pub(crate) struct Server {
 impl Server {
     /// Does these steps, one for each call.
     pub(crate) async fn start(script: impl IntoIterator<Item = Step>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), script).await
+    }
+
+    /// The same at an address.
+    pub(crate) async fn start_at(address: SocketAddr, script: impl IntoIterator<Item = Step>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State { script: Mutex::new(script.into_iter().collect()), ..Default::default() });
         let server = Self { state, address };
