@@ -15,9 +15,11 @@ enum Layer {
     Top,
     /// `services/*`.
     Services,
+    /// `clients/*`: what others build on.
+    Clients,
     /// `shared/*`, without the floor.
     Shared,
-    /// `shared/api`, `shared/settings` and `shared/wire`: what the other shared crates may stand on.
+    /// `shared/api`, `shared/retry`, `shared/settings` and `shared/wire`: what the other shared crates may stand on.
     Floor,
 }
 
@@ -52,11 +54,12 @@ fn read(package: &Value, root: &Path) -> Package {
 
 fn layer(folder: &Path) -> Layer {
     match folder.components().next().and_then(|first| first.as_os_str().to_str()) {
-        _ if ["shared/api", "shared/settings", "shared/wire"].map(Path::new).contains(&folder) => Layer::Floor,
+        _ if ["shared/api", "shared/retry", "shared/settings", "shared/wire"].map(Path::new).contains(&folder) => Layer::Floor,
         Some("shared") => Layer::Shared,
         Some("services") => Layer::Services,
+        Some("clients") => Layer::Clients,
         Some("tests" | "benches") => Layer::Top,
-        _ => panic!("{} is in none of shared/, services/, tests/, benches/", folder.display()),
+        _ => panic!("{} is in none of shared/, services/, clients/, tests/, benches/", folder.display()),
     }
 }
 
@@ -107,6 +110,22 @@ fn shared_crates_import_the_floor_only() {
 }
 
 #[test]
+fn clients_import_the_floor_only_and_nothing_of_the_mesh_imports_them() {
+    let packages = workspace();
+    assert!(packages.values().any(|package| package.layer == Layer::Clients), "there are clients in this workspace");
+    for (from, from_layer, to, to_layer) in arrows(&packages) {
+        assert!(
+            from_layer != Layer::Clients || to_layer == Layer::Floor,
+            "{from} depends on {to}: who calls the mesh would have to build it"
+        );
+        assert!(
+            to_layer != Layer::Clients || from_layer == Layer::Top,
+            "{from} depends on {to}: services speak to each other by shared/relay"
+        );
+    }
+}
+
+#[test]
 fn only_the_worker_knows_libtorch() {
     for (name, package) in workspace() {
         if name == "torchmesh-worker" {
@@ -137,7 +156,7 @@ fn nothing_has_a_name_that_says_nothing() {
     let empty = ["common", "core", "utils", "util", "helpers", "helper", "manager", "misc"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut found = Vec::new();
-    for folder in ["shared", "services", "tests", "benches", "proto", "setup"] {
+    for folder in ["shared", "services", "clients", "tests", "benches", "proto", "setup"] {
         collect(&root.join(folder), &|stem| empty.contains(&stem), &mut found);
     }
     assert!(found.is_empty(), "say what is inside instead: {found:?}");
@@ -176,7 +195,7 @@ fn every_member_takes_its_versions_lints_and_edition_from_the_workspace() {
 fn a_file_of_code_stays_readable_in_one_sitting() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut files = Vec::new();
-    for folder in ["shared", "services", "tests", "benches"] {
+    for folder in ["shared", "services", "clients", "tests", "benches"] {
         collect(&root.join(folder), &|_| true, &mut files);
     }
     let rust = files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "rs"));

@@ -10,11 +10,11 @@ use http::{HeaderMap, Response, uri::PathAndQuery};
 use http_body::Body;
 use parking_lot::Mutex;
 use torchmesh_api::error::{ApiError, ErrorKind};
+use torchmesh_retry::RetryBudget;
 
 use crate::{
     BoxError, Group, RelayBody, Source,
     attempt::{Answer, Failure, respond},
-    budget::RetryBudget,
     settings::{RelaySettings, RetrySettings},
     shot::Shot,
 };

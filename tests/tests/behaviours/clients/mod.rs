@@ -8,5 +8,6 @@ mod openapi;
 mod python_clients;
 mod quickstarts;
 mod rest_v2;
+mod rust_client;
 mod senses;
 mod through_tls;
