@@ -37,7 +37,7 @@ pub struct Courier {
 
 /// The right to send to a webhook.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     pub(super) webhook_id: String,
     /// Whoever has this token has it.
     pub(super) token: String,
@@ -68,7 +68,7 @@ impl Courier {
     }
 
     /// The webhooks that something is due for and nobody sends to, those first that have waited longest.
-    pub(super) async fn due(&self, most: usize) -> Result<Vec<String>> {
+    pub(crate) async fn due(&self, most: usize) -> Result<Vec<String>> {
         let query = "SELECT w.id FROM webhooks w WHERE w.state = 'enabled' AND w.not_before_ms <= $1 AND w.leased_until_ms <= $1 \
                      AND EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.webhook_id = w.id AND d.state = 'waiting' AND d.next_ms <= $1) \
                      ORDER BY w.leased_until_ms, w.id LIMIT $2";
@@ -78,7 +78,7 @@ impl Courier {
     }
 
     /// Takes the lease of a webhook, unless somebody else has.
-    pub(super) async fn claim(&self, webhook_id: &str) -> Result<Option<Lease>> {
+    pub(crate) async fn claim(&self, webhook_id: &str) -> Result<Option<Lease>> {
         let now = (self.clock)();
         let lease = Lease { webhook_id: webhook_id.to_owned(), token: ids::new(now), until_ms: self.lease_until(now) };
         let mut transaction = self.store.begin().await?;
@@ -91,7 +91,7 @@ impl Courier {
     }
 
     /// Sends what is due, and gives the lease back.
-    pub(super) async fn work(&self, mut lease: Lease, drain: &Drain) {
+    pub(crate) async fn work(&self, mut lease: Lease, drain: &Drain) {
         for _ in 0..AT_A_TIME {
             if drain.is_draining() {
                 break;

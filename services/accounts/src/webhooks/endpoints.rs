@@ -225,10 +225,11 @@ pub async fn update(webhooks: &Webhooks, store: &Store, asker: &Asker, id: &str,
 
 /// What failed so far does not count any more, and what waits is sent at once.
 async fn begin_anew(change: &mut Change, id: &str) -> Result<()> {
-    let query = sqlx::query("UPDATE webhooks SET failing_since_ms = NULL, not_before_ms = 0 WHERE id = $1").bind(id.to_owned());
-    query.execute(change.connection()).await?;
+    // Deliveries before their webhook, as whoever sends locks them.
     let query = "UPDATE webhook_deliveries SET next_ms = $2 WHERE webhook_id = $1 AND state = 'waiting' AND next_ms > $2";
     sqlx::query(query).bind(id.to_owned()).bind(change.now()).execute(change.connection()).await?;
+    let query = sqlx::query("UPDATE webhooks SET failing_since_ms = NULL, not_before_ms = 0 WHERE id = $1").bind(id.to_owned());
+    query.execute(change.connection()).await?;
     Ok(())
 }
 
@@ -237,6 +238,9 @@ pub async fn remove(webhooks: &Webhooks, store: &Store, asker: &Asker, id: &str,
     let webhook = find(store, asker, id).await?;
     may_change(webhooks, asker)?;
     let mut change = Change::begin(store, asker, now).await?;
+    // Before their webhook, as whoever sends locks them.
+    let query = sqlx::query("DELETE FROM webhook_deliveries WHERE webhook_id = $1").bind(id.to_owned());
+    query.execute(change.connection()).await?;
     let query = sqlx::query("DELETE FROM webhooks WHERE id = $1").bind(id.to_owned());
     if query.execute(change.connection()).await?.rows_affected() == 0 {
         return Err(absent());

@@ -18,7 +18,7 @@ mod secrets;
 mod send;
 mod settings;
 mod signature;
-mod tidy;
+pub(crate) mod tidy;
 
 use std::sync::Arc;
 

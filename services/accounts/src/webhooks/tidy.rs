@@ -6,7 +6,7 @@ use super::courier::{Courier, ms};
 use crate::{error::Result, store::Kind};
 
 /// At the start: leases of a process that was killed end, where only one process can be; and the newest key seals all secrets, so that older ones can be taken out of the file.
-pub(super) async fn begin(courier: &Courier) -> Result<()> {
+pub(crate) async fn begin(courier: &Courier) -> Result<()> {
     if courier.store.kind() == Kind::Sqlite {
         let mut transaction = courier.store.begin().await?;
         sqlx::query("UPDATE webhooks SET leased_by = '', leased_until_ms = 0 WHERE leased_until_ms > 0").execute(&mut *transaction).await?;
@@ -34,7 +34,7 @@ pub(super) async fn begin(courier: &Courier) -> Result<()> {
 }
 
 /// Removes deliveries that are older than they are kept, and secrets that have ended.
-pub(super) async fn remove_old(courier: &Courier) -> Result<()> {
+pub(crate) async fn remove_old(courier: &Courier) -> Result<()> {
     let now = (courier.clock)();
     let before = now - ms(courier.webhooks.settings().keep);
     let mut transaction = courier.store.begin().await?;
