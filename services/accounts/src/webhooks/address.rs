@@ -105,7 +105,8 @@ pub(super) fn is_public(ip: IpAddr) -> bool {
 fn is_public_v4(ip: Ipv4Addr) -> bool {
     let [a, b, c, d] = ip.octets();
     let special = match a {
-        0 | 10 | 127 => true,
+        // With what is reserved from 224 on: multicast, and broadcast.
+        0 | 10 | 127 | 224.. => true,
         100 => (64..128).contains(&b),
         // Microsoft's, for machines in Azure.
         168 => (b, c, d) == (63, 129, 16),
@@ -114,8 +115,6 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         192 => b == 168 || (b == 0 && (c == 0 || c == 2)) || (b, c) == (88, 99),
         198 => b == 18 || b == 19 || (b, c) == (51, 100),
         203 => (b, c) == (0, 113),
-        // Multicast, what is reserved, and broadcast.
-        224.. => true,
         _ => false,
     };
     !special
@@ -133,8 +132,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         // 6to4
         (0x2002, _) => inner(b, c),
         (0x2001, 0..0x200 | 0xdb8) | (0x3fff, 0..0x1000) => false,
-        (0x2000..0x4000, _) => true,
-        _ => false,
+        _ => (0x2000..0x4000).contains(&a),
     }
 }
 

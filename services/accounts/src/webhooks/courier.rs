@@ -132,7 +132,7 @@ impl Courier {
             Err(refusal) => return Err(refusal),
         };
         let message = Message { url: &due.url, id: &due.message_id, body: &due.body, secrets: &secrets };
-        let answer = self.webhooks.0.sender.send(message, now).await;
+        let answer = self.webhooks.sender()?.send(message, now).await;
         outcome::keep(self, lease, &due, &answer, now).await
     }
 

@@ -44,7 +44,8 @@ pub struct Webhooks(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: WebhookSettings,
-    sender: send::Sender,
+    /// None where webhooks are off: then nothing that they need has to be there, such as certificates.
+    sender: Option<send::Sender>,
     attempts: attempts::Attempts,
 }
 
@@ -53,7 +54,7 @@ impl Webhooks {
     ///
     /// Error: why nothing can be.
     pub fn new(settings: WebhookSettings, metrics: &mut Registry) -> std::result::Result<Self, String> {
-        let sender = send::Sender::new(&settings)?;
+        let sender = settings.keys.is_some().then(|| send::Sender::new(&settings)).transpose()?;
         Ok(Self(Arc::new(Inner { settings, sender, attempts: attempts::Attempts::register(metrics) })))
     }
 
@@ -66,7 +67,14 @@ impl Webhooks {
     ///
     /// Error: there are none, and webhooks are off.
     pub fn keys(&self) -> Result<&Keys> {
-        let off = || Refusal::State("webhooks are off here; set webhooks.key_file of the accounts (docs/webhooks.md)".to_owned());
         self.0.settings.keys.as_ref().ok_or_else(off)
     }
+
+    fn sender(&self) -> Result<&send::Sender> {
+        self.0.sender.as_ref().ok_or_else(off)
+    }
+}
+
+fn off() -> Refusal {
+    Refusal::State("webhooks are off here; set webhooks.key_file of the accounts (docs/webhooks.md)".to_owned())
 }
