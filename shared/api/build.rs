@@ -4,13 +4,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 12] = [
+const PROTOS: [&str; 13] = [
     "inference/grpc_service.proto",
     "inference/model_config.proto",
     "torchmesh/accounts/v1/accounts.proto",
     "torchmesh/accounts/v1/billing.proto",
     "torchmesh/accounts/v1/identity.proto",
     "torchmesh/accounts/v1/usage_query.proto",
+    "torchmesh/accounts/v1/webhooks.proto",
     "torchmesh/admin/v1/router.proto",
     "torchmesh/audio/v1/audio.proto",
     "torchmesh/text/v1/generation.proto",

@@ -13,7 +13,7 @@ use torchmesh_api::{
     accounts::v1::{
         CreateCredentialRequest, CreateTenantRequest, Credential, CredentialKind, SumUsageRequest, UsageSum,
         accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
-        usage_query_service_client::UsageQueryServiceClient,
+        usage_query_service_client::UsageQueryServiceClient, webhook_service_client::WebhookServiceClient,
     },
     usage::v1::usage_service_client::UsageServiceClient,
 };
@@ -42,6 +42,9 @@ pub type Client = AccountsServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// A client of what they bill.
 pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// A client of whom they tell what happens.
+pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// Accounts with a database of their own, which outlives the process.
 #[derive(Debug)]
@@ -138,6 +141,11 @@ impl Accounts {
     pub fn billing(&self, token: &str) -> Billing {
         let client = BillingServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()));
         client.max_decoding_message_size(64 << 20)
+    }
+
+    /// A client with a token that registers webhooks.
+    pub fn webhooks(&self, token: &str) -> Webhooks {
+        WebhookServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
     }
 
     /// An operator.

@@ -23,6 +23,7 @@ pub mod portal;
 pub mod postgres;
 pub mod python;
 pub mod raw;
+pub mod receiver;
 pub mod redis;
 pub mod sandbox;
 pub mod schemas;

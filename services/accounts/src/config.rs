@@ -7,7 +7,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::{access::TokenFile, billing::BillingSettings, people::MailSettings, store::DatabaseSettings};
+use crate::{access::TokenFile, billing::BillingSettings, people::MailSettings, store::DatabaseSettings, webhooks::WebhookSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct AccountsConfig {
     pub mail: MailSettings,
     /// `billing`: what is sold, and how it is billed.
     pub billing: BillingSettings,
+    /// `webhooks`: how what happens is told to addresses that tenants register.
+    pub webhooks: WebhookSettings,
     /// `limits.max_in_flight`: calls at once, streams to gateways included; more are refused with RESOURCE_EXHAUSTED. Default 1024.
     pub max_in_flight: usize,
 }
@@ -46,8 +48,9 @@ impl AccountsConfig {
         let sign_up = s.or("sign_up", false);
         let mail = MailSettings::read(s, &folder);
         let billing = BillingSettings::read(s);
+        let webhooks = WebhookSettings::read(s);
         let (server, max_in_flight) = ServerSettings::read_with(s, 8083, 9083, |s| s.or("max_in_flight", 1024));
-        Self { server, drain, telemetry, database, operators, gateways, sign_up, mail, billing, max_in_flight }
+        Self { server, drain, telemetry, database, operators, gateways, sign_up, mail, billing, webhooks, max_in_flight }
     }
 }
 

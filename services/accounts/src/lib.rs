@@ -1,7 +1,7 @@
 //! The accounts: who the callers are, and what they have used.
 //!
 //! [`tenants`] have members ([`people`]) and [`credentials`]; what is changed is written down ([`changes`]), and told to the gateways as it happens. What calls have used comes from the
-//! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). All of it is in the [`store`].
+//! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). Whoever registers an address is told of what happens ([`webhooks`]). All of it is in the [`store`].
 
 pub mod access;
 pub mod billing;
@@ -19,6 +19,7 @@ pub mod stack;
 pub mod store;
 pub mod tenants;
 pub mod usage;
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -33,18 +34,20 @@ use crate::{
     access::Access,
     billing::Billing,
     config::AccountsConfig,
-    handlers::{Accounts, BillingDesk, Ground, Identity, UsageQueries, UsageRecorder},
+    handlers::{Accounts, BillingDesk, Ground, Identity, UsageQueries, UsageRecorder, WebhookDesk},
     people::{Outbox, Passwords},
     stack::Stack,
     store::Store,
+    webhooks::{Courier, Webhooks},
 };
 
 /// The services that there are beside those of every process.
-const OWN: [&str; 5] = [
+const OWN: [&str; 6] = [
     "torchmesh.accounts.v1.AccountsService",
     "torchmesh.accounts.v1.BillingService",
     "torchmesh.accounts.v1.IdentityService",
     "torchmesh.accounts.v1.UsageQueryService",
+    "torchmesh.accounts.v1.WebhookService",
     "torchmesh.usage.v1.UsageService",
 ];
 
@@ -55,12 +58,16 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
     let billing = Billing::new(config.billing);
     let outbox = Outbox::open(config.mail).map_err(|error| format!("mail.outbox: {error}"))?;
     context.control.spawn(billing::attend(billing.clone(), store.clone(), outbox.clone(), context.drain.clone()));
+    let webhooks = context.metrics.register(|registry| Webhooks::new(config.webhooks, registry))?;
+    let courier = Courier { webhooks: webhooks.clone(), store: store.clone(), outbox: outbox.clone(), clock: clock::now_ms };
+    context.control.spawn(webhooks::attend(courier, context.drain.clone(), context.farewell.wait_for()));
     let ground = Ground {
         access: Access::new(store.clone(), config.operators, config.gateways),
         store,
         passwords: Passwords::new().map_err(|_| "passwords cannot be hashed")?,
         outbox,
         billing,
+        webhooks,
         sign_up: config.sign_up,
         drain: context.drain.clone(),
     };
@@ -69,6 +76,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         .add_service(BillingDesk::service(ground.clone()))
         .add_service(Identity::service(ground.clone()))
         .add_service(UsageQueries::service(ground.clone()))
+        .add_service(WebhookDesk::service(ground.clone()))
         .add_service(UsageRecorder::service(ground).max_decoding_message_size(config.server.max_message.0));
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "accounts"));
     let capacity = Capacity::new(config.max_in_flight);

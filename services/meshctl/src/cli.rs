@@ -10,6 +10,7 @@ mod records;
 mod repository;
 mod senses;
 mod texts;
+mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -30,6 +31,7 @@ pub(crate) use self::{
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
     texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
+    webhooks::{DeliveryState as WebhookDeliveryState, WebhookCommand},
 };
 
 const ABOUT: &str = "Starts and stops a local mesh, and asks it things.";

@@ -90,6 +90,11 @@ impl Home {
         self.accounts().join("gateway.token")
     }
 
+    /// What the accounts seal the secrets of webhooks with.
+    pub(crate) fn webhook_keys(&self) -> PathBuf {
+        self.accounts().join("webhook.keys")
+    }
+
     /// What the gateway remembers of the accounts.
     pub(crate) fn accounts_snapshot(&self) -> PathBuf {
         self.accounts().join("snapshot")

@@ -23,7 +23,7 @@ pub(crate) fn ensure(home: &Home) -> Result<()> {
     edit(&home.keys(), |file| admit(file, &sha256_hex(&key)))
 }
 
-/// Makes sure that the tokens of the accounts are there.
+/// Makes sure that the tokens of the accounts are there, and the key that they seal secrets with.
 pub(crate) fn ensure_tokens(home: &Home) -> Result<()> {
     let folder = home.accounts();
     fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
@@ -31,6 +31,10 @@ pub(crate) fn ensure_tokens(home: &Home) -> Result<()> {
         if read(&path)?.is_none() {
             replace(&path, &format!("{}\n", draw(Some("token"))?.key), 0o600)?;
         }
+    }
+    if read(&home.webhook_keys())?.is_none() {
+        // Sixty-four hexadecimal digits that nobody knows.
+        replace(&home.webhook_keys(), &format!("{}\n", sha256_hex(&draw(None)?.key)), 0o600)?;
     }
     Ok(())
 }

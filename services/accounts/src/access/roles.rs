@@ -36,6 +36,8 @@ pub enum Act {
     SeeBilling,
     /// Change budgets, the plan where members may, and who stands on invoices.
     ChangeBilling,
+    /// See and change webhooks: whoever chooses where what happens is told learns all of it.
+    ChangeWebhooks,
 }
 
 impl fmt::Display for Act {
@@ -49,6 +51,7 @@ impl fmt::Display for Act {
             Self::SeeChanges => "see what was changed",
             Self::SeeBilling => "see what is billed",
             Self::ChangeBilling => "change what is billed",
+            Self::ChangeWebhooks => "see and change webhooks",
         })
     }
 }
@@ -79,7 +82,7 @@ impl Role {
             Act::Look => true,
             Act::ChangeCredentials => matches!(self, Self::Owner | Self::Admin | Self::Developer),
             Act::SeeMembers => !matches!(self, Self::Viewer),
-            Act::ChangeMembers | Act::SeeChanges => matches!(self, Self::Owner | Self::Admin),
+            Act::ChangeMembers | Act::SeeChanges | Act::ChangeWebhooks => matches!(self, Self::Owner | Self::Admin),
             Act::SeeBilling | Act::ChangeBilling => matches!(self, Self::Owner | Self::Admin | Self::Billing),
             Act::ChangeOwners => self == Self::Owner,
         }
@@ -101,5 +104,6 @@ mod tests {
         assert_eq!(may(Act::SeeChanges), [true, true, false, false, false]);
         assert_eq!(may(Act::SeeBilling), [true, true, false, true, false]);
         assert_eq!(may(Act::ChangeBilling), [true, true, false, true, false]);
+        assert_eq!(may(Act::ChangeWebhooks), [true, true, false, false, false]);
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     error::{Refusal, Result},
     store::{Change, Store, Told},
     tenants::Tenant,
+    webhooks::{self, Event, Kind},
 };
 
 /// Credit that is to be added.
@@ -100,6 +101,7 @@ pub async fn add(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     let row = row.bind(grant.id.clone()).bind(tenant.id.clone()).bind(amount.to_string()).bind(ms(granted));
     row.bind(expires.map(ms)).bind(i64::from(new.bought)).execute(change.connection()).await?;
     books::post(&mut change, &tenant.id, &grant.entry()?).await?;
+    webhooks::happened(&mut change, &tenant.id, Event::credit(new.id, &grant)).await?;
     let detail = format!("{} {amount} {}", grant.id, if new.bought { "bought" } else { "given" });
     change.commit(Told { tenant_id: &tenant.id, subject: &grant.id, what: "credit added", detail: &detail }).await?;
     stops::check_or_later(billing, store, tenant, now).await;
@@ -115,10 +117,10 @@ pub async fn pay(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     let amount = amount("amount", paid.amount.0, paid.amount.1, sold.currency)?;
     let at = books::next_moment(&mut change, &tenant.id).await?;
     let (id, who) = (whole_id(tenant, paid.id), tenant.name.as_str());
-    let (entry, what) = match paid.kind {
-        PaymentKind::Received => (Entry::payment(&id, at, who, amount)?, "payment received"),
-        PaymentKind::Refunded => (Entry::refund(&id, at, who, amount)?, "payment refunded"),
-        PaymentKind::PartnerPaid => (Entry::partner_paid(&id, at, who, amount)?, "partner paid"),
+    let (entry, what, kind) = match paid.kind {
+        PaymentKind::Received => (Entry::payment(&id, at, who, amount)?, "payment received", Kind::PaymentReceived),
+        PaymentKind::Refunded => (Entry::refund(&id, at, who, amount)?, "payment refunded", Kind::PaymentRefunded),
+        PaymentKind::PartnerPaid => (Entry::partner_paid(&id, at, who, amount)?, "partner paid", Kind::PartnerPaid),
     };
     if let Some(there) = books::find(change.connection(), entry.id()).await? {
         if there.entry.postings() != entry.postings() {
@@ -135,6 +137,7 @@ pub async fn pay(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
         }
     }
     let posted = books::post(&mut change, &tenant.id, &entry).await?;
+    webhooks::happened(&mut change, &tenant.id, Event::payment(kind, paid.id, amount)).await?;
     let detail = format!("{id} {amount}");
     change.commit(Told { tenant_id: &tenant.id, subject: entry.id(), what, detail: &detail }).await?;
     stops::check_or_later(billing, store, tenant, now).await;

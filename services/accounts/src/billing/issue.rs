@@ -8,6 +8,7 @@ use crate::{
     error::{Refusal, Result},
     store::{Change, Store, Told},
     tenants::{self, Tenant},
+    webhooks::{self, Event},
 };
 
 /// Issues the invoices of a tenant's periods that were over by `until` and have none; gives those that it has issued. Each is a transaction of its own: whoever is killed goes on where it was.
@@ -85,7 +86,8 @@ async fn settle(change: &mut Change, tenant: &Tenant, mut desk: Desk, made: &Inv
     Ok(())
 }
 
-async fn told(change: Change, tenant: &Tenant, made: &Invoice, what: &str) -> Result<()> {
+async fn told(mut change: Change, tenant: &Tenant, made: &Invoice, what: &str) -> Result<()> {
+    webhooks::happened(&mut change, &tenant.id, Event::invoice(made)).await?;
     let detail = format!("{} {} from {}", made.number, made.total, made.period.start.date());
     change.commit(Told { tenant_id: &tenant.id, subject: &made.number, what, detail: &detail }).await
 }

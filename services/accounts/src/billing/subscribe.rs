@@ -11,6 +11,7 @@ use crate::{
     error::{Refusal, Result},
     store::{Change, Store, Told},
     tenants::Tenant,
+    webhooks::{self, Event},
 };
 
 /// The most seats.
@@ -149,10 +150,13 @@ impl Changing {
         Ok(())
     }
 
-    async fn commit(self) -> Result<()> {
-        if self.made.is_empty() {
-            return Ok(());
-        }
+    async fn commit(mut self) -> Result<()> {
+        let Some(subscription) = self.subscription.as_ref().filter(|_| !self.made.is_empty()) else { return Ok(()) };
+        // What was written down for this very moment counts.
+        let at = self.at.max(moment(self.change.now())?).later(1);
+        let (state, later) = (subscription.state(at)?, subscription.state(subscription.anchor().period(at)?.end)?);
+        let event = Event::subscription(state.as_ref(), later.as_ref());
+        webhooks::happened(&mut self.change, &self.tenant.id, event).await?;
         let told =
             Told { tenant_id: &self.tenant.id, subject: &self.tenant.id, what: "subscription changed", detail: &self.made.join(" ") };
         self.change.commit(told).await

@@ -9,6 +9,7 @@ use crate::{
     ids, secrets,
     store::{Change, Store, Told},
     tenants::{self, State, Tenant},
+    webhooks::{self, Event, Kind as Happened},
 };
 
 /// The longest overlap of a rotation.
@@ -71,7 +72,7 @@ pub async fn create(store: &Store, asker: &Asker, tenant: &Tenant, new: New<'_>,
         last_used_ms: None,
     };
     let (credential, secret) = add(&mut change, credential).await?;
-    tell(change, &credential, "credential created", &credential.scopes).await?;
+    tell(change, &credential, Happened::KeyCreated, &credential.scopes).await?;
     Ok((credential, secret))
 }
 
@@ -106,7 +107,7 @@ pub async fn rotate(store: &Store, asker: &Asker, id: &str, overlap_ms: i64, now
     }
     let new = Credential { id: ids::new(now), created_ms: now, revoked_ms: None, ..old };
     let (new, secret) = add(&mut change, new).await?;
-    tell(change, &new, "credential rotated", id).await?;
+    tell(change, &new, Happened::KeyRotated, id).await?;
     Ok((new, secret))
 }
 
@@ -121,11 +122,17 @@ pub async fn revoke(store: &Store, asker: &Asker, id: &str, now: i64) -> Result<
         return Ok(found);
     }
     let revoked = Credential { revoked_ms: Some(now), ..found };
-    tell(change, &revoked, "credential revoked", &revoked.hint).await?;
+    tell(change, &revoked, Happened::KeyRevoked, &revoked.hint).await?;
     Ok(revoked)
 }
 
-async fn tell(change: Change, credential: &Credential, what: &str, detail: &str) -> Result<()> {
+async fn tell(mut change: Change, credential: &Credential, happened: Happened, detail: &str) -> Result<()> {
+    webhooks::happened(&mut change, &credential.tenant_id, Event::key(happened, credential)).await?;
+    let what = match happened {
+        Happened::KeyRevoked => "credential revoked",
+        Happened::KeyRotated => "credential rotated",
+        _ => "credential created",
+    };
     let detail = format!("{} {detail}", credential.full_name());
     change.commit(Told { tenant_id: &credential.tenant_id, subject: &credential.id, what, detail: &detail }).await
 }

@@ -7,6 +7,7 @@ mod identity;
 mod read;
 mod tell;
 mod usage;
+mod webhooks;
 
 use torchmesh_runtime::lifecycle::Drain;
 
@@ -14,12 +15,14 @@ pub use accounts::Accounts;
 pub use billing::BillingDesk;
 pub use identity::Identity;
 pub use usage::{UsageQueries, UsageRecorder};
+pub use webhooks::WebhookDesk;
 
 use crate::{
     access::Access,
     billing::Billing,
     people::{Outbox, Passwords},
     store::Store,
+    webhooks::Webhooks,
 };
 
 /// What the handlers stand on. Cheap to clone.
@@ -35,6 +38,8 @@ pub struct Ground {
     pub outbox: Outbox,
     /// What is sold.
     pub billing: Billing,
+    /// Who is told what happens.
+    pub webhooks: Webhooks,
     /// Whether whoever wants to may sign up.
     pub sign_up: bool,
     /// When streams end.

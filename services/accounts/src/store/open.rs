@@ -52,6 +52,7 @@ fn migrations(kind: Kind) -> Migrator {
             Kind::Sqlite => of(4, "append only", include_str!("../../migrations/4_append_only.sqlite.sql")),
             Kind::Postgres => of(4, "append only", include_str!("../../migrations/4_append_only.postgres.sql")),
         },
+        of(5, "webhooks", include_str!("../../migrations/5_webhooks.sql")),
     ])
 }
 

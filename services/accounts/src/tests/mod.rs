@@ -4,6 +4,7 @@ mod billing;
 mod keys;
 mod people;
 mod usage;
+mod webhooks;
 
 use std::path::Path;
 

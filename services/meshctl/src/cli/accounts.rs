@@ -10,6 +10,7 @@ use super::{
     },
     duration,
     keys::{end, span},
+    webhooks::WebhookArgs,
 };
 
 /// `meshctl accounts`.
@@ -29,6 +30,7 @@ Examples:
   meshctl accounts invoice issue                                     one for every period that is over, once
   meshctl accounts invoice show INV-000001 --format pdf > invoice.pdf
   meshctl accounts payment acme 38.84 --id bank-4711
+  meshctl accounts webhook add https://example.org/hooks --tenant acme --event invoice.issued > hooks.secret
 
 The accounts: --accounts-addr, else TORCHMESH_ACCOUNTS_ADDR, else those of the mesh that runs from the home folder. The
 operators' token: --token-file, else accounts/operator.token in the home folder. docs/accounts.md says more.")]
@@ -99,6 +101,8 @@ pub(crate) enum AccountsCommand {
     /// What partners are told
     #[command(subcommand)]
     Statement(StatementCommand),
+    /// Addresses that are told what happens
+    Webhook(WebhookArgs),
     /// List the ledger's entries, the newest first
     Ledger {
         /// Of this tenant only

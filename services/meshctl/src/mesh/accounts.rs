@@ -27,6 +27,7 @@ fn text(path: &Path) -> Value {
 pub(super) fn join(services: &mut [Plan], home: &Home) -> Result<()> {
     let environment = |name: &str| std::env::var(name).ok();
     let Some(accounts) = services.iter_mut().find(|plan| plan.kind == Kind::Accounts) else { return Ok(()) };
+    fill(&mut accounts.settings, "webhooks", [("key_file", text(&home.webhook_keys()))]);
     let address = if let Some(address) = accounts.setting("addr", environment) {
         address
     } else {

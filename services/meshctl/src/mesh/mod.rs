@@ -335,6 +335,7 @@ mod tests {
         assert_eq!(gateway.setting("accounts.address", |_| None), Some(address));
         assert_eq!(gateway.setting("metering.accounts", |_| None).as_deref(), Some("http://elsewhere:1"), "what is said stays");
         assert_eq!(accounts.setting("folder", |_| None).as_deref(), Some("/mesh/accounts"));
+        assert_eq!(accounts.setting("webhooks.key_file", |_| None).as_deref(), Some("/mesh/accounts/webhook.keys"));
         let alone = load(None, &[]).unwrap();
         assert_eq!(alone.services[0].setting("accounts.address", |_| None), None);
     }

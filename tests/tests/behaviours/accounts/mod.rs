@@ -6,6 +6,7 @@ mod gateways;
 mod measure;
 mod meshctl;
 mod usage;
+mod webhooks;
 
 use http::{Method, Request, header};
 use torchmesh_tests::{MeshSandbox, web};

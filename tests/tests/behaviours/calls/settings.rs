@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 26] = [
     "batches",
     "gateway",
     "router",
@@ -31,6 +31,7 @@ const TABLES: [&str; 25] = [
     "database",
     "mail",
     "billing",
+    "webhooks",
 ];
 
 /// What a service says it takes, when it is asked for something that it does not know: every setting as `key` or `table.key`.

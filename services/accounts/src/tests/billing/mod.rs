@@ -1,5 +1,6 @@
 //! What is billed.
 
+mod events;
 mod invoices;
 mod kept;
 mod money;

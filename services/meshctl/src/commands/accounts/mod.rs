@@ -4,6 +4,7 @@ mod billing;
 mod keys;
 mod people;
 mod usage;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -96,6 +97,7 @@ pub(crate) async fn accounts(args: &AccountsArgs, home: &Home, screen: &Screen) 
         AccountsCommand::Payment(args) => billing::payment(&accounts, args, screen).await,
         AccountsCommand::Budget(command) => billing::budgets(&accounts, command, screen).await,
         AccountsCommand::Statement(command) => billing::statements(&accounts, command, screen).await,
+        AccountsCommand::Webhook(args) => webhooks::webhooks(&accounts, &args.what, screen).await,
         AccountsCommand::Ledger { tenant } => billing::ledger(&accounts, tenant.as_deref(), screen).await,
         AccountsCommand::Changes { tenant } => usage::changes(&accounts, tenant.as_deref(), screen).await,
     }

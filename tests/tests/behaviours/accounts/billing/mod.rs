@@ -74,7 +74,7 @@ terms = [{ from = "2026-01-01", plan = "partner" }]
 "#;
 
 /// The first of a month of 2026, in milliseconds since 1970.
-fn first_of(month: u32) -> i64 {
+pub(super) fn first_of(month: u32) -> i64 {
     ms(&format!("2026-{month:02}-01"))
 }
 
@@ -83,13 +83,13 @@ fn ms(text: &str) -> i64 {
 }
 
 /// Accounts that sell.
-struct Shop {
-    accounts: Accounts,
+pub(super) struct Shop {
+    pub(super) accounts: Accounts,
     file: TempDir,
 }
 
 impl Shop {
-    async fn open(database: &Database, more: &[(&str, &str)]) -> Self {
+    pub(super) async fn open(database: &Database, more: &[(&str, &str)]) -> Self {
         let file = TempDir::new().unwrap();
         let path = file.path().join("billing.toml").display().to_string();
         fs::write(&path, SOLD).unwrap();
@@ -105,12 +105,12 @@ impl Shop {
         eventually("what is sold was taken over", Duration::from_secs(20), sells).await;
     }
 
-    fn operator(&self) -> torchmesh_tests::accounts::Billing {
+    pub(super) fn operator(&self) -> torchmesh_tests::accounts::Billing {
         self.accounts.billing(OPERATOR)
     }
 
     /// Makes a tenant that subscribes to a plan on the first of a month.
-    async fn tenant(&self, name: &str, plan: &str, month: u32) {
+    pub(super) async fn tenant(&self, name: &str, plan: &str, month: u32) {
         self.accounts.tenant(name).await;
         let asked = SubscribeRequest { tenant: name.into(), plan: plan.into(), at_unix_ms: first_of(month), ..Default::default() };
         self.operator().subscribe(asked).await.unwrap();

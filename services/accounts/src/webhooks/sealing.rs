@@ -1,0 +1,123 @@
+//! Secrets as they are kept: sealed with AES-256-GCM and a key that is not in the database. Hashes do not do here, since signatures are made with the secret itself.
+
+use std::{fmt, fs, path::Path, sync::Arc};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    rand::{SecureRandom as _, SystemRandom},
+};
+use sha2::{Digest as _, Sha256};
+use torchmesh_ledger::usage::hex;
+
+use crate::{
+    credentials,
+    error::{Refusal, Result},
+};
+
+struct Key {
+    /// The first digits of its SHA-256: which key sealed what.
+    id: String,
+    key: LessSafeKey,
+}
+
+/// The keys of a key file: a line of 64 hexadecimal digits for each. The first one seals, all of them open. Cheap to clone.
+#[derive(Clone)]
+pub struct Keys(Arc<Vec<Key>>);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+    }
+}
+
+impl Keys {
+    /// Reads a key file.
+    ///
+    /// Error: what is wrong with it.
+    pub fn read(path: &Path) -> std::result::Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let keys: Option<Vec<Key>> = lines.map(key).collect();
+        let keys = keys.ok_or("a key must be a line of 64 hexadecimal digits, as `openssl rand -hex 32` prints")?;
+        if keys.is_empty() {
+            return Err("must hold a key: a line of 64 hexadecimal digits, as `openssl rand -hex 32` prints".to_owned());
+        }
+        Ok(Self(Arc::new(keys)))
+    }
+
+    /// A secret of a webhook, sealed. It opens for that webhook only.
+    pub(super) fn seal(&self, webhook_id: &str, secret: &[u8]) -> Result<String> {
+        let newest = self.0.first().ok_or(Refusal::Fault)?;
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).map_err(|_| Refusal::Fault)?;
+        let mut sealed = secret.to_vec();
+        let aad = Aad::from(webhook_id.as_bytes());
+        newest.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).map_err(|_| Refusal::Fault)?;
+        Ok(format!("{}.{}", newest.id, BASE64_STANDARD.encode([&nonce[..], &sealed].concat())))
+    }
+
+    /// What was sealed; none, where the key is not there any more, or it is another webhook's.
+    pub(super) fn open(&self, webhook_id: &str, sealed: &str) -> Option<Vec<u8>> {
+        let (id, content) = sealed.split_once('.')?;
+        let content = BASE64_STANDARD.decode(content).ok()?;
+        let (nonce, sealed) = content.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let key = self.0.iter().find(|key| key.id == id)?;
+        let mut sealed = sealed.to_vec();
+        let opened = key.key.open_in_place(nonce, Aad::from(webhook_id.as_bytes()), &mut sealed).ok()?;
+        Some(opened.to_vec())
+    }
+
+    /// Whether the first key has sealed it.
+    pub(super) fn is_newest(&self, sealed: &str) -> bool {
+        self.0.first().is_some_and(|key| sealed.split_once('.').is_some_and(|(id, _)| id == key.id))
+    }
+}
+
+fn key(line: &str) -> Option<Key> {
+    let good = line.len() == 64 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bytes = good.then(|| credentials::bytes(line).ok())??;
+    let id = hex(&Sha256::digest(&bytes)).chars().take(8).collect();
+    Some(Key { id, key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).ok()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_for_its_webhook_alone_and_is_another_text_each_time() {
+        let keys = Keys::parse(&"ab".repeat(32)).unwrap();
+        let sealed = keys.seal("w", b"secret").unwrap();
+        assert_eq!(keys.open("w", &sealed).unwrap(), b"secret");
+        assert_eq!(keys.open("x", &sealed), None);
+        assert_ne!(keys.seal("w", b"secret").unwrap(), sealed);
+        assert!(!sealed.contains(&BASE64_STANDARD.encode("secret")));
+        for broken in ["", "abc", "abc.def", &sealed[1..], &sealed[..sealed.len() - 4]] {
+            assert_eq!(keys.open("w", broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_new_key_goes_first_and_the_old_one_goes_on_opening() {
+        let (old, new) = ("ab".repeat(32), "cd".repeat(32));
+        let sealed = Keys::parse(&old).unwrap().seal("w", b"secret").unwrap();
+        let both = Keys::parse(&format!("# of November\n{new}\n\n{old}\n")).unwrap();
+        assert_eq!(both.open("w", &sealed).unwrap(), b"secret");
+        assert!(!both.is_newest(&sealed) && both.is_newest(&both.seal("w", b"secret").unwrap()));
+        assert_eq!(Keys::parse(&new).unwrap().open("w", &sealed), None);
+    }
+
+    #[test]
+    fn a_file_without_a_good_key_is_refused_and_no_key_is_shown() {
+        for wrong in ["", "# nothing\n", "abcd", &"zz".repeat(32), &format!("{}\nabcd", "ab".repeat(32))] {
+            assert!(Keys::parse(wrong).unwrap_err().contains("openssl rand -hex 32"), "{wrong:?}");
+        }
+        assert!(!format!("{:?}", Keys::parse(&"ab".repeat(32)).unwrap()).contains("abab"));
+    }
+}
