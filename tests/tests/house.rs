@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -202,4 +203,36 @@ fn a_file_of_code_stays_readable_in_one_sitting() {
     let lines = |path: &Path| std::fs::read_to_string(path).unwrap().lines().count();
     let long: Vec<_> = rust.map(|path| (lines(path), path)).filter(|&(count, _)| count > 500).collect();
     assert!(long.is_empty(), "the aim is 300 lines, the limit 500: {long:?}");
+}
+
+/// The kinds of the blocks in the docs of a file's items, such as `toml`; of code in Rust, nothing or what `rustdoc` is told of it.
+fn blocks(source: &str) -> Vec<String> {
+    let docs = source.lines().filter_map(|line| line.trim_start().strip_prefix("///").or_else(|| line.trim_start().strip_prefix("//!")));
+    let fences = docs.filter_map(|line| line.trim_start().strip_prefix("```"));
+    fences.step_by(2).map(str::to_owned).collect()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let (folders, files): (Vec<_>, Vec<_>) =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).partition(|path| path.is_dir());
+    let own = files.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs"));
+    own.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
+}
+
+#[test]
+fn code_in_docs_is_compiled() {
+    for package in cargo_metadata()["packages"].as_array().unwrap() {
+        let targets = package["targets"].as_array().unwrap();
+        let Some(library) = targets.iter().find(|target| target["kind"][0] == "lib") else { continue };
+        if library["doctest"] == true {
+            continue;
+        }
+        let folder = PathBuf::from(text(&package["manifest_path"])).with_file_name("src");
+        for file in sources(&folder) {
+            let code = blocks(&fs::read_to_string(&file).unwrap())
+                .into_iter()
+                .find(|kind| !["text", "toml", "json", "sh"].contains(&kind.as_str()));
+            assert_eq!(code, None, "{}: doctest = false in its Cargo.toml would leave it unread", file.display());
+        }
+    }
 }

@@ -24,7 +24,7 @@ static SAMPLE_BELOW: AtomicU64 = AtomicU64::new(0);
 
 /// Makes a span of the caller's trace. With its `name` a literal it costs nothing unless spans are exported and the caller records the trace.
 ///
-/// ```ignore
+/// ```text
 /// let span = remote_span!(&trace, "worker.forward", model = %name);
 /// ```
 #[macro_export]
