@@ -32,6 +32,9 @@ SMOLLM2 := $(STATE)/models/smollm2
 STORIES_SOURCE := $(CACHE)/models/stories15M
 STORIES := $(STATE)/models/stories
 
+# The demo's pipelines.
+PIPELINES := $(STATE)/pipelines
+
 # What the classifier spam is trained on, and where the workers find it. Its encoder is minilm's.
 MAILS := $(CACHE)/data/spam-assassin/package.tgz
 SPAM := $(STATE)/models/spam
@@ -164,14 +167,16 @@ lint: tools test-clients ## Check form, lints, protos, licences and known vulner
 	cargo deny check
 
 .PHONY: setup
-setup: tools ## Fetch libtorch and the demo models, build the services, export the models, train spam
+setup: tools ## Fetch libtorch and the demo models, build the services, export the models, train spam, lay out the demo's pipelines
 	@$(PYTHON) setup/fetch.py libtorch --home .torchmesh
 	@$(PYTHON) setup/fetch.py minilm silero-vad efficientnet-lite0 pictures smollm2 stories
 	@$(MAKE) build
 	@$(MAKE) $(MINILM)/1/model.pt $(MINILM)/1/tokenizer.json $(MINILM)/model.toml
-	@if $(PYTHON) setup/fetch.py spam-assassin; then $(MAKE) $(SPAM)/1/head.safetensors $(SPAM)/model.toml; else echo "the model spam is left out"; fi
+	@if $(PYTHON) setup/fetch.py spam-assassin; then $(MAKE) $(SPAM)/1/head.safetensors $(SPAM)/model.toml $(PIPELINES)/moderate/1.toml; \
+	  else echo "the model spam is left out, and the pipeline moderate"; fi
 	@$(MAKE) $(VAD)/1/silero_vad.jit $(VAD)/model.toml $(LITE)/1/model.pt $(LITE)/1/labels.json $(LITE)/model.toml
 	@$(MAKE) $(SMOLLM2)/1/model.gguf $(SMOLLM2)/model.toml $(STORIES)/1/model.bin $(STORIES)/model.toml
+	@$(MAKE) $(PIPELINES)/caption/1.toml $(PIPELINES)/utterances/1.toml
 
 .PHONY: build
 build: ## Build the services (release; there is no other profile)
@@ -244,6 +249,10 @@ $(SPAM)/1/head.safetensors: $(MAILS) $(MINILM_SOURCE)/.installed.json setup/spam
 
 $(SPAM)/model.toml: | setup/models/spam/model.toml
 	@cp setup/models/spam/model.toml $@
+
+$(PIPELINES)/%.toml: | setup/pipelines/%.toml
+	@mkdir -p $(@D)
+	@cp setup/pipelines/$*.toml $@
 
 # What the tests call the mesh with: other people's clients, as they are.
 .PHONY: test-clients

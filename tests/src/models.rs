@@ -26,6 +26,7 @@ pub struct Model {
 enum Source {
     Fixture(&'static str),
     MiniLm,
+    Spam,
     Vad,
     Lite,
     Stories,
@@ -77,6 +78,11 @@ impl Model {
     /// `minilm`: the demo model, with the manifest that `make setup` gives it.
     pub fn minilm() -> Self {
         Self::demo("minilm", Source::MiniLm)
+    }
+
+    /// `spam`: the demo's classifier of mails, with the manifest that `make setup` gives it, its head trained here on a handful of mails.
+    pub fn spam() -> Self {
+        Self::demo("spam", Source::Spam)
     }
 
     /// `vad`: the demo model that hears speech, with the manifest that `make setup` gives it.
@@ -172,6 +178,7 @@ impl Source {
         let name = match self {
             Self::Fixture(name) => name,
             Self::MiniLm => "minilm",
+            Self::Spam => "spam",
             Self::Vad => "vad",
             Self::Lite => "efficientnet-lite0",
             Self::Stories => "stories",
@@ -215,6 +222,7 @@ impl Source {
                 read_state_dict(&fetched.join("efficientnet-lite0.pth"), &weights);
                 command.args(["export-network", "efficientnet-lite0"]).arg(weights)
             }
+            Self::Spam => return train(worker, folder),
             Self::MiniLm => {
                 let fetched = fetched("all-MiniLM-L6-v2");
                 fs::copy(fetched.join("tokenizer.json"), folder.join("tokenizer.json")).expect("the tokenizer");
@@ -227,7 +235,19 @@ impl Source {
     }
 }
 
-/// As `make language-models` does it.
+/// As `make setup` does it, with fewer mails.
+fn train(worker: &Path, folder: &Path) {
+    let encoder = fetched("all-MiniLM-L6-v2");
+    let files = ["config.json", "model.safetensors", "tokenizer.json", "modules.json", "sentence_bert_config.json", "1_Pooling"];
+    link(&encoder, folder, &files);
+    let (mails, head) = (folder.join("mails.jsonl"), folder.join("head.safetensors"));
+    fs::write(&mails, include_str!("mails.jsonl")).expect("the mails");
+    let trained = Command::new(worker).arg("train-head").arg(encoder).arg("--data").arg(mails).arg("--out").arg(head).output();
+    let trained = trained.expect("the worker can be run");
+    assert!(trained.status.success(), "the worker cannot train: {}", String::from_utf8_lossy(&trained.stderr));
+}
+
+/// As `make setup` does it.
 fn link(fetched: &Path, folder: &Path, names: &[&str]) {
     for name in names {
         // One of an earlier build.

@@ -17,7 +17,12 @@ use torchmesh_api::{
     inference::{ModelMetadataRequest, ModelMetadataResponse, model_metadata_response::TensorMetadata},
 };
 use torchmesh_discovery::Instances;
-use torchmesh_pipeline::{Signature, TensorType, check::Known, kind::Named, spec::Target};
+use torchmesh_pipeline::{
+    Signature, TensorType,
+    check::Known,
+    kind::{Named, content},
+    spec::Target,
+};
 use torchmesh_relay::{Endpoints, Group, Groups, Messages, Relay, Reply};
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
@@ -69,18 +74,19 @@ impl Mesh {
         let answer = reply.and_then(|reply| {
             ModelMetadataResponse::decode(reply.message).map_err(|_| ApiError::new(ErrorKind::Internal, "its description has another form"))
         });
-        match answer.map(signature) {
-            Ok(Some(signature)) => Known::Signature(Arc::new(signature)),
+        match answer.map(known) {
+            Ok(Some(known)) => known,
             Ok(None) => Known::Not("has a tensor of an unknown datatype".to_owned()),
             Err(error) => Known::Not(format!("is not there: {}", error.message)),
         }
     }
 }
 
-fn signature(metadata: ModelMetadataResponse) -> Option<Signature> {
+fn known(metadata: ModelMetadataResponse) -> Option<Known> {
     let named = |tensor: TensorMetadata| Some(Named::new(tensor.name, TensorType::new(tensor.datatype.parse().ok()?, tensor.shape)));
     let all = |tensors: Vec<TensorMetadata>| tensors.into_iter().map(named).collect::<Option<Vec<_>>>();
-    Some(Signature { inputs: all(metadata.inputs)?, outputs: all(metadata.outputs)? })
+    let tensors = Signature { inputs: all(metadata.inputs)?, outputs: all(metadata.outputs)? };
+    Some(Known::of(tensors, content(&metadata.properties)))
 }
 
 /// Follows the routers as they come and go.

@@ -16,8 +16,20 @@ use crate::{
 pub enum Known {
     /// What it takes and gives.
     Signature(Arc<Signature>),
+    /// What it takes and gives as tensors, and behind it in their place: texts or files, and what they mean. What a step names decides.
+    Either([Arc<Signature>; 2]),
     /// Why that is not known, as the end of a sentence that begins with its name.
     Not(String),
+}
+
+impl Known {
+    /// What is known of a model that takes this, and perhaps something else in its place.
+    pub fn of(tensors: Signature, content: Option<Signature>) -> Self {
+        match content {
+            Some(content) => Self::Either([tensors, content].map(Arc::new)),
+            None => Self::Signature(Arc::new(tensors)),
+        }
+    }
 }
 
 /// Checks a plan against its models. Gives what the pipeline takes and gives; the error has every mistake.
@@ -115,12 +127,19 @@ impl Check<'_> {
         let mut known = true;
         for (place, target) in step.targets() {
             let field = format!("step[{}].{place}", node.at);
-            match (self.models)(target) {
-                Known::Signature(signature) => {
+            let known_as = match (self.models)(target) {
+                Known::Signature(signature) => Ok(signature),
+                Known::Either([tensors, content]) => {
+                    Ok(if inputs.iter().any(|(name, _)| find(&content.inputs, name).is_some()) { content } else { tensors })
+                }
+                Known::Not(why) => Err(why),
+            };
+            match known_as {
+                Ok(signature) => {
                     self.given(node.at, &field, target, &signature, inputs, calls);
                     known &= self.gives(node, &field, target, &signature, &mut outputs);
                 }
-                Known::Not(why) => {
+                Err(why) => {
                     self.report(field, format!("{target} {why}"));
                     known = false;
                 }
@@ -208,6 +227,15 @@ mod tests {
             "other" => {
                 of(&[("x", TensorType::new(Fp32, [-1, 4])), ("z", TensorType::new(Int64, [1]))], &[("y", TensorType::new(Fp64, [1]))])
             }
+            "read" => {
+                let signature = |inputs, outputs| match of(inputs, outputs) {
+                    Known::Signature(signature) => Arc::unwrap_or_clone(signature),
+                    other => panic!("{other:?}"),
+                };
+                let tensors = signature(&[("x", TensorType::new(Fp32, [-1, 4]))], &[("logits", TensorType::new(Fp32, [-1, 2]))]);
+                let content = signature(&[("text", TensorType::new(Bytes, [-1]))], &[("label", TensorType::new(Bytes, [-1, -1]))]);
+                Known::of(tensors, Some(content))
+            }
             "say" => of(&[("x", TensorType::new(Fp32, [-1, 2]))], &[("text", TensorType::new(Bytes, [-1]))]),
             _ => Known::Not("is not there".to_owned()),
         }
@@ -226,6 +254,21 @@ mod tests {
              [[output]]\nname = 'best'\nfrom = 'b.indices'\n",
         );
         assert_eq!(signature.unwrap().outputs, [Named::new("best", TensorType::new(Int64, [-1, 1]))]);
+    }
+
+    #[test]
+    fn a_model_is_asked_by_its_tensors_or_by_what_they_are_made_of() {
+        let step = |inputs: &str, output: &str| {
+            let words = "{ datatype = 'BYTES', shape = [1], data = ['a'] }";
+            let inputs = inputs.replace("WORDS", words);
+            checked(&format!(
+                "[[step]]\nname = 'a'\nmodel = 'read'\ninputs = {{ {inputs} }}\n[[output]]\nname = 'y'\nfrom = 'a.{output}'\n"
+            ))
+        };
+        assert_eq!(step("x = 'input.x'", "logits").unwrap().outputs, [Named::new("y", TensorType::new(Fp32, [-1, 2]))]);
+        assert_eq!(step("text = WORDS", "label").unwrap().outputs, [Named::new("y", TensorType::new(Bytes, [-1, -1]))]);
+        let report = step("text = WORDS, x = 'input.x'", "logits").unwrap_err();
+        assert!(report.contains("read takes no \"x\"; it takes text") && report.contains("it gives label"), "{report}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What a tensor is like, as far as it is known before there is one.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
+use serde_json::Value;
 use torchmesh_api::tensor::{Datatype, Tensor};
 
 /// A length that is not known before the tensor is there.
@@ -75,6 +76,21 @@ pub struct Signature {
     pub outputs: Vec<Named>,
 }
 
+/// What a model takes in place of its tensors, the texts or files that they are made of, and what it then gives: as it says in the properties of its
+/// description. `None`: it takes tensors alone.
+pub fn content(properties: &HashMap<String, String>) -> Option<Signature> {
+    let listed = |name: &str| -> Option<Vec<Named>> {
+        let all: Vec<Value> = serde_json::from_str(properties.get(name)?).ok()?;
+        all.iter().map(tensor).collect()
+    };
+    Some(Signature { inputs: listed("content_inputs")?, outputs: listed("content_outputs")? })
+}
+
+fn tensor(value: &Value) -> Option<Named> {
+    let shape: Option<Vec<i64>> = value["shape"].as_array()?.iter().map(Value::as_i64).collect();
+    Some(Named::new(value["name"].as_str()?, TensorType::new(value["datatype"].as_str()?.parse::<Datatype>().ok()?, shape?)))
+}
+
 /// The one of this name.
 pub fn find<'a>(all: &'a [Named], name: &str) -> Option<&'a TensorType> {
     all.iter().find(|named| named.name == name).map(|named| &named.kind)
@@ -97,5 +113,17 @@ mod tests {
         assert!(!of(&[2]).takes(&TensorType::new(Datatype::Fp64, [2])));
         assert_eq!(of(&[2, 3]).or(&of(&[2, 4])), Some(of(&[2, -1])));
         assert_eq!(of(&[2]).or(&of(&[2, 2])), None);
+    }
+
+    #[test]
+    fn what_a_model_takes_in_place_of_its_tensors_is_read_from_its_properties() {
+        let of = |inputs: &str| {
+            let told = [("content_inputs", inputs), ("content_outputs", r#"[{"name":"score","datatype":"FP32","shape":[-1,2]}]"#)];
+            content(&told.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        let text = r#"[{"name":"text","datatype":"BYTES","shape":[-1]}]"#;
+        let outputs = vec![Named::new("score", TensorType::new(Datatype::Fp32, [-1, 2]))];
+        assert_eq!(of(text), Some(Signature { inputs: vec![Named::new("text", TensorType::new(Datatype::Bytes, [-1]))], outputs }));
+        assert_eq!((of("[{}]"), of("text"), content(&HashMap::new())), (None, None, None));
     }
 }

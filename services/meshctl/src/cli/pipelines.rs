@@ -15,6 +15,7 @@ Examples:
   meshctl pipeline draw judge/2.toml                   a picture for a README, in Mermaid
   meshctl pipeline draw judge/2.toml --svg > judge.svg
   meshctl pipeline run judge text=\"You have won!\"      calls it, as anybody would
+  meshctl pipeline run caption image=@cat.png --stream   a file, and the answer as it comes
 
 docs/pipelines.md says what can be in them.")]
 pub(crate) struct PipelineArgs {
@@ -59,12 +60,15 @@ pub(crate) struct LintArgs {
 pub(crate) struct RunArgs {
     /// The pipeline
     pub(crate) name: String,
-    /// What it is sent: JSON, with lists in lists for more than one dimension; what is no JSON is a text
+    /// What it is sent: JSON, with lists in lists for more than one dimension; what is no JSON is a text, and @FILE what is in a file
     #[arg(value_name = "INPUT=VALUE")]
     pub(crate) inputs: Vec<String>,
     /// The version (default: the one that the mesh chooses)
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) version: String,
+    /// Show what its last step writes as it comes
+    #[arg(long)]
+    pub(crate) stream: bool,
     /// Where and who
     #[command(flatten)]
     pub(crate) client: ClientArgs,

@@ -18,6 +18,8 @@ use crate::{
 
 /// How long after the mesh is ready its models may take to be listed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long its pipelines may take to find them.
+const PIPELINES_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Shows where everything is; `stop` says how to end it.
 pub(super) async fn show(home: &Home, screen: &Screen, stop: &str) -> Result<()> {
@@ -65,15 +67,17 @@ fn portal(address: &str, outbox: &str) -> String {
     format!("http://{address}   sign up there; the letter comes to {outbox}")
 }
 
-/// The models, as soon as there are as many as the home has. What there is, when that takes too long or the mesh does not say.
+/// The models, as soon as there are as many as the home has and its pipelines have found theirs. What there is, when that takes too long or the mesh does not say.
 async fn listed(home: &Home, gateway: &str) -> Vec<Model> {
     let expected = count_models(&home.models());
     let args = ClientArgs { gateway: Some(gateway.to_owned()), key_file: Some(home.dev_key()), timeout: Duration::from_secs(2) };
-    let deadline = Instant::now() + PATIENCE;
+    let began = Instant::now();
     loop {
         let Ok(caller) = Caller::connect(&args, home).await else { return Vec::new() };
         let Ok(models) = models::index(&caller).await else { return Vec::new() };
-        if models.len() >= expected || Instant::now() >= deadline {
+        let waits = |model: &Model| model.state != "READY" && home.pipelines().join(&model.name).is_dir();
+        let found = began.elapsed() >= PIPELINES_PATIENCE || !models.iter().any(waits);
+        if (models.len() >= expected && found) || began.elapsed() >= PATIENCE {
             return models;
         }
         sleep(Duration::from_millis(100)).await;

@@ -3,6 +3,7 @@
 //! All of it is plain computation on what the caller sent. Files are decoded on [`crate::decoding`]'s threads.
 
 mod blocks;
+mod clip;
 mod edges;
 mod file;
 mod pcm;
@@ -10,6 +11,7 @@ mod resample;
 mod segments;
 mod windows;
 
+pub use clip::{sixteen_bits, wav};
 pub use edges::{Edge, Edges};
 pub use file::{AudioError, Limits, Played, decode, memory};
 pub use pcm::{Encoding, Pcm};

@@ -12,7 +12,7 @@ use torchmesh_api::{
 use super::{
     answer::answer,
     call::{CallInfo, Outcome, Routed},
-    generation,
+    content, generation,
 };
 use crate::{
     admission::Answers,
@@ -52,17 +52,25 @@ impl Front {
             return generation::infer(self, model, request, call).await;
         }
         let outcome = Outcome::begin(&*model, call.deadline);
-        outcome.end(run(&model, request, call).await)
+        outcome.end(run(self, &model, request, call).await)
     }
 }
 
-async fn run(model: &Model, request: ModelInferRequest, mut call: CallInfo) -> Result<Response<ModelInferResponse>, ApiError> {
+async fn run(
+    front: &Front,
+    model: &Model,
+    request: ModelInferRequest,
+    mut call: CallInfo,
+) -> Result<Response<ModelInferResponse>, ApiError> {
     let serving = model.serving()?;
     let wishes = infer::wishes(&request)?;
     call.caller = call.caller.asking(wishes.priority);
     if let Some(timeout) = wishes.timeout {
         let deadline = Instant::now() + timeout;
         call.deadline = Some(call.deadline.map_or(deadline, |sooner| sooner.min(deadline)));
+    }
+    if content::is_sent(serving, &request) {
+        return content::infer(front, model, serving, request, call).await;
     }
     let infer::Decoded { part, wanted, id } = infer::decode(request, serving)?;
     let tokens = if serving.text().is_some() { part.rows * part.length } else { 0 };

@@ -3,11 +3,13 @@
 mod answer;
 mod audio;
 mod call;
+mod content;
 mod describe;
 mod driven;
 mod front;
 mod generation;
 mod inference;
+mod parameters;
 mod properties;
 mod stream;
 mod text;

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+
+use super::content;
 use crate::{
-    manifest::{Pooling, Task, Truncation},
+    manifest::{Pooling, Task, TensorSpec, Truncation},
     models::Serving,
 };
 
-/// `task`, which artefact runs and why, the limits of a request, and for a model of text how it reads; `labels` is a list in JSON.
+/// `task`, which artefact runs and why, the limits of a request, and for a model of text how it reads; `labels` is a list in JSON. `content_inputs` and
+/// `content_outputs` are lists too: what it takes in place of its tensors, and what it then gives.
 pub(super) fn of(serving: &Serving) -> HashMap<String, String> {
     let manifest = &*serving.manifest;
     let mut told = vec![
@@ -42,5 +46,15 @@ pub(super) fn of(serving: &Serving) -> HashMap<String, String> {
         // A list of texts is always JSON.
         told.push(("labels", serde_json::to_string(manifest.task.labels()).unwrap_or_default()));
     }
+    if let Some((input, outputs)) = content::signature(serving) {
+        told.push(("content_inputs", listed(&[input])));
+        told.push(("content_outputs", listed(&outputs)));
+    }
     told.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Tensors as a list in JSON, each as `ModelMetadata` describes it.
+fn listed(all: &[TensorSpec]) -> String {
+    let one = |spec: &TensorSpec| json!({ "name": spec.name, "datatype": spec.datatype.name(), "shape": spec.shape });
+    all.iter().map(one).collect::<serde_json::Value>().to_string()
 }

@@ -33,22 +33,39 @@ pub fn decode(request: ModelInferRequest, serving: &Serving) -> Result<Decoded, 
 
 fn checked(mut request: ModelInferRequest, serving: &Serving) -> Result<Decoded, String> {
     let manifest = &*serving.manifest;
-    let order = order(&request.inputs, &manifest.inputs)?;
+    let inputs = tensors(&mut request, &manifest.inputs)?;
+    let rows = rows(&inputs, manifest)?;
+    let length = length(&inputs, manifest, serving.text())?;
+    let wanted = wanted(&request, &serving.outputs)?;
+    Ok(Decoded { part: Part { rows, length, shape: open_dims(&inputs, manifest), inputs, attribution: None }, wanted, id: request.id })
+}
+
+/// What a request sends that has one input in place of the model's own: that input, the outputs it asks for, as positions, and the caller's id.
+pub fn decode_content(
+    mut request: ModelInferRequest,
+    input: &TensorSpec,
+    outputs: &[TensorSpec],
+) -> Result<(Tensor, Vec<usize>, String), ApiError> {
+    let mut read = || Ok((tensors(&mut request, std::slice::from_ref(input))?.remove(0), wanted(&request, outputs)?));
+    let (tensor, wanted) = read().map_err(|message: String| ApiError::new(ErrorKind::InvalidArgument, message))?;
+    Ok((tensor, wanted, request.id))
+}
+
+/// The inputs of a request, in the order of `specs`.
+fn tensors(request: &mut ModelInferRequest, specs: &[TensorSpec]) -> Result<Vec<Tensor>, String> {
+    let order = order(&request.inputs, specs)?;
     let raw = !request.raw_input_contents.is_empty();
     if raw && request.raw_input_contents.len() != request.inputs.len() {
         let (have, want) = (request.raw_input_contents.len(), request.inputs.len());
         return Err(format!("raw_input_contents has {have} entries for {want} inputs; send one for each input, in their order"));
     }
     let mut inputs = Vec::with_capacity(order.len());
-    for (spec, &at) in manifest.inputs.iter().zip(&order) {
+    for (spec, &at) in specs.iter().zip(&order) {
         let data = raw.then(|| std::mem::take(&mut request.raw_input_contents[at]));
         let tensor = tensor(&mut request.inputs[at], data, spec).map_err(|reason| format!("input \"{}\": {reason}", spec.name))?;
         inputs.push(tensor);
     }
-    let rows = rows(&inputs, manifest)?;
-    let length = length(&inputs, manifest, serving.text())?;
-    let wanted = wanted(&request, serving)?;
-    Ok(Decoded { part: Part { rows, length, shape: open_dims(&inputs, manifest), inputs, attribution: None }, wanted, id: request.id })
+    Ok(inputs)
 }
 
 /// Where each input of the manifest is in the request.
@@ -155,11 +172,11 @@ fn open_dims(inputs: &[Tensor], manifest: &Manifest) -> Box<[i64]> {
     manifest.inputs.iter().zip(inputs).flat_map(open).collect()
 }
 
-fn wanted(request: &ModelInferRequest, serving: &Serving) -> Result<Vec<usize>, String> {
+fn wanted(request: &ModelInferRequest, outputs: &[TensorSpec]) -> Result<Vec<usize>, String> {
     let mut wanted = Vec::with_capacity(request.outputs.len());
     for output in &request.outputs {
-        let Some(at) = serving.outputs.iter().position(|spec| spec.name == output.name) else {
-            let names: Vec<_> = serving.outputs.iter().map(|spec| spec.name.as_str()).collect();
+        let Some(at) = outputs.iter().position(|spec| spec.name == output.name) else {
+            let names: Vec<_> = outputs.iter().map(|spec| spec.name.as_str()).collect();
             return Err(format!("output \"{}\" is not an output of this model; it gives {}", shown(&output.name), names.join(", ")));
         };
         if wanted.contains(&at) {

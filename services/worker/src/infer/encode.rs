@@ -7,7 +7,11 @@ use crate::{admission::Answered, manifest::TensorSpec, models::Model, tensor::Te
 
 /// Makes the answer to a tensor request; `wanted` are positions in `specs`, empty for all.
 pub fn encode(model: &Model, specs: &[TensorSpec], id: String, wanted: &[usize], answered: Vec<Answered>) -> ModelInferResponse {
-    let tensors = merge(answered);
+    encode_tensors(model, specs, id, wanted, merge(answered))
+}
+
+/// The same of tensors that are whole.
+pub fn encode_tensors(model: &Model, specs: &[TensorSpec], id: String, wanted: &[usize], tensors: Vec<Tensor>) -> ModelInferResponse {
     let mut response = ModelInferResponse {
         model_name: model.name.as_str().to_owned(),
         model_version: model.version_text.clone(),

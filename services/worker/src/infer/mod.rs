@@ -4,6 +4,6 @@ mod decode;
 mod encode;
 mod wishes;
 
-pub use decode::{Decoded, decode};
-pub use encode::encode;
+pub use decode::{Decoded, decode, decode_content};
+pub use encode::{encode, encode_tensors};
 pub use wishes::wishes;

@@ -1,5 +1,6 @@
 //! The worker from its front, on a fake engine: real messages through the whole stack.
 
+mod content;
 mod embed;
 mod infer;
 mod lifecycle;

@@ -9,7 +9,7 @@ use super::{Worker, add};
 use crate::text::{LinearHead, TINY_TOKENIZER};
 
 /// A classifier of sentence vectors: the fake encoder gives each token its id and 1, so the logits are the mean id, and 1 less it.
-fn classifier(dir: &Path) {
+pub(super) fn classifier(dir: &Path) {
     add(
         dir,
         "classify",

@@ -5,8 +5,10 @@ mod combine;
 mod concat;
 mod crop;
 mod json;
+mod pick;
 mod reshape;
 mod resize;
+mod similarity;
 mod slice;
 mod template;
 mod threshold;
@@ -20,8 +22,8 @@ use torchmesh_settings::Section;
 use crate::{kind::TensorType, spec::By};
 
 pub use self::{
-    cast::Cast, combine::Combine, concat::Concat, crop::Crop, json::Json, reshape::Reshape, resize::Resize, slice::Slice,
-    template::Template, threshold::Threshold, top_k::TopK,
+    cast::Cast, combine::Combine, concat::Concat, crop::Crop, json::Json, pick::Pick, reshape::Reshape, resize::Resize,
+    similarity::Similarity, slice::Slice, template::Template, threshold::Threshold, top_k::TopK,
 };
 pub(crate) use self::{combine::combine, concat::concat};
 
@@ -58,10 +60,14 @@ pub enum Transform {
     Json(Json),
     /// The mean of several, or what most of them say.
     Combine(Combine),
+    /// Elements of a list, by their places.
+    Pick(Pick),
     /// The same elements in another shape.
     Reshape(Reshape),
     /// An image of another size.
     Resize(Resize),
+    /// How alike vectors are.
+    Similarity(Similarity),
     /// A part of a dimension.
     Slice(Slice),
     /// Texts with others in them.
@@ -72,7 +78,7 @@ pub enum Transform {
     TopK(TopK),
 }
 
-const NAMES: &str = "cast, concat, crop, json, mean, reshape, resize, slice, template, threshold, top_k, vote";
+const NAMES: &str = "cast, concat, crop, json, mean, pick, reshape, resize, similarity, slice, template, threshold, top_k, vote";
 
 impl Transform {
     /// Reads `transform` and its settings from a step's table; `None` means that a mistake was reported.
@@ -84,8 +90,10 @@ impl Transform {
             "json" => Self::Json(Json::read(s)?),
             "mean" => Self::Combine(Combine::read(s, By::Mean)),
             "vote" => Self::Combine(Combine::read(s, By::Vote)),
+            "pick" => Self::Pick(Pick::read(s)),
             "reshape" => Self::Reshape(Reshape::read(s)?),
             "resize" => Self::Resize(Resize::read(s)?),
+            "similarity" => Self::Similarity(Similarity::read(s)),
             "slice" => Self::Slice(Slice::read(s)),
             "template" => Self::Template(Template::read(s)?),
             "threshold" => Self::Threshold(Threshold::read(s)?),
@@ -106,8 +114,10 @@ impl Transform {
             Self::Json(_) => "json",
             Self::Combine(Combine { by: By::Mean, .. }) => "mean",
             Self::Combine(Combine { by: By::Vote, .. }) => "vote",
+            Self::Pick(_) => "pick",
             Self::Reshape(_) => "reshape",
             Self::Resize(_) => "resize",
+            Self::Similarity(_) => "similarity",
             Self::Slice(_) => "slice",
             Self::Template(_) => "template",
             Self::Threshold(_) => "threshold",
@@ -122,8 +132,10 @@ impl Transform {
             Self::Crop(rule) => rule,
             Self::Json(rule) => rule,
             Self::Combine(rule) => rule,
+            Self::Pick(rule) => rule,
             Self::Reshape(rule) => rule,
             Self::Resize(rule) => rule,
+            Self::Similarity(rule) => rule,
             Self::Slice(rule) => rule,
             Self::Template(rule) => rule,
             Self::Threshold(rule) => rule,
@@ -158,6 +170,14 @@ fn only<T>(inputs: &[Given<T>]) -> Result<&T, String> {
     match inputs {
         [(_, only)] => Ok(only),
         _ => Err(format!("takes one input, not {}", inputs.len())),
+    }
+}
+
+/// The two inputs of a transform that takes as many, in the order of their names.
+fn two<T>(inputs: &[Given<T>]) -> Result<(&T, &T), String> {
+    match inputs {
+        [(_, first), (_, second)] => Ok((first, second)),
+        _ => Err(format!("takes two inputs, not {}", inputs.len())),
     }
 }
 

@@ -199,3 +199,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn vectors_are_alike_as_the_cosine_has_it_whatever_their_length() {
+    let (x, y) = (Tensor::from_f32s([2, 2], &[2.0, 0.0, 0.0, 0.0]), Tensor::from_f32s([3, 2], &[1.0, 0.0, -3.0, 0.0, 0.0, 5.0]));
+    let alike = one("transform = 'similarity'", [("a", x.clone()), ("b", y)]);
+    assert_eq!(alike, Tensor::from_f32s([2, 3], &[1.0, -1.0, 0.0, 0.0, 0.0, 0.0]));
+    let refused = |y: Tensor| apply("transform = 'similarity'", [("a", x.clone()), ("b", y)]).unwrap_err();
+    assert!(refused(Tensor::from_f32s([1, 3], &[1.0; 3])).contains("not of 2 and 3"));
+    assert!(refused(words(&["a"])).contains("takes two tensors of vectors"));
+    assert!(apply("transform = 'similarity'", [("a", x.clone())]).unwrap_err().contains("takes two inputs, not 1"));
+}
+
+#[test]
+fn elements_are_picked_by_their_places() {
+    let at = Tensor::from_i64s([2, 1], &[2, 0]);
+    let picked = one("transform = 'pick'", [("at", at.clone()), ("from", words(&["a", "b", "cd"]))]);
+    assert_eq!(picked, texts([2, 1], ["cd".into(), "a".into()]));
+    let refused = |at: Tensor| apply("transform = 'pick'", [("at", at), ("from", words(&["a"]))]).unwrap_err();
+    assert!(refused(at).contains("no element 2 of 1"));
+    assert!(refused(Tensor::from_i64s([1], &[-1])).contains("no element -1"));
+    assert!(refused(floats(&[0.0])).contains("takes whole numbers as at"));
+    assert!(apply("transform = 'pick'", [("x", words(&["a"]))]).unwrap_err().contains("called from and at"));
+}

@@ -7,19 +7,19 @@ use torchmesh_tests::{KEY, MeshSandbox, bounded, ledger::meshctl, models::Model}
 
 use super::{X, mesh, output, passes_on, step};
 
-struct Operator {
+pub(super) struct Operator {
     address: String,
     key: String,
 }
 
 impl Operator {
-    fn of(mesh: &MeshSandbox) -> Self {
+    pub(super) fn of(mesh: &MeshSandbox) -> Self {
         let key = mesh.folder().join("own.key");
         fs::write(&key, KEY).unwrap();
         Self { address: mesh.gateway().to_string(), key: key.display().to_string() }
     }
 
-    fn says(&self, words: &[&str]) -> (bool, String) {
+    pub(super) fn says(&self, words: &[&str]) -> (bool, String) {
         meshctl(&[&["pipeline"], words, &["--gateway", &self.address, "--key-file", &self.key]].concat())
     }
 }

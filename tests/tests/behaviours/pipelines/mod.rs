@@ -1,6 +1,7 @@
 //! Pipelines: models chained into one call, which is a model to whoever calls it.
 
 mod answers;
+mod demo;
 mod failures;
 mod golden;
 mod life;

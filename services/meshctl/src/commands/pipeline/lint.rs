@@ -1,10 +1,16 @@
 //! `meshctl pipeline lint`: every mistake of every file, in one report.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use torchmesh_api::inference::{ModelMetadataResponse, model_metadata_response::TensorMetadata};
-use torchmesh_pipeline::{Plan, Problems, Signature, TensorType, check::Known, kind::Named, spec::Target, together::Together};
+use torchmesh_pipeline::{
+    Plan, Problems, Signature, TensorType,
+    check::Known,
+    kind::{Named, content},
+    spec::Target,
+    together::Together,
+};
 
 use super::{
     files::{Found, find},
@@ -97,10 +103,7 @@ async fn ask(together: &Together, args: &LintArgs, home: &Home) -> Result<BTreeM
     for target in others {
         let version = target.version.map(|version| version.to_string()).unwrap_or_default();
         let answer = match metadata(&caller, target.model.as_str(), &version).await {
-            Ok(metadata) => signature(metadata).map_or_else(
-                || Known::Not("has a tensor of an unknown datatype".to_owned()),
-                |signature| Known::Signature(Arc::new(signature)),
-            ),
+            Ok(metadata) => described(metadata).unwrap_or_else(|| Known::Not("has a tensor of an unknown datatype".to_owned())),
             Err(status) if matches!(status.code(), tonic::Code::Unauthenticated | tonic::Code::PermissionDenied) => {
                 return Err(status.into());
             }
@@ -112,10 +115,11 @@ async fn ask(together: &Together, args: &LintArgs, home: &Home) -> Result<BTreeM
     Ok(known)
 }
 
-fn signature(metadata: ModelMetadataResponse) -> Option<Signature> {
+fn described(metadata: ModelMetadataResponse) -> Option<Known> {
     let named = |tensor: TensorMetadata| Some(Named::new(tensor.name, TensorType::new(tensor.datatype.parse().ok()?, tensor.shape)));
     let all = |tensors: Vec<TensorMetadata>| tensors.into_iter().map(named).collect::<Option<Vec<_>>>();
-    Some(Signature { inputs: all(metadata.inputs)?, outputs: all(metadata.outputs)? })
+    let tensors = Signature { inputs: all(metadata.inputs)?, outputs: all(metadata.outputs)? };
+    Some(Known::of(tensors, content(&metadata.properties)))
 }
 
 fn text(lines: &[Line], screen: &Screen) -> String {

@@ -5,9 +5,15 @@ use serde_json::Value;
 use torchmesh_api::tensor::{Datatype, Tensor};
 use torchmesh_pipeline::element::{Elements, Number, number, put, put_bytes};
 
+/// What is in a file, as the one element of an input of BYTES.
+pub(super) fn file(bytes: &[u8], wanted: &[i64]) -> Tensor {
+    let mut data = BytesMut::with_capacity(bytes.len() + 4);
+    put_bytes(&mut data, bytes);
+    Tensor { datatype: Datatype::Bytes, shape: vec![1; wanted.len()], data: data.freeze() }
+}
+
 /// Reads a value for an input of this datatype and shape; the error says what to write.
-pub(super) fn read(text: &str, datatype: &str, wanted: &[i64]) -> Result<Tensor, String> {
-    let datatype: Datatype = datatype.parse().map_err(|error| format!("{error}"))?;
+pub(super) fn read(text: &str, datatype: Datatype, wanted: &[i64]) -> Result<Tensor, String> {
     let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
     let (mut shape, mut data) = (Vec::new(), BytesMut::new());
     collect(&value, 0, &mut shape, datatype, &mut data)?;
@@ -69,7 +75,7 @@ mod tests {
     #[test]
     fn values_are_read_and_written_with_their_dimensions() {
         for (text, datatype, shape) in [("[[1,2],[3,4]]", "INT64", vec![2, 2]), ("[0.1,2]", "FP32", vec![2]), ("[true]", "BOOL", vec![1])] {
-            let tensor = read(text, datatype, &[-1]).unwrap();
+            let tensor = read(text, datatype.parse().unwrap(), &[-1]).unwrap();
             assert_eq!(tensor.shape, shape);
             assert_eq!(write(&tensor).unwrap().to_string(), text);
         }
@@ -77,16 +83,22 @@ mod tests {
 
     #[test]
     fn a_text_needs_no_quotes_and_a_single_value_no_brackets() {
-        let tensor = read("You have won!", "BYTES", &[-1]).unwrap();
+        let tensor = read("You have won!", Datatype::Bytes, &[-1]).unwrap();
         assert_eq!((tensor.shape.clone(), write(&tensor).unwrap().to_string()), (vec![1], "[\"You have won!\"]".to_owned()));
-        assert_eq!(read("7", "INT64", &[-1, 1]).unwrap(), Tensor::from_i64s([1, 1], &[7]));
+        assert_eq!(read("7", Datatype::Int64, &[-1, 1]).unwrap(), Tensor::from_i64s([1, 1], &[7]));
+    }
+
+    #[test]
+    fn a_file_is_one_element_whatever_is_in_it() {
+        let tensor = file(b"\x89PNG", &[-1, 1]);
+        assert_eq!((tensor.datatype, tensor.shape, &tensor.data[..]), (Datatype::Bytes, vec![1, 1], &b"\x04\0\0\0\x89PNG"[..]));
     }
 
     #[test]
     fn what_is_no_tensor_is_refused() {
         for (text, datatype) in [("[[1],[2,3]]", "INT64"), ("[1,[2]]", "INT64"), ("[[1],2]", "INT64"), ("[\"a\"]", "FP32"), ("[1]", "BOOL")]
         {
-            assert!(read(text, datatype, &[-1]).is_err(), "{text}");
+            assert!(read(text, datatype.parse().unwrap(), &[-1]).is_err(), "{text}");
         }
     }
 }

@@ -3,7 +3,7 @@
 mod forward;
 mod live;
 mod options;
-mod recording;
+pub(super) mod recording;
 
 use std::{pin::Pin, sync::Arc};
 

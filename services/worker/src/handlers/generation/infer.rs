@@ -17,6 +17,7 @@ use torchmesh_api::{
 
 use super::{CallInfo, Front, generate, invalid, used};
 use crate::{
+    handlers::parameters::{large, number, whole},
     infer::{self, Decoded, decode},
     models::{Model, shown},
 };
@@ -132,7 +133,7 @@ fn settings(parameters: &HashMap<String, InferParameter>) -> Result<GenerationSe
     for (name, value) in parameters {
         let Some(choice) = &value.parameter_choice else { continue };
         let wrong = |expected: &str| invalid(format!("parameters[{}]: send {expected}", shown(name)));
-        let number = || number(choice).ok_or_else(|| wrong("a number"));
+        let number = || number(choice).map(|value| value as f32).ok_or_else(|| wrong("a number"));
         let whole = || whole(choice).ok_or_else(|| wrong("a whole number from 0 to 4294967295"));
         match name.as_str() {
             "max_tokens" => settings.max_tokens = Some(whole()?),
@@ -143,7 +144,7 @@ fn settings(parameters: &HashMap<String, InferParameter>) -> Result<GenerationSe
             "repetition_penalty" => settings.repetition_penalty = Some(number()?),
             "frequency_penalty" => settings.frequency_penalty = Some(number()?),
             "presence_penalty" => settings.presence_penalty = Some(number()?),
-            "seed" => settings.seed = Some(seed(choice).ok_or_else(|| wrong("a whole number from 0"))?),
+            "seed" => settings.seed = Some(large(choice).ok_or_else(|| wrong("a whole number from 0"))?),
             "stop" => match choice {
                 ParameterChoice::StringParam(text) => settings.stop = vec![text.clone()],
                 _ => return Err(wrong("a text")),
@@ -157,25 +158,4 @@ fn settings(parameters: &HashMap<String, InferParameter>) -> Result<GenerationSe
         }
     }
     Ok(settings)
-}
-
-fn number(choice: &ParameterChoice) -> Option<f32> {
-    match choice {
-        ParameterChoice::DoubleParam(value) => Some(*value as f32),
-        ParameterChoice::StringParam(text) => text.parse().ok(),
-        choice => seed(choice).map(|value| value as f32),
-    }
-}
-
-fn whole(choice: &ParameterChoice) -> Option<u32> {
-    seed(choice).and_then(|value| u32::try_from(value).ok())
-}
-
-fn seed(choice: &ParameterChoice) -> Option<u64> {
-    match choice {
-        ParameterChoice::Int64Param(value) => u64::try_from(*value).ok(),
-        ParameterChoice::Uint64Param(value) => Some(*value),
-        ParameterChoice::StringParam(text) => text.parse().ok(),
-        _ => None,
-    }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    text::v1::{self as pb, text_service_server::TextService},
+    text::v1::{self as pb, ClassifyRequest, ClassifyResponse, EmbedRequest, EmbedResponse, text_service_server::TextService},
 };
 
 use super::{
@@ -74,6 +74,28 @@ methods! {
     fill(FillRequest) -> FillResponse by fill::run;
     rerank(RerankRequest) -> RerankResponse by rerank::run;
     explain(ExplainRequest) -> ExplainResponse by explain::run;
+}
+
+/// What [`TextService::embed`] answers, for a call that has come another way and found its model.
+pub(super) async fn embed_texts(
+    front: &Front,
+    model: &Model,
+    info: CallInfo,
+    spending: &Spending,
+    request: EmbedRequest,
+) -> Result<EmbedResponse, ApiError> {
+    embed::run(TextCall::begin(front, model, info, &request.id, spending)?, request).await
+}
+
+/// The same of [`TextService::classify`].
+pub(super) async fn classify_texts(
+    front: &Front,
+    model: &Model,
+    info: CallInfo,
+    spending: &Spending,
+    request: ClassifyRequest,
+) -> Result<ClassifyResponse, ApiError> {
+    classify::run(TextCall::begin(front, model, info, &request.id, spending)?, request).await
 }
 
 impl<'a> TextCall<'a> {

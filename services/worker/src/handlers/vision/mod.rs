@@ -99,6 +99,17 @@ impl<'a> VisionCall<'a> {
     }
 }
 
+/// What [`VisionService::classify`] answers, for a call that has come another way and found its model.
+pub(super) async fn classify_images(
+    front: &Front,
+    model: &Model,
+    info: CallInfo,
+    spending: &Spending,
+    request: ClassifyRequest,
+) -> Result<ClassifyResponse, ApiError> {
+    VisionCall::begin(front, model, info, spending, &request.id, request.images.len())?.classify(request).await
+}
+
 /// One method of the service: the model by the fields that every request has, the count of the call, and the work.
 macro_rules! methods {
     ($($name:ident($request:ident) -> $response:ident;)*) => {
