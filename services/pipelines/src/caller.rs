@@ -22,6 +22,7 @@ use crate::{
     message,
     metrics::{Counting, StepMetrics},
     registry::Version,
+    tries::Tries,
 };
 
 /// See the module.
@@ -33,6 +34,8 @@ pub struct Caller<'a> {
     context: CallContext,
     headers: HeaderMap,
     compute_us: AtomicU64,
+    /// Where the tries are noted, if anybody wants to know.
+    pub tries: Option<Tries>,
 }
 
 /// How many pipelines called each other before this one.
@@ -62,7 +65,7 @@ impl<'a> Caller<'a> {
         // One id for the whole of it, so that the logs of all steps can be put together.
         headers.insert(X_REQUEST_ID, context.request_id());
         headers.insert(X_TORCHMESH_DEPTH, HeaderValue::from(depth + 1));
-        Self { mesh, metrics, pipeline, context, headers, compute_us: AtomicU64::new(0) }
+        Self { mesh, metrics, pipeline, context, headers, compute_us: AtomicU64::new(0), tries: None }
     }
 
     /// How long the models computed that have answered, all together.
@@ -121,10 +124,13 @@ impl<'a> Caller<'a> {
 
 impl Steps for Caller<'_> {
     async fn call(&self, call: Call<'_>) -> Result<Answer, ApiError> {
-        let span = self.span(&call);
+        let (span, began) = (self.span(&call), Instant::now());
         let counting = Counting::begin(self.metrics, self.pipeline, call.step, call.deadline.into_std());
         let answer = self.ask(&call, &span).await;
         let code = answer.as_ref().err().map_or(tonic::Code::Ok, |error| error.kind.code());
+        if let Some(tries) = &self.tries {
+            tries.note(&call, began, Instant::now(), code);
+        }
         if !span.is_none() {
             span.record("rpc.grpc.status_code", i32::from(code));
         }

@@ -27,6 +27,8 @@ pub struct PipelinesConfig {
     pub poll: Duration,
     /// `max_depth`: how many pipelines may call each other in a row. Default 4, 1 to 32.
     pub max_depth: u32,
+    /// `tell_steps`: whether callers who ask for it are told which steps a call had, of which models, and how long each took. Default false.
+    pub tell_steps: bool,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED. Default 1024.
     pub max_in_flight: usize,
     /// `limits.default_timeout` (60s), for calls without a `grpc-timeout`, and `limits.max_timeout` (1h), for those that ask for more.
@@ -48,6 +50,7 @@ impl PipelinesConfig {
         s.check((Duration::from_millis(50)..=Duration::from_secs(3600)).contains(&poll), "pipelines_poll", "must be from 50ms to 1h");
         let max_depth = s.or("max_depth", 4);
         s.check((1..=32).contains(&max_depth), "max_depth", "must be from 1 to 32");
+        let tell_steps = s.or("tell_steps", false);
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
         let mesh_tls = HopTls::read(s);
@@ -58,7 +61,7 @@ impl PipelinesConfig {
             };
             (s.or("max_in_flight", 1024), allowance)
         });
-        Self { server, drain, telemetry, discovery, folder, poll, max_depth, max_in_flight, allowance, relay, mesh_tls }
+        Self { server, drain, telemetry, discovery, folder, poll, max_depth, tell_steps, max_in_flight, allowance, relay, mesh_tls }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod message;
 pub mod metrics;
 pub mod registry;
 pub mod stack;
+pub mod tries;
 
 use std::sync::Arc;
 
@@ -69,7 +70,8 @@ pub fn build(config: PipelinesConfig, context: &Context) -> Result<impl Fn(usize
     let routes = grpc::standard_routes(context, &[]);
     Ok(move |thread: usize| {
         let mesh = Mesh::new(relays[thread].clone(), Arc::clone(&routers));
-        let serves = Serves { registry: Arc::clone(&registry), mesh, steps: steps.clone(), max_depth: config.max_depth };
+        let (max_depth, tell_steps) = (config.max_depth, config.tell_steps);
+        let serves = Serves { registry: Arc::clone(&registry), mesh, steps: steps.clone(), max_depth, tell_steps };
         let doors = Doors::new(Inference::new(serves), routes.clone(), config.server.max_message.0);
         stack::assemble(doors, &metrics, &capacity, config.allowance)
     })

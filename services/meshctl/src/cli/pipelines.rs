@@ -16,6 +16,7 @@ Examples:
   meshctl pipeline draw judge/2.toml --svg > judge.svg
   meshctl pipeline run judge text=\"You have won!\"      calls it, as anybody would
   meshctl pipeline run caption image=@cat.png --stream   a file, and the answer as it comes
+  meshctl pipeline trace judge text=\"You have won!\"    which step took how long
 
 docs/pipelines.md says what can be in them.")]
 pub(crate) struct PipelineArgs {
@@ -39,6 +40,8 @@ pub(crate) enum PipelineCommand {
     },
     /// Call a pipeline, or any other model
     Run(RunArgs),
+    /// Call a pipeline, and show where the time went
+    Trace(TraceArgs),
 }
 
 /// `meshctl pipeline lint`.
@@ -58,6 +61,25 @@ pub(crate) struct LintArgs {
 /// `meshctl pipeline run`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
+    /// What is called, and with what
+    #[command(flatten)]
+    pub(crate) call: CallArgs,
+    /// Show what its last step writes as it comes
+    #[arg(long)]
+    pub(crate) stream: bool,
+}
+
+/// `meshctl pipeline trace`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TraceArgs {
+    /// What is called, and with what
+    #[command(flatten)]
+    pub(crate) call: CallArgs,
+}
+
+/// One call.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CallArgs {
     /// The pipeline
     pub(crate) name: String,
     /// What it is sent: JSON, with lists in lists for more than one dimension; what is no JSON is a text, and @FILE what is in a file
@@ -66,9 +88,6 @@ pub(crate) struct RunArgs {
     /// The version (default: the one that the mesh chooses)
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) version: String,
-    /// Show what its last step writes as it comes
-    #[arg(long)]
-    pub(crate) stream: bool,
     /// Where and who
     #[command(flatten)]
     pub(crate) client: ClientArgs,

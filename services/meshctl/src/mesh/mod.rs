@@ -183,7 +183,10 @@ impl Plan {
             Kind::Router => vec![("addr", free.clone()), discovery, ("store", table("folder", path(home.control()))), drain],
             Kind::Worker => vec![("addr", free.clone()), ("models_dir", path(home.models())), drain],
             Kind::Portal => vec![("addr", Value::from(portal::ADDRESS))],
-            Kind::Pipelines => vec![("addr", free.clone()), discovery, ("pipelines_dir", path(home.pipelines())), drain],
+            Kind::Pipelines => {
+                let own = [("pipelines_dir", path(home.pipelines())), ("tell_steps", Value::Boolean(true))];
+                [("addr", free.clone()), discovery, drain].into_iter().chain(own).collect()
+            }
             Kind::Accounts => accounts::built_in(home).into_iter().chain([drain]).collect(),
         };
         let settings = settings.into_iter().chain([("admin_addr", free)]).map(|(key, value)| (key.to_owned(), value)).collect();

@@ -20,6 +20,7 @@ use crate::{
     caller::{Caller, depth},
     message,
     registry::{Serving, Version},
+    tries::{self, TRACE_STEPS, Tries},
 };
 
 /// The longest id of a caller, in bytes.
@@ -81,13 +82,16 @@ pub(super) struct Answered {
 
 /// Answers one call.
 pub(super) async fn answer(serves: &Serves, call: &Received, request: ModelInferRequest) -> Result<Answered, ApiError> {
+    let tries = (serves.tell_steps && tries::are_wanted(&request)).then(|| Tries::new(std::time::Instant::now()));
     let Ready { version, serving, inputs, wanted, id, deadline, depth } = check(serves, call, request)?;
-    let caller = Caller::new(&serves.mesh, &serves.steps, &version, call.context.clone(), &call.headers, depth);
+    let mut caller = Caller::new(&serves.mesh, &serves.steps, &version, call.context.clone(), &call.headers, depth);
+    caller.tries = tries;
     let Ended { outputs, used } = run(&serving.plan, inputs, deadline, &caller).await;
     let mut outputs = outputs.map_err(ApiError::from)?;
     let named = wanted.into_iter().filter_map(|at| Some((serving.signature.outputs[at].name.clone(), outputs[at].take()?)));
-    let message = message::response(version.name.as_str(), version.version.to_string(), id, named);
+    let mut message = message::response(version.name.as_str(), version.version.to_string(), id, named);
     let compute_us = caller.compute_us();
+    message.parameters.extend(caller.tries.map(|tries| (TRACE_STEPS.to_owned(), tries.parameter())));
     Ok(Answered { message, used: sum(&used), version, compute_us })
 }
 

@@ -34,6 +34,8 @@ pub struct Serves {
     pub steps: StepMetrics,
     /// How many pipelines may call each other in a row.
     pub max_depth: u32,
+    /// Whether callers who ask are told where the time of a call went.
+    pub tell_steps: bool,
 }
 
 /// The protocol's handlers. Cheap to clone.

@@ -52,8 +52,8 @@ async fn a_model_says_what_it_takes_in_place_of_its_tensors() {
     };
     let described = about("classify").await;
     assert_eq!(described.inputs[0].name, "input_ids", "its tensors are its inputs as before");
-    assert_eq!(described.properties["content_inputs"], r#"[{"datatype":"BYTES","name":"text","shape":[-1]}]"#);
-    assert!(described.properties["content_outputs"].contains(r#"{"datatype":"FP32","name":"score","shape":[-1,-1]}"#), "{described:?}");
+    assert_eq!(described.properties["content_inputs"], r#"[{"name":"text","datatype":"BYTES","shape":[-1]}]"#);
+    assert!(described.properties["content_outputs"].contains(r#"{"name":"score","datatype":"FP32","shape":[-1,-1]}"#), "{described:?}");
     assert!(!about("echo").await.properties.contains_key("content_inputs"));
 }
 

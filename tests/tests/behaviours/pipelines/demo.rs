@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use torchmesh_api::{
     audio::v1::DetectVoiceRequest,
     inference::{InferParameter, ModelInferRequest, infer_parameter::ParameterChoice, model_infer_request::InferRequestedOutputTensor},
@@ -12,7 +12,7 @@ use torchmesh_api::{
 };
 use torchmesh_tests::{MeshSandbox, bounded, models::Model, places, web};
 
-use super::{call, given, mesh, meshctl::Operator, request, texts, words};
+use super::{call, given, mesh, meshctl::Operator, request, start, texts, words};
 
 /// The file of one of them.
 fn file(name: &str) -> String {
@@ -49,7 +49,8 @@ async fn vectors(mesh: &MeshSandbox, all: &[String]) -> Vec<Vec<f32>> {
 #[test]
 fn a_mail_is_kept_out_or_told_its_topic_as_the_models_themselves_would() {
     bounded(async {
-        let mesh = mesh([Model::spam(), Model::minilm()], &[("moderate/1", &file("moderate"))]).await;
+        let builder = MeshSandbox::builder().model(Model::spam()).model(Model::minilm()).set("pipelines", "tell_steps", "true");
+        let mesh = start(builder, &[("moderate/1", &file("moderate"))]).await;
         let named = |value: toml::Value| value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>();
         let names = named(field("moderate", 5, "inputs.from.data"));
         let topics = vectors(&mesh, &named(field("moderate", 2, "inputs.text.data"))).await;
@@ -81,6 +82,19 @@ fn a_mail_is_kept_out_or_told_its_topic_as_the_models_themselves_would() {
         let metrics = mesh.pipelines[0].metrics().await;
         let counted = ["judge", "embed", "topics"].map(|step| metrics.count("torchmesh_pipelines_step_calls_total", &calls(step)));
         assert_eq!(counted, [5, 4, 4], "of spam no vector is made");
+        let (content, said) = Operator::of(&mesh).says(&["trace", "moderate", "text=The train is late.", "--output", "json"]);
+        assert!(content, "{said}");
+        let traced: Value = serde_json::from_str(&said).unwrap();
+        let tries = traced["tries"].as_array().unwrap();
+        let told = |at: usize, field: &str| tries[at][field].as_u64().unwrap();
+        assert_eq!(
+            (tries.len(), &tries[0]["step"], &tries[0]["model"], &tries[0]["code"]),
+            (3, &json!("judge"), &json!("spam"), &json!("Ok"))
+        );
+        assert!(
+            (1..3).all(|at| tries[at]["model"] == "minilm" && told(at, "began_us") >= told(0, "began_us") + told(0, "took_us")),
+            "{said}"
+        );
         let body = json!({ "inputs": [{ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["The meeting was moved to Thursday."] }],
             "outputs": [{ "name": "label" }, { "name": "topic" }] });
         let answer = web::post(mesh.gateway(), "/v2/models/moderate/infer", &body).await.json();
@@ -117,6 +131,9 @@ fn a_picture_gets_a_sentence_that_comes_word_by_word_and_is_the_same_each_time()
             let (content, said) = Operator::of(&mesh).says(&["run", "caption", &format!("image=@{}", path.display()), "--stream"]);
             assert!(content && said.trim_end() == written.trim_end(), "{said:?} and {written:?}");
         }
+        let image = format!("image=@{}", places::cache().join("pictures/cat.png").display());
+        let (content, said) = Operator::of(&mesh).says(&["trace", "caption", &image]);
+        assert!(!content && said.contains("tell_steps"), "nobody has said that callers may know: {said}");
         let text = call(&mesh, "caption", &[("image", whole(b"no picture"))]).await.unwrap_err();
         assert!(text.message().contains("step \"see\""), "{text:?}");
     });
@@ -168,7 +185,6 @@ fn a_recording_is_cut_into_what_is_said_and_each_part_is_judged_by_itself() {
 /// A second without a sound: 8000 samples of 16 bits as a WAV file.
 fn silence() -> Vec<u8> {
     let words = |all: &[u32]| all.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
-    let head =
-        [&b"RIFF"[..], &words(&[16_036]), b"WAVEfmt ", &words(&[16, 0x0001_0001, 8000, 16_000, 0x0010_0002]), b"data", &words(&[16_000])];
-    [head.concat(), vec![0; 16_000]].concat()
+    let format = words(&[16, 0x0001_0001, 8000, 16_000, 0x0010_0002]);
+    [&b"RIFF"[..], &words(&[16_036]), b"WAVEfmt ", &format, b"data", &words(&[16_000]), &[0; 16_000]].concat()
 }

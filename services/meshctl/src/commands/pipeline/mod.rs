@@ -3,6 +3,7 @@
 mod files;
 mod lint;
 mod run;
+mod trace;
 mod values;
 
 use std::path::Path;
@@ -24,6 +25,7 @@ pub(crate) async fn pipeline(args: &PipelineArgs, home: &Home, screen: &Screen) 
         PipelineCommand::Lint(args) => lint::lint(args, home, screen).await,
         PipelineCommand::Draw { file, svg } => drawn(file, *svg, screen),
         PipelineCommand::Run(args) => run::run(args, home, screen).await,
+        PipelineCommand::Trace(args) => trace::trace(args, home, screen).await,
     }
 }
 

@@ -16,7 +16,7 @@ use torchmesh_pipeline::kind::content;
 
 use super::{metadata, values};
 use crate::{
-    cli::RunArgs,
+    cli::{CallArgs, RunArgs},
     client::{Caller, MAX_ANSWER},
     error::{FAILED, Failure, Result, USAGE},
     home::Home,
@@ -25,8 +25,21 @@ use crate::{
 
 /// Asks what it takes, sends that, and shows what comes.
 pub(super) async fn run(args: &RunArgs, home: &Home, screen: &Screen) -> Result<()> {
-    let caller = Caller::connect(&args.client, home).await?;
-    let described = metadata(&caller, &args.name, &args.version).await?;
+    let caller = Caller::connect(&args.call.client, home).await?;
+    let request = question(&caller, &args.call).await?;
+    let mut client = GrpcInferenceServiceClient::new(caller.channel.clone()).max_decoding_message_size(MAX_ANSWER);
+    if args.stream {
+        let pieces = client.model_stream_infer(caller.request(stream::iter([request]))).await?.into_inner();
+        return follow(pieces, screen).await;
+    }
+    let answer = client.model_infer(caller.request(request)).await?.into_inner();
+    let shown = shown(answer)?;
+    screen.show(&shown, || text(&shown))
+}
+
+/// The request that is typed, after what the model takes.
+pub(super) async fn question(caller: &Caller, args: &CallArgs) -> Result<ModelInferRequest> {
+    let described = metadata(caller, &args.name, &args.version).await?;
     // A model may take something in place of its tensors.
     let instead = content(&described.properties).map(|content| content.inputs).unwrap_or_default();
     let own = described.inputs.into_iter().filter_map(|input| Some((input.name, input.datatype.parse().ok()?, input.shape)));
@@ -37,14 +50,7 @@ pub(super) async fn run(args: &RunArgs, home: &Home, screen: &Screen) -> Result<
         request.inputs.push(InferInputTensor { name, datatype: datatype.name().to_owned(), shape, ..Default::default() });
         request.raw_input_contents.push(data);
     }
-    let mut client = GrpcInferenceServiceClient::new(caller.channel.clone()).max_decoding_message_size(MAX_ANSWER);
-    if args.stream {
-        let pieces = client.model_stream_infer(caller.request(stream::iter([request]))).await?.into_inner();
-        return follow(pieces, screen).await;
-    }
-    let answer = client.model_infer(caller.request(request)).await?.into_inner();
-    let shown = shown(answer)?;
-    screen.show(&shown, || text(&shown))
+    Ok(request)
 }
 
 /// The name, the datatype and the shape of an input.
