@@ -172,7 +172,7 @@ async fn tell_one(store: &Store, outbox: &Outbox, tenant: &Tenant, alert: &Alert
     for row in &rows {
         outbox.notice(&occasion, row.try_get("email")?, &subject, &text).await?;
     }
-    webhooks::happened(&mut change, &tenant.id, Event::budget(alert, spent)).await?;
+    webhooks::happened(&mut change, &tenant.id, &Event::budget(alert, spent)).await?;
     let detail = format!("{} {}% {} of {}", alert.budget, alert.percent, alert.spent, alert.limit);
     change.commit(Told { tenant_id: &tenant.id, subject: &alert.budget, what: "budget reached", detail: &detail }).await?;
     Ok(rows.len())

@@ -101,7 +101,7 @@ pub async fn add(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     let row = row.bind(grant.id.clone()).bind(tenant.id.clone()).bind(amount.to_string()).bind(ms(granted));
     row.bind(expires.map(ms)).bind(i64::from(new.bought)).execute(change.connection()).await?;
     books::post(&mut change, &tenant.id, &grant.entry()?).await?;
-    webhooks::happened(&mut change, &tenant.id, Event::credit(new.id, &grant)).await?;
+    webhooks::happened(&mut change, &tenant.id, &Event::credit(new.id, &grant)).await?;
     let detail = format!("{} {amount} {}", grant.id, if new.bought { "bought" } else { "given" });
     change.commit(Told { tenant_id: &tenant.id, subject: &grant.id, what: "credit added", detail: &detail }).await?;
     stops::check_or_later(billing, store, tenant, now).await;
@@ -137,7 +137,7 @@ pub async fn pay(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
         }
     }
     let posted = books::post(&mut change, &tenant.id, &entry).await?;
-    webhooks::happened(&mut change, &tenant.id, Event::payment(kind, paid.id, amount)).await?;
+    webhooks::happened(&mut change, &tenant.id, &Event::payment(kind, paid.id, amount)).await?;
     let detail = format!("{id} {amount}");
     change.commit(Told { tenant_id: &tenant.id, subject: entry.id(), what, detail: &detail }).await?;
     stops::check_or_later(billing, store, tenant, now).await;

@@ -87,7 +87,7 @@ async fn settle(change: &mut Change, tenant: &Tenant, mut desk: Desk, made: &Inv
 }
 
 async fn told(mut change: Change, tenant: &Tenant, made: &Invoice, what: &str) -> Result<()> {
-    webhooks::happened(&mut change, &tenant.id, Event::invoice(made)).await?;
+    webhooks::happened(&mut change, &tenant.id, &Event::invoice(made)).await?;
     let detail = format!("{} {} from {}", made.number, made.total, made.period.start.date());
     change.commit(Told { tenant_id: &tenant.id, subject: &made.number, what, detail: &detail }).await
 }

@@ -113,7 +113,7 @@ pub async fn credit(store: &Store, asker: &Asker, number: &str, new: NewNote<'_>
     if let Some(entry) = note.entry()? {
         books::post(&mut change, &kept.tenant_id, &entry).await?;
     }
-    webhooks::happened(&mut change, &kept.tenant_id, Event::note(&note)).await?;
+    webhooks::happened(&mut change, &kept.tenant_id, &Event::note(&note)).await?;
     let detail = format!("{} {} of {number}: {}", note.number, note.total, note.reason);
     change.commit(Told { tenant_id: &kept.tenant_id, subject: &note.number, what: "credit note issued", detail: &detail }).await?;
     Ok(note)

@@ -138,7 +138,7 @@ async fn put(mut change: Change, tenant: &Tenant, wanted: &str) -> Result<()> {
     let revision = change.revision();
     let query = sqlx::query("UPDATE credentials SET revision = $2 WHERE tenant_id = $1").bind(tenant.id.clone()).bind(revision);
     query.execute(change.connection()).await?;
-    webhooks::happened(&mut change, &tenant.id, Event::calls(wanted)).await?;
+    webhooks::happened(&mut change, &tenant.id, &Event::calls(wanted)).await?;
     let what = if wanted.is_empty() { "calls go on" } else { "calls stopped" };
     change.commit(Told { tenant_id: &tenant.id, subject: &tenant.id, what, detail: wanted }).await
 }

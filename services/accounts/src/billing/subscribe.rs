@@ -156,7 +156,7 @@ impl Changing {
         let at = self.at.max(moment(self.change.now())?).later(1);
         let (state, later) = (subscription.state(at)?, subscription.state(subscription.anchor().period(at)?.end)?);
         let event = Event::subscription(state.as_ref(), later.as_ref());
-        webhooks::happened(&mut self.change, &self.tenant.id, event).await?;
+        webhooks::happened(&mut self.change, &self.tenant.id, &event).await?;
         let told =
             Told { tenant_id: &self.tenant.id, subject: &self.tenant.id, what: "subscription changed", detail: &self.made.join(" ") };
         self.change.commit(told).await

@@ -127,7 +127,7 @@ pub async fn revoke(store: &Store, asker: &Asker, id: &str, now: i64) -> Result<
 }
 
 async fn tell(mut change: Change, credential: &Credential, happened: Happened, detail: &str) -> Result<()> {
-    webhooks::happened(&mut change, &credential.tenant_id, Event::key(happened, credential)).await?;
+    webhooks::happened(&mut change, &credential.tenant_id, &Event::key(happened, credential)).await?;
     let what = match happened {
         Happened::KeyRevoked => "credential revoked",
         Happened::KeyRotated => "credential rotated",

@@ -119,7 +119,7 @@ pub async fn test(webhooks: &Webhooks, store: &Store, asker: &Asker, id: &str, n
     is_enabled(&webhook)?;
     let mut change = Change::begin(store, asker, now).await?;
     let revision = change.revision();
-    record::write(&mut change, webhook.tenant_id.as_deref(), Event::test(), std::slice::from_ref(&webhook.id)).await?;
+    record::write(&mut change, webhook.tenant_id.as_deref(), &Event::test(), std::slice::from_ref(&webhook.id)).await?;
     let query = sqlx::query(AssertSqlSafe(format!("{SELECTED} WHERE d.revision = $1"))).bind(revision);
     let made = read(&query.fetch_one(change.connection()).await?)?;
     change.commit(Told { tenant_id: webhook.owner(), subject: id, what: "webhook tested", detail: &webhook.url }).await?;

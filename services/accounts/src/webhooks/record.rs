@@ -12,7 +12,7 @@ fn wants(events: &str, name: &str) -> bool {
 }
 
 /// Something happens to a tenant: writes it down for every webhook that is to be told. A change has one event at most.
-pub(crate) async fn happened(change: &mut Change, tenant_id: &str, event: Event) -> Result<()> {
+pub(crate) async fn happened(change: &mut Change, tenant_id: &str, event: &Event) -> Result<()> {
     let query =
         sqlx::query("SELECT id, events FROM webhooks WHERE state = 'enabled' AND (tenant_id = $1 OR tenant_id IS NULL) ORDER BY id");
     let mut told = Vec::new();
@@ -28,7 +28,7 @@ pub(crate) async fn happened(change: &mut Change, tenant_id: &str, event: Event)
 }
 
 /// Writes an event down, with a delivery for each of these webhooks.
-pub(super) async fn write(change: &mut Change, tenant_id: Option<&str>, event: Event, told: &[String]) -> Result<()> {
+pub(super) async fn write(change: &mut Change, tenant_id: Option<&str>, event: &Event, told: &[String]) -> Result<()> {
     let (now, revision) = (change.now(), change.revision());
     let mut tenant = None;
     if let Some(id) = tenant_id {

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_signature_is_that_of_the_standard() {
         let secret = BASE64_STANDARD.decode(&SECRET[PREFIX.len()..]).unwrap();
-        assert_eq!(sign(&[secret.clone()], ID, AT, BODY), SIGNATURE);
+        assert_eq!(sign(std::slice::from_ref(&secret), ID, AT, BODY), SIGNATURE);
         assert_eq!(shown(&secret), SECRET);
         assert_eq!(verify(SECRET, received(SIGNATURE), AT), Ok(()));
     }

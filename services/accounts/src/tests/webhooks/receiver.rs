@@ -106,7 +106,10 @@ impl Receiver {
                 if stream.read_line(&mut line).await? == 0 {
                     return Ok(());
                 }
-                let Some((name, value)) = line.trim().split_once(": ") else { if line.trim().is_empty() { break } else { continue } };
+                if line.trim().is_empty() {
+                    break;
+                }
+                let Some((name, value)) = line.trim().split_once(": ") else { continue };
                 match name {
                     "webhook-id" => value.clone_into(&mut got.id),
                     "webhook-timestamp" => value.clone_into(&mut got.timestamp),

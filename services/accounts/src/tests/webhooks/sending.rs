@@ -33,7 +33,7 @@ async fn a_change_that_was_not_committed_is_told_nobody() {
     let (webhook, _) = hooked.registered(&receiver).await;
     let (kept, _) = key(hooked.store(), &hooked.acme, "kept").await;
     let mut change = Change::begin(hooked.store(), &Asker::Operator, NOW).await.unwrap();
-    webhooks::happened(&mut change, &hooked.acme.id, Event::key(webhooks::Kind::KeyRevoked, &kept)).await.unwrap();
+    webhooks::happened(&mut change, &hooked.acme.id, &Event::key(webhooks::Kind::KeyRevoked, &kept)).await.unwrap();
     drop(change);
     let new = credentials::New { kind: credentials::Kind::ApiKey, name: "kept", scopes: &[], models: None, expires_ms: 0 };
     credentials::create(hooked.store(), &Asker::Operator, &hooked.acme, new, NOW).await.unwrap_err();

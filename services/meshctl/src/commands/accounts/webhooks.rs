@@ -136,21 +136,9 @@ pub(super) async fn webhooks(accounts: &Accounts, command: &WebhookCommand, scre
             accounts.webhooks().delete_webhook(asked).await.map_err(refused)?;
             screen.show(&serde_json::json!({ "id": id, "removed": true }), || format!("{id} is removed"))
         }
-        WebhookCommand::Test { id } => {
-            let asked = accounts.request(api::TestWebhookRequest { id: id.clone() });
-            let told = accounts.webhooks().test_webhook(asked).await.map_err(refused)?.into_inner();
-            let delivery = Delivery::from(told.delivery.unwrap_or_default());
-            screen.show(&delivery, || {
-                format!("{} is on its way; `meshctl accounts webhook deliveries {id}` says what became of it", delivery.message)
-            })
-        }
+        WebhookCommand::Test { id } => test(accounts, id, screen).await,
         WebhookCommand::Deliveries { id, state, limit } => deliveries(accounts, id, *state, *limit, screen).await,
-        WebhookCommand::Redeliver { delivery, dead_of } => {
-            let (delivery_id, webhook_id) = (delivery.clone().unwrap_or_default(), dead_of.clone().unwrap_or_default());
-            let asked = accounts.request(api::RedeliverWebhookRequest { delivery_id, webhook_id });
-            let count = accounts.webhooks().redeliver_webhook(asked).await.map_err(refused)?.into_inner().count;
-            screen.show(&serde_json::json!({ "redelivered": count }), || format!("{count} sent again"))
-        }
+        WebhookCommand::Redeliver { delivery, dead_of } => redeliver(accounts, delivery.as_deref(), dead_of.as_deref(), screen).await,
     }
 }
 
@@ -160,6 +148,22 @@ fn told_once(webhook: &Webhook, screen: &Screen) -> Result<()> {
         screen.note(&format!("the webhook to {} has the id {}; its secret is shown this once", webhook.url, webhook.id));
     }
     screen.show(webhook, || webhook.secret.clone())
+}
+
+async fn test(accounts: &Accounts, id: &str, screen: &Screen) -> Result<()> {
+    let asked = accounts.request(api::TestWebhookRequest { id: id.to_owned() });
+    let told = accounts.webhooks().test_webhook(asked).await.map_err(refused)?.into_inner();
+    let delivery = Delivery::from(told.delivery.unwrap_or_default());
+    screen.show(&delivery, || {
+        format!("{} is on its way; `meshctl accounts webhook deliveries {id}` says what became of it", delivery.message)
+    })
+}
+
+async fn redeliver(accounts: &Accounts, delivery: Option<&str>, dead_of: Option<&str>, screen: &Screen) -> Result<()> {
+    let [delivery_id, webhook_id] = [delivery, dead_of].map(|id| id.unwrap_or_default().to_owned());
+    let asked = accounts.request(api::RedeliverWebhookRequest { delivery_id, webhook_id });
+    let count = accounts.webhooks().redeliver_webhook(asked).await.map_err(refused)?.into_inner().count;
+    screen.show(&serde_json::json!({ "redelivered": count }), || format!("{count} sent again"))
 }
 
 async fn switch(accounts: &Accounts, id: &str, enabled: bool, screen: &Screen) -> Result<()> {
