@@ -228,7 +228,7 @@ mod tests {
                 of(&[("x", TensorType::new(Fp32, [-1, 4])), ("z", TensorType::new(Int64, [1]))], &[("y", TensorType::new(Fp64, [1]))])
             }
             "read" => {
-                let signature = |inputs, outputs| match of(inputs, outputs) {
+                let signature = |inputs: &[(&str, TensorType)], outputs: &[(&str, TensorType)]| match of(inputs, outputs) {
                     Known::Signature(signature) => Arc::unwrap_or_clone(signature),
                     other => panic!("{other:?}"),
                 };
