@@ -27,9 +27,9 @@ use crate::table::{Listed, SharedTable, TableBuilder};
 
 const PATH: &str = "/inference.GRPCInferenceService/RepositoryIndex";
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// A worker that failed fewer probes in a row keeps its models in the table: calls pass it over by themselves, and one slow answer must
-/// not empty the table.
-const FORGET_AFTER: u32 = 3;
+/// The models of a worker that failed fewer probes in a row stay as they are: calls pass it over by themselves, and one slow answer must
+/// not take a model away.
+const SILENT_AFTER: u32 = 3;
 /// Answers that wait to be looked at; whoever asks waits when there are more.
 const WAITING: usize = 256;
 
@@ -145,13 +145,18 @@ fn merge(before: &Known, answer: Option<Vec<Listed>>) -> Known {
     match answer {
         Some(listed) if listed == *before.listed => Known { listed: Arc::clone(&before.listed), failures: 0 },
         Some(listed) => Known { listed: Arc::new(listed), failures: 0 },
-        None if failures >= FORGET_AFTER => Known { listed: Arc::default(), failures },
+        None if failures == SILENT_AFTER => Known { listed: Arc::new(before.listed.iter().map(silent).collect()), failures },
         None => Known { listed: Arc::clone(&before.listed), failures },
     }
 }
 
+/// A model of a worker that is to be there and does not answer: its callers are to come again, and not to believe that there is no such model.
+fn silent(listed: &Listed) -> Listed {
+    Listed { ready: false, reason: "its worker does not answer".to_owned(), ..listed.clone() }
+}
+
 fn lost(before: &Known, now: &Known) -> Option<&'static str> {
-    (!before.listed.is_empty() && now.failures == FORGET_AFTER).then_some("its probes failed three times in a row")
+    (!before.listed.is_empty() && now.failures == SILENT_AFTER).then_some("its probes failed three times in a row")
 }
 
 /// One worker's models; `None` when it did not answer.
@@ -184,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn one_missed_probe_changes_nothing_and_three_forget_the_worker() {
+    fn one_missed_probe_changes_nothing_and_after_three_nothing_of_the_worker_is_ready() {
         let mut known = merge(&Known::default(), Some(listed()));
         for _ in 0..2 {
             known = merge(&known, None);
@@ -192,8 +197,11 @@ mod tests {
         }
         let before = known.clone();
         known = merge(&known, None);
-        assert!(known.listed.is_empty());
         assert!(lost(&before, &known).is_some());
+        for _ in 0..5 {
+            assert!(!known.listed[0].ready && known.listed[0].reason.contains("does not answer"), "{known:?}");
+            known = merge(&known, None);
+        }
         assert_eq!(*merge(&known, Some(listed())).listed, listed());
     }
 }

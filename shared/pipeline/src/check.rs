@@ -261,12 +261,14 @@ mod tests {
         let step = |inputs: &str, output: &str| {
             let words = "{ datatype = 'BYTES', shape = [1], data = ['a'] }";
             let inputs = inputs.replace("WORDS", words);
+            // Another step has something to do with the input in any case.
             checked(&format!(
-                "[[step]]\nname = 'a'\nmodel = 'read'\ninputs = {{ {inputs} }}\n[[output]]\nname = 'y'\nfrom = 'a.{output}'\n"
+                "[[step]]\nname = 'a'\nmodel = 'read'\ninputs = {{ {inputs} }}\n[[output]]\nname = 'y'\nfrom = 'a.{output}'\n\
+                 [[step]]\nname = 'b'\nmodel = 'score'\ninputs = {{ x = 'input.x' }}\n[[output]]\nname = 'z'\nfrom = 'b.y'\n"
             ))
         };
-        assert_eq!(step("x = 'input.x'", "logits").unwrap().outputs, [Named::new("y", TensorType::new(Fp32, [-1, 2]))]);
-        assert_eq!(step("text = WORDS", "label").unwrap().outputs, [Named::new("y", TensorType::new(Bytes, [-1, -1]))]);
+        assert_eq!(step("x = 'input.x'", "logits").unwrap().outputs[0], Named::new("y", TensorType::new(Fp32, [-1, 2])));
+        assert_eq!(step("text = WORDS", "label").unwrap().outputs[0], Named::new("y", TensorType::new(Bytes, [-1, -1])));
         let report = step("text = WORDS, x = 'input.x'", "logits").unwrap_err();
         assert!(report.contains("read takes no \"x\"; it takes text") && report.contains("it gives label"), "{report}");
     }

@@ -1,8 +1,9 @@
 //! The client for Rust services: what its guide says, against a mesh that fails, restarts and refuses.
 
 use std::{
+    convert::Infallible,
     fs,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -67,21 +68,22 @@ fn a_wrong_key_is_refused_at_once_and_is_shown_once() {
 
 /// Eight callers who call on and on; what happens meanwhile costs none of them an error.
 async fn nobody_notices(client: Client, what: impl AsyncFnOnce(&dyn Fn() -> usize)) {
-    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let caller = async || {
-        while !over.load(Relaxed) {
+    let answered = AtomicUsize::new(0);
+    let caller = async || -> Result<Infallible, Status> {
+        loop {
             noop(&client).await?;
             answered.fetch_add(1, Relaxed);
         }
-        Ok::<_, Status>(())
     };
     let callers = async { tokio::try_join!(caller(), caller(), caller(), caller(), caller(), caller(), caller(), caller()) };
-    let events = async {
-        what(&|| answered.load(Relaxed)).await;
-        over.store(true, Relaxed);
-    };
-    let (called, ()) = tokio::join!(callers, events);
-    called.unwrap_or_else(|status| panic!("a call was lost: {status}"));
+    let so_many = || answered.load(Relaxed);
+    tokio::select! {
+        ended = callers => {
+            let status: Status = ended.unwrap_err();
+            panic!("a call was lost: {status}")
+        }
+        () = what(&so_many) => {}
+    }
 }
 
 /// Until so many more calls have been answered.

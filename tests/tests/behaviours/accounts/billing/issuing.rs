@@ -104,7 +104,7 @@ fn two_processes_that_issue_at_once_issue_each_invoice_once() {
         let path = shop.file.path().join("billing.toml").display().to_string();
         let other = Accounts::start(&database, &[("billing.file", &path), ("billing.issuer", "Torchmesh Ltd\nBerlin")]).await;
         let (mut one, mut two) = (shop.operator(), other.billing(torchmesh_tests::accounts::OPERATOR));
-        // Neither gets on before both have begun; from then on they wait for each other in turn.
+        // Neither gets on before both have begun. From then on they go through the same tenants side by side, and who comes second finds it done: that may always be the same one.
         let held = postgres(&database).hold("SELECT value FROM revision FOR UPDATE");
         let both_wait = eventually("both wait", Duration::from_secs(60), async || {
             (postgres(&database).ask("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == "2").then_some(())
@@ -115,7 +115,6 @@ fn two_processes_that_issue_at_once_issue_each_invoice_once() {
         };
         let (one, two, ()) = tokio::join!(one.issue_invoices(everybody()), two.issue_invoices(everybody()), let_go);
         let issued = [one, two].map(|answer| answer.unwrap().into_inner().issued);
-        assert!(issued.iter().all(|issued| !issued.is_empty()), "both issue some");
         let numbers: Vec<String> = issued.into_iter().flatten().map(|made| made.number).collect();
         assert_eq!((numbers.len(), numbers.iter().collect::<BTreeSet<_>>().len()), (ALL, ALL));
         everybody_has_each_once(&shop).await;
