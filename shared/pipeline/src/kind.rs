@@ -1,6 +1,6 @@
 //! What a tensor is like, as far as it is known before there is one.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, hash::BuildHasher};
 
 use serde_json::Value;
 use torchmesh_api::tensor::{Datatype, Tensor};
@@ -78,7 +78,7 @@ pub struct Signature {
 
 /// What a model takes in place of its tensors, the texts or files that they are made of, and what it then gives: as it says in the properties of its
 /// description. `None`: it takes tensors alone.
-pub fn content(properties: &HashMap<String, String>) -> Option<Signature> {
+pub fn content<S: BuildHasher>(properties: &HashMap<String, String, S>) -> Option<Signature> {
     let listed = |name: &str| -> Option<Vec<Named>> {
         let all: Vec<Value> = serde_json::from_str(properties.get(name)?).ok()?;
         all.iter().map(tensor).collect()

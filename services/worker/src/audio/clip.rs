@@ -17,7 +17,9 @@ pub fn wav(samples: &[i16], rate: u32) -> Vec<u8> {
     put(&[2, 0, 16, 0]);
     put(b"data");
     put(&length.to_le_bytes());
-    samples.iter().for_each(|sample| put(&sample.to_le_bytes()));
+    for sample in samples {
+        put(&sample.to_le_bytes());
+    }
     file
 }
 

@@ -76,7 +76,9 @@ async fn every_mistake_in_texts_says_what_to_send() {
         ),
         (
             change(|request| {
-                drop(request.parameters.insert("top_k".into(), InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) }))
+                drop(
+                    request.parameters.insert("top_k".into(), InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) }),
+                );
             }),
             "parameters[top_k]: send a whole number",
         ),

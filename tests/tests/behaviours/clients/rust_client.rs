@@ -99,12 +99,12 @@ fn the_only_worker_is_killed_and_comes_back_under_load_and_no_call_is_lost() {
         let patient =
             RetryPolicy::default().max_tries(100).backoff(Duration::from_millis(50), Duration::from_millis(500)).budget(1.0, 1000);
         let client = Client::builder(format!("http://{}", mesh.gateway())).api_key(KEY).retries(patient).connect().await.unwrap();
-        nobody_notices(client, async |answered| {
+        Box::pin(nobody_notices(client, async |answered| {
             answers(answered, 50).await;
             mesh.workers[0].end(Signal::KILL).await;
             mesh.start_again("worker", 0).await;
             answers(answered, 50).await;
-        })
+        }))
         .await;
     });
 }
@@ -115,11 +115,11 @@ fn one_of_two_gateways_is_killed_under_load_and_no_call_is_lost() {
         let mut mesh = MeshSandbox::builder().gateways(2).model(Model::noop()).start().await;
         let [one, other] = [0, 1].map(|at| format!("http://{}", mesh.gateways[at].addr));
         let client = Client::builder(one).address(other).api_key(KEY).connect().await.unwrap();
-        nobody_notices(client, async |answered| {
+        Box::pin(nobody_notices(client, async |answered| {
             answers(answered, 50).await;
             mesh.gateways[0].end(Signal::KILL).await;
             answers(answered, 200).await;
-        })
+        }))
         .await;
     });
 }

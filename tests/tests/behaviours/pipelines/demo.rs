@@ -1,6 +1,6 @@
 //! The demo's pipelines, as `make setup` lays them out, against the models that they are made of.
 
-use std::{fs, time::Duration};
+use std::{fs, slice, time::Duration};
 
 use serde_json::{Value, json};
 use torchmesh_api::{
@@ -118,7 +118,7 @@ fn a_picture_gets_a_sentence_that_comes_word_by_word_and_is_the_same_each_time()
         assert!(written.to_lowercase().contains(&label.to_lowercase()), "{written:?}");
         let question = request("caption", &[("image", whole(&image))]);
         let answer = mesh.inference().model_infer(question.clone()).await.unwrap().into_inner();
-        assert_eq!(words(&given(&answer, "text").unwrap()), [written.clone()], "as the models by themselves");
+        assert_eq!(words(&given(&answer, "text").unwrap()), slice::from_ref(&written), "as the models by themselves");
         let mut pieces = mesh.inference().model_stream_infer(tokio_stream::iter([question])).await.unwrap().into_inner();
         let mut told = Vec::new();
         while let Some(piece) = pieces.message().await.unwrap() {

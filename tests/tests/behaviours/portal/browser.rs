@@ -25,7 +25,7 @@ const BOUND: Duration = Duration::from_secs(600);
 
 /// The beginning of the month before the last one, in milliseconds since 1970.
 fn two_months_ago() -> i64 {
-    let day = Moment::from_unix_ms(now().unsigned_abs()).unwrap().date().to_string();
+    let day = Moment::from_unix_ms(now().unsigned_abs()).unwrap().date();
     let (year, month) = (day[..4].parse::<u32>().unwrap(), day[5..7].parse::<u32>().unwrap());
     let months = year * 12 + month - 3;
     let begin = format!("{}-{:02}-01", months / 12, months % 12 + 1);
