@@ -27,6 +27,7 @@ pub mod receiver;
 pub mod redis;
 pub mod sandbox;
 pub mod schemas;
+mod served;
 pub mod spans;
 pub mod sse;
 pub mod tiny;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -11,10 +10,10 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
-use hyper::{body::Frame, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, task::JoinHandle};
+use hyper::body::Frame;
 use tokio_stream::StreamExt as _;
+
+use crate::served::Served;
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -55,33 +54,16 @@ pub struct Origin {
     /// Where it listens.
     pub addr: SocketAddr,
     state: Arc<Mutex<State>>,
-    server: JoinHandle<()>,
-}
-
-impl Drop for Origin {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    _server: Served,
 }
 
 impl Origin {
     /// Starts it without a file.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let addr = listener.local_addr().expect("its address");
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
-        let server = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    let answer = service_fn(move |request| std::future::ready(Ok::<_, Infallible>(answer(&state, &request))));
-                    // A connection that breaks is what some tests are about.
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-                });
-            }
-        });
-        Self { addr, state, server }
+        let server = Served::start(move |request| std::future::ready(answer(&shared, &request))).await;
+        Self { addr: server.addr, state, _server: server }
     }
 
     /// Where a path is.

@@ -1,17 +1,13 @@
 //! Whoever registered a webhook: it keeps what comes, and answers as a test wants.
 
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, task::JoinHandle};
+use hyper::body::Incoming;
+
+use crate::served::Served;
 
 /// How messages are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,40 +50,22 @@ struct State {
 /// The receiver, gone when it is dropped.
 #[derive(Debug)]
 pub struct Receiver {
-    addr: SocketAddr,
     state: Arc<Mutex<State>>,
-    server: JoinHandle<()>,
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+    server: Served,
 }
 
 impl Receiver {
     /// Starts one on a port of its own.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let addr = listener.local_addr().expect("its address");
         let state = Arc::<Mutex<State>>::default();
         let shared = Arc::clone(&state);
-        let server = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let state = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    let answer = service_fn(move |request| take(Arc::clone(&state), request));
-                    // A sender that is killed is what some tests are about.
-                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-                });
-            }
-        });
-        Self { addr, state, server }
+        let server = Served::start(move |request| take(Arc::clone(&shared), request)).await;
+        Self { state, server }
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
-        format!("http://{}/hooks", self.addr)
+        format!("http://{}/hooks", self.server.addr)
     }
 
     /// How it answers from now on.
@@ -101,7 +79,7 @@ impl Receiver {
     }
 }
 
-async fn take(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn take(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let text = |headers: &HeaderMap, name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let (head, body) = request.into_parts();
     let [id, timestamp, signature] = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| text(&head.headers, name));
@@ -117,5 +95,5 @@ async fn take(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<Re
         Manner::Says(status) => *answer.status_mut() = StatusCode::from_u16(status).expect("a status"),
         Manner::Hangs => std::future::pending().await,
     }
-    Ok(answer)
+    answer
 }

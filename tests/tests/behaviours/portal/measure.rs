@@ -1,14 +1,20 @@
 //! How long the portal takes for its pages when there is much to show: `make gauge`.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
+use torchmesh_api::accounts::v1::SubscribeRequest;
 use torchmesh_tests::{
-    accounts::{Accounts, Database},
-    bounded_by,
+    accounts::{Accounts, Database, OPERATOR},
+    bounded_by, eventually,
     portal::{FOR_ACCOUNTS, Portal},
     postgres::Postgres,
     wait::median,
 };
+
+use super::billing::{DAY_MS, SOLD, now};
 
 /// A fifth of them is the member's.
 const EVENTS: usize = 10_000_000;
@@ -46,9 +52,17 @@ fn how_long_pages_take_beside_ten_million_events() {
     bounded_by(Duration::from_secs(1800), async {
         let database = Database::postgres().await;
         let Database::Postgres(postgres) = &database else { unreachable!("it was asked for") };
-        let accounts = Accounts::start(&database, &FOR_ACCOUNTS).await;
+        let sold = tempfile::tempdir().unwrap();
+        let file = sold.path().join("billing.toml").display().to_string();
+        fs::write(&file, SOLD).unwrap();
+        let own = [("billing.file", &*file), ("billing.issuer", "Torchmesh Ltd")];
+        let accounts = Accounts::start(&database, &[&FOR_ACCOUNTS[..], &own].concat()).await;
         let portal = Portal::start(&accounts, None, &[("operators", "tenant-0@example.org")]).await;
         let mut member = portal.member(&accounts, TENANT).await;
+        let subscribed =
+            SubscribeRequest { tenant: TENANT.into(), plan: "pro".into(), at_unix_ms: now() - 62 * DAY_MS, ..Default::default() };
+        let mut billing = accounts.billing(OPERATOR);
+        eventually("the plan is sold", Duration::from_secs(20), async || billing.subscribe(subscribed.clone()).await.ok()).await;
         fill(postgres);
         println!(
             "{} events of usage, {} sums of days",

@@ -12,6 +12,15 @@ pub(super) fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
 }
 
+/// The same numbers in each run, with the spread of [`random`]'s; the draw of a test that runs beside others is not its own.
+pub(super) fn seeded(seed: u64) -> impl FnMut(&[i64]) -> Tensor {
+    let mut draw = fastrand::Rng::with_seed(seed);
+    move |shape| {
+        let numbers: Vec<f32> = (0..shape.iter().product::<i64>()).map(|_| (draw.f32() - 0.5) * 12_f32.sqrt()).collect();
+        Tensor::from_slice(&numbers).view(shape)
+    }
+}
+
 pub(super) fn rows_of(simd: Simd, tensor: &Tensor) -> Rows {
     let [count, width] = [0, 1].map(|at| usize::try_from(tensor.size()[at]).unwrap());
     let mut rows = simd.rows(count, width);
@@ -36,8 +45,19 @@ pub(super) fn difference(found: &Rows, wanted: &Tensor) -> f64 {
 }
 
 pub(super) fn product(simd: Simd, shape: [i64; 3], activation: Activation, added: bool, brief: bool) -> f64 {
-    let [count, depth, columns] = shape;
-    let (left, weight, bias, add) = (random(&[count, depth]), random(&[columns, depth]), random(&[columns]), random(&[count, columns]));
+    product_of(simd, random, shape, activation, added, brief)
+}
+
+/// The same of numbers that are drawn by `draw`.
+pub(super) fn product_of(
+    simd: Simd,
+    mut draw: impl FnMut(&[i64]) -> Tensor,
+    [count, depth, columns]: [i64; 3],
+    activation: Activation,
+    added: bool,
+    brief: bool,
+) -> f64 {
+    let (left, weight, bias, add) = (draw(&[count, depth]), draw(&[columns, depth]), draw(&[columns]), draw(&[count, columns]));
     let packed = simd.pack(values(&weight).unwrap(), values(&bias).unwrap(), brief);
     let (left_rows, add_rows) = (rows_of(simd, &left), rows_of(simd, &add));
     let all = 0..left_rows.count();

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     Simd,
-    reference::{Newest, attention, gate, norm, product, product_of_bytes, random, root_norm, rows_of, tensor_of},
+    reference::{Newest, attention, gate, norm, product, product_of, product_of_bytes, random, root_norm, rows_of, seeded, tensor_of},
 };
 use crate::engine::{
     kernels::{Activation, Lines},
@@ -149,9 +149,9 @@ fn the_sizes_of_real_models_are_right_too() {
         for length in [1, 512] {
             assert!(attention(simd, length, 12, 32, None) < 1e-5, "{}", simd.name);
         }
-        // The roundings of a sum of 1536 products wander off by the root of their number, 39 times 6e-8; the draw decides how far.
-        let found = product(simd, [84, 1536, 384], Activation::Gelu, true, false);
-        assert!(found < 5e-6, "{}: {found}", simd.name);
+        // The roundings of 1536 products wander off by about 39 times 6e-8, which is just above the bound: one draw in fifteen would exceed it.
+        let found = product_of(simd, seeded(1), [84, 1536, 384], Activation::Gelu, true, false);
+        assert!(found < 2e-6, "{}: {found}", simd.name);
         assert!(norm(simd, 3, 768, 1e-12) < 1e-4, "{}", simd.name);
     }
 }
