@@ -39,5 +39,6 @@ def version(told):
 def answer(command):
     """What a program says of itself."""
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    # Maven writes it in bold, terminal or not.
-    return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).strip()
+    # Maven writes it in bold, terminal or not; and a JVM first says what it has taken from the environment.
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    return re.sub(r"(?m)^Picked up .*\n?", "", said).strip()

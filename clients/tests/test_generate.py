@@ -51,6 +51,10 @@ class Tools(unittest.TestCase):
     def test_a_tool_that_tells_no_version_will_not_do(self):
         self.assertIn("does not tell its version", toolchains.missing("go", find=lambda program: True, ask=lambda command: ""))
 
+    def test_what_a_jvm_says_of_its_environment_is_no_version(self):
+        said = "print('Picked up JAVA_TOOL_OPTIONS: -Dfile.encoding=UTF8 -Xmx512m'); print('javac 17.0.15')"
+        self.assertEqual(toolchains.answer([sys.executable, "-c", said]), "javac 17.0.15")
+
     def test_versions_are_compared_as_numbers(self):
         says = {"javac": "javac 17.0.15", "mvn": "Apache Maven 3.10.1 (abc)\nJava version: 8"}
         self.assertIsNone(toolchains.missing("java", find=lambda program: True, ask=lambda command: says[command[0]]))

@@ -116,7 +116,8 @@ impl Builder {
         self.make(true).await
     }
 
-    /// Makes the client; connections are opened when the first call needs them. For services that may begin before the mesh does.
+    /// Makes the client without waiting for a gateway: each address is tried beside it, and calls open the connections that they need. For services that
+    /// may begin before the mesh answers; its name has to be there already.
     ///
     /// Error: a wrong setting, or a name that cannot be looked up.
     pub async fn connect_lazily(self) -> Result<Client, ConnectError> {

@@ -20,8 +20,14 @@ pub(crate) fn status(error: BoxError) -> Status {
     if find::<TimeoutExpired>(&*error).is_some() {
         return time_is_up();
     }
-    let broken =
-        find::<Status>(&*error).is_none() && (find::<hyper::Error>(&*error).is_some() || find::<std::io::Error>(&*error).is_some());
+    // What breaks an answer's body comes as a status that tonic has made of it, with the connection's error beneath; a server's own has nothing beneath.
+    let beneath = match error.downcast_ref::<Status>() {
+        Some(status) => status.source(),
+        None => Some(&*error as &(dyn Error + 'static)),
+    };
+    let broken = beneath.is_some_and(|error| {
+        find::<Status>(error).is_none() && (find::<hyper::Error>(error).is_some() || find::<std::io::Error>(error).is_some())
+    });
     let status = Status::from_error(error);
     match status.code() {
         // Nobody but the connection itself has cancelled it: whoever calls has left this function with it.
@@ -65,6 +71,8 @@ mod tests {
     #[test]
     fn a_broken_connection_is_unavailable_and_the_channels_timer_a_deadline() {
         assert_eq!(status(Box::new(io::Error::from(io::ErrorKind::ConnectionReset))).code(), Code::Unavailable);
+        let in_an_answer = Status::from_error(Box::new(io::Error::from(io::ErrorKind::ConnectionReset)));
+        assert_eq!(status(Box::new(in_an_answer)).code(), Code::Unavailable);
         assert_eq!(status(Box::new(TimeoutExpired(()))).code(), Code::DeadlineExceeded);
     }
 

@@ -1,7 +1,7 @@
 //! Tokens that end: fetched once for all who wait, and renewed before they do.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -39,14 +39,17 @@ pub struct Lease {
 
 /// A [`TokenSource`] of what is fetched.
 ///
-/// However many calls wait, one asks; and while a token is still good, the others go on with it. It is renewed when three quarters of its life are
-/// over, and when a server refuses it, though not more than once in five seconds for that. After a failure nobody asks for a while, which grows from 0.2 to 10 seconds: meanwhile calls go on with the old token,
+/// However many calls wait, one asks; and while a token is still good, nobody waits: it is renewed beside the calls when three quarters of its life are
+/// over. It is renewed, too, when a server refuses it, though not more than once in five seconds for that. After a failure nobody asks for a while, which grows from 0.2 to 10 seconds: meanwhile calls go on with the old token,
 /// or fail as the last fetch did.
 #[derive(Debug)]
-pub struct CachedTokens<F> {
+pub struct CachedTokens<F>(Arc<Cache<F>>);
+
+#[derive(Debug)]
+struct Cache<F> {
     fetch: F,
     state: Mutex<State>,
-    flight: tokio::sync::Mutex<()>,
+    flight: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +71,7 @@ struct Held {
 #[derive(Debug)]
 enum Plan {
     Use(Token),
-    /// Renew it if nobody else does, and go on with this one otherwise.
+    /// Go on with this one, and have it renewed unless somebody does.
     Renew(Token),
     Fetch,
     Fail(Status),
@@ -121,9 +124,11 @@ impl State {
 impl<F: FetchToken> CachedTokens<F> {
     /// Asks for the first token when the first call needs it.
     pub fn new(fetch: F) -> Self {
-        Self { fetch, state: Mutex::default(), flight: tokio::sync::Mutex::default() }
+        Self(Arc::new(Cache { fetch, state: Mutex::default(), flight: Arc::default() }))
     }
+}
 
+impl<F: FetchToken> Cache<F> {
     fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -146,15 +151,27 @@ impl<F: FetchToken> CachedTokens<F> {
         }
     }
 
-    async fn current(&self) -> Result<Token, Status> {
+    /// In a task of its own: a caller who leaves, or whose time is up, takes nothing of it along.
+    fn renew_beside(self: &Arc<Self>) {
+        let Ok(flight) = Arc::clone(&self.flight).try_lock_owned() else { return };
+        let cache = Arc::clone(self);
+        tokio::spawn(async move {
+            let _flight = flight;
+            // Somebody may have done it just before.
+            if let Plan::Renew(_) = cache.state(|state| state.plan(Instant::now())) {
+                // What came of it is in the state.
+                let _ = cache.renew().await;
+            }
+        });
+    }
+
+    async fn current(self: &Arc<Self>) -> Result<Token, Status> {
         match self.state(|state| state.plan(Instant::now())) {
             Plan::Use(token) => return Ok(token),
             Plan::Fail(status) => return Err(status),
             Plan::Renew(token) => {
-                return match self.flight.try_lock() {
-                    Ok(_flight) => Ok(self.renew().await.unwrap_or(token)),
-                    Err(_) => Ok(token),
-                };
+                self.renew_beside();
+                return Ok(token);
             }
             Plan::Fetch => {}
         }
@@ -169,11 +186,11 @@ impl<F: FetchToken> CachedTokens<F> {
 
 impl<F: FetchToken> TokenSource for CachedTokens<F> {
     fn token(&self) -> BoxFuture<'_, Result<Token, Status>> {
-        Box::pin(self.current())
+        Box::pin(self.0.current())
     }
 
     fn refused(&self, token: &Token) -> bool {
-        self.state(|state| state.refused(token, Instant::now()))
+        self.0.state(|state| state.refused(token, Instant::now()))
     }
 }
 
@@ -181,7 +198,7 @@ impl<F: FetchToken> TokenSource for CachedTokens<F> {
 mod tests {
     use std::sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     };
 
     use proptest::prelude::*;
@@ -192,17 +209,21 @@ mod tests {
 
     const LIFE: Duration = Duration::from_secs(600);
 
-    /// Gives `t1`, `t2` and so on, each after a second; or fails.
+    /// Gives `t1`, `t2` and so on, each after a second; or fails, or says nothing.
     #[derive(Debug, Default)]
     struct Issuer {
         asked: AtomicU32,
-        away: std::sync::atomic::AtomicBool,
+        away: AtomicBool,
+        silent: AtomicBool,
     }
 
     impl FetchToken for Arc<Issuer> {
         fn fetch(&self) -> BoxFuture<'_, Result<Lease, Status>> {
             Box::pin(async {
                 let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+                if self.silent.load(Ordering::Relaxed) {
+                    std::future::pending::<()>().await;
+                }
                 sleep(Duration::from_secs(1)).await;
                 if self.away.load(Ordering::Relaxed) {
                     return Err(Status::unavailable("the issuer is away"));
@@ -230,14 +251,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_token_is_renewed_ahead_by_one_while_the_others_go_on_with_it() {
+    async fn a_token_is_renewed_ahead_by_one_and_nobody_waits_for_it() {
         let (issuer, source) = source();
         source.token().await.unwrap();
         advance(LIFE.mul_f64(RENEWED_AT - 0.01)).await;
         assert_eq!(source.token().await.unwrap(), token("t1"));
         advance(LIFE.mul_f64(SPREAD + 0.01)).await;
         let (one, other) = tokio::join!(source.token(), source.token());
-        assert_eq!((one.unwrap(), other.unwrap()), (token("t2"), token("t1")));
+        assert_eq!((one.unwrap(), other.unwrap()), (token("t1"), token("t1")));
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(source.token().await.unwrap(), token("t2"));
         assert_eq!(issuer.asked.load(Ordering::Relaxed), 2);
     }
 
@@ -256,6 +279,20 @@ mod tests {
         issuer.away.store(false, Ordering::Relaxed);
         advance(AFTER_A_FAILURE.most).await;
         source.token().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_issuer_that_says_nothing_costs_no_call_while_the_token_is_good() {
+        let (issuer, source) = source();
+        source.token().await.unwrap();
+        issuer.silent.store(true, Ordering::Relaxed);
+        advance(LIFE.mul_f64(0.9)).await;
+        for _ in 0..3 {
+            let got = tokio::time::timeout(Duration::from_millis(10), source.token()).await;
+            assert_eq!(got.expect("nobody waits").unwrap(), token("t1"));
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(issuer.asked.load(Ordering::Relaxed), 2, "one asks");
     }
 
     #[tokio::test(start_paused = true)]

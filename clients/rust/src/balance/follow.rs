@@ -36,7 +36,7 @@ impl Targets {
         self.0.iter().any(|(origin, _)| !origin.is_address())
     }
 
-    /// A lane for each address, those of `before` where they still are.
+    /// A lane for each address, those of `before` where they still are. A name that cannot be looked up keeps what it had before.
     ///
     /// Error: no name could be looked up.
     pub(super) async fn lanes(&self, before: &[Arc<Lane>]) -> Result<Vec<Arc<Lane>>, ConnectError> {
@@ -46,6 +46,8 @@ impl Targets {
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {
+                    tracing::warn!(%origin, %error, "a name of the mesh cannot be looked up; its last addresses stay in use");
+                    lanes.extend(before.iter().filter(|lane| lane.origin() == origin && seen.insert(lane.address())).cloned());
                     failed = Some(ConnectError::Unreachable { address: origin.to_string(), what: error.to_string() });
                     continue;
                 }
@@ -67,10 +69,10 @@ fn lane(origin: &Origin, tls: Option<Tls>, address: SocketAddr) -> Result<Lane, 
     // TLS is the dialer's: the channel is told of none, so that it adds none of its own, and that its calls say https all the same.
     let plain = Endpoint::from_shared(format!("http://{}", origin.authority())).map_err(|error| wrong(&error))?;
     let named = origin.to_string().parse().map_err(|error: http::uri::InvalidUri| wrong(&error))?;
-    let endpoint = plain.origin(named).http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE_WITHIN);
+    let endpoint = plain.origin(named).http2_keep_alive_interval(ALIVE).keep_alive_timeout(ALIVE_WITHIN).keep_alive_while_idle(true);
     let endpoint = endpoint.user_agent(concat!("torchmesh-client/", env!("CARGO_PKG_VERSION"))).map_err(|error| wrong(&error))?;
     let dialer = Dialer { address, tls };
-    Ok(Lane::new(dialer.clone(), endpoint.connect_with_connector_lazy(dialer)))
+    Ok(Lane::new(origin.clone(), dialer.clone(), endpoint.connect_with_connector_lazy(dialer)))
 }
 
 /// Looks the names up again and again, until nobody uses the channel any more.
@@ -89,7 +91,8 @@ pub(super) async fn follow(targets: Targets, shared: Weak<Shared>) {
             }
             // What was known last is as good as anything.
             Ok(_) => tracing::warn!("the mesh's name has no address; its last ones stay in use"),
-            Err(error) => tracing::warn!(%error, "the mesh's name cannot be looked up; its last addresses stay in use"),
+            // It was told name by name.
+            Err(_) => {}
         }
     }
 }
@@ -101,5 +104,43 @@ async fn wait(shared: &Weak<Shared>) {
         if timeout(SOON, shared.troubled.notified()).await.is_ok() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::RwLock;
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn origin(url: &str) -> Origin {
+        Origin::of(&url.parse().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_looked_up_keeps_its_addresses_while_others_are_found() {
+        // A label of more than 63 bytes is no name: it fails wherever this runs.
+        let nobody = origin(&format!("http://{}:1", "x".repeat(64)));
+        let known = Arc::new(lane(&nobody, None, SocketAddr::from(([127, 0, 0, 2], 1))).unwrap());
+        let targets = Targets(vec![(origin("http://127.0.0.1:1"), None), (nobody, None)]);
+        let lanes = targets.lanes(&[Arc::clone(&known)]).await.unwrap();
+        assert!(lanes.len() == 2 && Arc::ptr_eq(&lanes[1], &known), "{lanes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_again_after_trouble_and_no_longer_than_the_channel_lives() {
+        let shared = Arc::new(Shared { lanes: RwLock::new(Arc::from([])), troubled: Notify::new() });
+        let task = tokio::spawn(follow(Targets(vec![(origin("http://localhost:1"), None)]), Arc::downgrade(&shared)));
+        shared.troubled.notify_one();
+        let found = async {
+            while shared.lanes().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), found).await.expect("well before the period is over");
+        drop(shared);
+        timeout(Duration::from_secs(10), task).await.expect("nobody uses it any more").unwrap();
     }
 }

@@ -20,7 +20,7 @@ use torchmesh_retry::Backoff;
 use tower::ServiceExt as _;
 
 use super::choice::Load;
-use crate::{BoxError, ConnectError, connection::Dialer};
+use crate::{BoxError, ConnectError, connection::Dialer, origin::Origin};
 
 /// How long a lane that failed is left alone before somebody looks.
 const REST: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) };
@@ -28,6 +28,8 @@ const REST: Backoff = Backoff { first: Duration::from_millis(100), most: Duratio
 /// One address of the mesh, and how it does.
 #[derive(Debug)]
 pub(super) struct Lane {
+    /// The name that stands for it.
+    origin: Origin,
     dialer: Dialer,
     channel: Channel,
     in_flight: Arc<AtomicUsize>,
@@ -37,8 +39,12 @@ pub(super) struct Lane {
 
 impl Lane {
     /// It rests until it is [`met`](Self::meet).
-    pub(super) fn new(dialer: Dialer, channel: Channel) -> Self {
-        Self { dialer, channel, in_flight: Arc::default(), resting: AtomicBool::new(true) }
+    pub(super) fn new(origin: Origin, dialer: Dialer, channel: Channel) -> Self {
+        Self { origin, dialer, channel, in_flight: Arc::default(), resting: AtomicBool::new(true) }
+    }
+
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     pub(super) fn address(&self) -> SocketAddr {
