@@ -13,7 +13,8 @@ use torchmesh_api::{
     accounts::v1::{
         CreateCredentialRequest, CreateTenantRequest, Credential, CredentialKind, SumUsageRequest, UsageSum,
         accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
-        usage_query_service_client::UsageQueryServiceClient, webhook_service_client::WebhookServiceClient,
+        listing_service_client::ListingServiceClient, usage_query_service_client::UsageQueryServiceClient,
+        webhook_service_client::WebhookServiceClient,
     },
     usage::v1::usage_service_client::UsageServiceClient,
 };
@@ -42,6 +43,9 @@ pub type Client = AccountsServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// A client of what they bill.
 pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// A client of what they say of models.
+pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// A client of whom they tell what happens.
 pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, WithToken>>;
@@ -141,6 +145,16 @@ impl Accounts {
     pub fn billing(&self, token: &str) -> Billing {
         let client = BillingServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()));
         client.max_decoding_message_size(64 << 20)
+    }
+
+    /// A client with a token that asks what is said of models.
+    pub fn listings(&self, token: &str) -> Listings {
+        ListingServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
+    }
+
+    /// The same of somebody who shows no token.
+    pub fn listings_of_anybody(&self) -> ListingServiceClient<Channel> {
+        ListingServiceClient::new(client::channel(self.addr()))
     }
 
     /// A client with a token that registers webhooks.

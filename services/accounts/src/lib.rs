@@ -1,7 +1,7 @@
 //! The accounts: who the callers are, and what they have used.
 //!
 //! [`tenants`] have members ([`people`]) and [`credentials`]; what is changed is written down ([`changes`]), and told to the gateways as it happens. What calls have used comes from the
-//! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). Whoever registers an address is told of what happens ([`webhooks`]). All of it is in the [`store`].
+//! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). Models are shown with what is said of them ([`listings`]). Whoever registers an address is told of what happens ([`webhooks`]). All of it is in the [`store`].
 
 pub mod access;
 pub mod billing;
@@ -12,6 +12,7 @@ pub mod credentials;
 pub mod error;
 pub mod handlers;
 mod ids;
+pub mod listings;
 pub mod page;
 pub mod people;
 mod secrets;
@@ -34,7 +35,7 @@ use crate::{
     access::Access,
     billing::Billing,
     config::AccountsConfig,
-    handlers::{Accounts, BillingDesk, Ground, Identity, UsageQueries, UsageRecorder, WebhookDesk},
+    handlers::{Accounts, BillingDesk, Ground, Identity, ListingDesk, UsageQueries, UsageRecorder, WebhookDesk},
     people::{Outbox, Passwords},
     stack::Stack,
     store::Store,
@@ -42,10 +43,11 @@ use crate::{
 };
 
 /// The services that there are beside those of every process.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "torchmesh.accounts.v1.AccountsService",
     "torchmesh.accounts.v1.BillingService",
     "torchmesh.accounts.v1.IdentityService",
+    "torchmesh.accounts.v1.ListingService",
     "torchmesh.accounts.v1.UsageQueryService",
     "torchmesh.accounts.v1.WebhookService",
     "torchmesh.usage.v1.UsageService",
@@ -61,6 +63,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
     let webhooks = context.metrics.register(|registry| Webhooks::new(config.webhooks, registry))?;
     let courier = Courier { webhooks: webhooks.clone(), store: store.clone(), outbox: outbox.clone(), clock: clock::now_ms };
     context.control.spawn(webhooks::attend(courier, context.drain.clone(), context.farewell.wait_for()));
+    context.control.spawn(listings::attend(store.clone(), context.drain.clone()));
     let ground = Ground {
         access: Access::new(store.clone(), config.operators, config.gateways),
         store,
@@ -75,6 +78,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         .add_service(Accounts::service(ground.clone()))
         .add_service(BillingDesk::service(ground.clone()))
         .add_service(Identity::service(ground.clone()))
+        .add_service(ListingDesk::service(ground.clone()))
         .add_service(UsageQueries::service(ground.clone()))
         .add_service(WebhookDesk::service(ground.clone()))
         .add_service(UsageRecorder::service(ground).max_decoding_message_size(config.server.max_message.0));

@@ -53,6 +53,7 @@ fn migrations(kind: Kind) -> Migrator {
             Kind::Postgres => of(4, "append only", include_str!("../../migrations/4_append_only.postgres.sql")),
         },
         of(5, "webhooks", include_str!("../../migrations/5_webhooks.sql")),
+        of(7, "listings", include_str!("../../migrations/7_listings.sql")),
     ])
 }
 

@@ -2,6 +2,7 @@
 
 mod billing;
 mod keys;
+mod listings;
 mod people;
 mod usage;
 mod webhooks;

@@ -2,6 +2,7 @@
 
 mod event;
 mod insert;
+pub(crate) mod measured;
 mod postgres;
 mod query;
 mod sums;
@@ -31,9 +32,17 @@ pub async fn record(store: &Store, events: &[UsageEvent]) -> Result<u64> {
     }
 }
 
-/// The sums of those events that were new.
-fn sums_of_new(events: &[Event], new: &[String]) -> [(Period, BTreeMap<Key, Sums>); 3] {
-    let new: HashSet<&str> = new.iter().map(String::as_str).collect();
-    let added = || events.iter().filter(|event| new.contains(event.id.as_str()));
-    [Period::Hour, Period::Day, Period::PaidHour].map(|period| (period, add_up(period, added())))
+/// What is kept of those events that were new, beside themselves.
+struct Added {
+    sums: [(Period, BTreeMap<Key, Sums>); 3],
+    measured: BTreeMap<measured::Place, i64>,
+}
+
+impl Added {
+    fn of(events: &[Event], new: &[String]) -> Self {
+        let new: HashSet<&str> = new.iter().map(String::as_str).collect();
+        let added = || events.iter().filter(|event| new.contains(event.id.as_str()));
+        let sums = [Period::Hour, Period::Day, Period::PaidHour].map(|period| (period, add_up(period, added())));
+        Self { sums, measured: measured::count(added()) }
+    }
 }

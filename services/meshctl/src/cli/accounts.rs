@@ -10,6 +10,7 @@ use super::{
     },
     duration,
     keys::{end, span},
+    listings::ListingArgs,
     webhooks::WebhookArgs,
 };
 
@@ -30,6 +31,7 @@ Examples:
   meshctl accounts invoice issue                                     one for every period that is over, once
   meshctl accounts invoice show INV-000001 --format pdf > invoice.pdf
   meshctl accounts payment acme 38.84 --id bank-4711
+  meshctl accounts listing create smollm2.toml
   meshctl accounts webhook add https://example.org/hooks --tenant acme --event invoice.issued > hooks.secret
 
 The accounts: --accounts-addr, else TORCHMESH_ACCOUNTS_ADDR, else those of the mesh that runs from the home folder. The
@@ -103,6 +105,8 @@ pub(crate) enum AccountsCommand {
     Statement(StatementCommand),
     /// Addresses that are told what happens
     Webhook(WebhookArgs),
+    /// The marketplace: what is said of models, and to whom
+    Listing(ListingArgs),
     /// List the ledger's entries, the newest first
     Ledger {
         /// Of this tenant only
@@ -238,7 +242,7 @@ pub(crate) enum By {
 }
 
 /// A day as milliseconds since 1970.
-fn day(text: &str) -> Result<i64, String> {
+pub(crate) fn day(text: &str) -> Result<i64, String> {
     let wrong = || "must be a day such as 2026-11-26".to_owned();
     let at = humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).map_err(|_| wrong())?;
     let since = at.duration_since(std::time::UNIX_EPOCH).map_err(|_| wrong())?;

@@ -3,6 +3,7 @@
 mod asking;
 mod billing;
 mod gateways;
+mod listings;
 mod measure;
 mod meshctl;
 mod usage;

@@ -2,6 +2,8 @@
 
 mod billing;
 mod keys;
+mod listing_file;
+mod listings;
 mod people;
 mod usage;
 mod webhooks;
@@ -98,6 +100,7 @@ pub(crate) async fn accounts(args: &AccountsArgs, home: &Home, screen: &Screen) 
         AccountsCommand::Budget(command) => billing::budgets(&accounts, command, screen).await,
         AccountsCommand::Statement(command) => billing::statements(&accounts, command, screen).await,
         AccountsCommand::Webhook(args) => webhooks::webhooks(&accounts, &args.what, screen).await,
+        AccountsCommand::Listing(args) => listings::listings(&accounts, &args.what, screen).await,
         AccountsCommand::Ledger { tenant } => billing::ledger(&accounts, tenant.as_deref(), screen).await,
         AccountsCommand::Changes { tenant } => usage::changes(&accounts, tenant.as_deref(), screen).await,
     }
