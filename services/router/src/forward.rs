@@ -72,7 +72,7 @@ impl Forward {
         let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
         drop((table, routes));
         let Decision { target, asked_for, shadow, caching } = decided?;
-        let question = self.question(&parts, &target, caching, &mut source).await?;
+        let question = self.question(&parts, &target, Caching::of(caching, &parts.headers), &mut source).await?;
         let (question, flight) = match question {
             None => (None, None),
             Some(question) => match self.cache.ask(&question, &target.loads).await {
