@@ -161,6 +161,20 @@ async fn one_process_sends_to_a_webhook_and_another_goes_on_when_it_is_gone() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_takes_its_time_leaves_their_turn_to_others() {
+    let (hooked, receiver) = (Hooked::open().await, Receiver::open().await);
+    hooked.registered(&receiver).await;
+    for name in ["one", "two", "three"] {
+        key(hooked.store(), &hooked.acme, name).await;
+    }
+    receiver.answers(&[Answer::Stalls]);
+    send_at(&hooked.courier, NOW).await;
+    assert_eq!(receiver.names(), ["acme/one"], "its turn is over");
+    send_at(&hooked.courier, NOW).await;
+    assert_eq!(receiver.names(), ["acme/one", "acme/two", "acme/three"]);
+}
+
+#[tokio::test]
 async fn whoever_has_lost_a_lease_sends_nothing_with_it() {
     let (hooked, receiver) = (Hooked::open().await, Receiver::open().await);
     hooked.registered(&receiver).await;
