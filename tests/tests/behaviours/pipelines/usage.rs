@@ -154,7 +154,7 @@ fn one_trace_has_a_span_for_each_step_and_the_forward_passes_below_them() {
         let exporting = services.into_iter().fold(MeshSandbox::builder().model(Model::wide()), |builder, service| {
             builder.set(service, "telemetry.otlp_endpoint", &endpoint)
         });
-        let three = three_calls() + &transform("whole", "cast", "x = 'b.OUTPUT0'", "to = 'INT32'") + &output("z", "'whole.out'");
+        let three = three_calls() + &transform("whole", "cast", "x = 'a.OUTPUT0'", "to = 'INT32'") + &output("z", "'whole.out'");
         let mut mesh = start(exporting, &[("three/1", &three)]).await;
         let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
         let call = Call::new(raw::MODEL_INFER, &request("three", &x())).with_key().header("traceparent", &traceparent);
