@@ -4,6 +4,7 @@ mod accounts;
 mod billing;
 mod call;
 mod identity;
+mod privacy;
 mod read;
 mod tell;
 mod usage;
@@ -14,6 +15,7 @@ use torchmesh_runtime::lifecycle::Drain;
 pub use accounts::Accounts;
 pub use billing::BillingDesk;
 pub use identity::Identity;
+pub use privacy::PrivacyDesk;
 pub use usage::{UsageQueries, UsageRecorder};
 pub use webhooks::WebhookDesk;
 

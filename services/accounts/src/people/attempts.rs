@@ -21,6 +21,16 @@ fn wait(failures: i64, since_ms: i64, now: i64) -> Option<Duration> {
     (failures >= MOST && left > 0).then(|| Duration::from_millis(left.unsigned_abs()))
 }
 
+/// Whose attempts are counted for an address, as they are kept: to sign in, and to get letters.
+pub(crate) fn subjects(address: &str) -> [String; 2] {
+    [secrets::hash(address), secrets::hash(&of_resets(address))]
+}
+
+/// Letters cost attempts, too: nobody fills somebody else's letter box.
+pub(super) fn of_resets(address: &str) -> String {
+    format!("reset {address}")
+}
+
 /// Refuses one attempt too many; otherwise counts this one as failed, until [`forgive`].
 ///
 /// It is counted before it is known how it ends: many that come at once must not all be the last one.

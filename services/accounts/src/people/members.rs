@@ -46,7 +46,20 @@ pub async fn find(store: &Store, asker: &Asker, id: &str) -> Result<Member> {
     let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE id = $1"))).bind(id.to_owned());
     let row = query.fetch_optional(store.reads()?).await?;
     let found = row.as_ref().map(read).transpose()?.filter(|found| asker.sees(&found.tenant_id));
-    found.ok_or_else(|| Refusal::Absent("there is no such member".to_owned()))
+    found.ok_or_else(absent)
+}
+
+/// The one with this id or this address, if whoever asks may see them.
+pub async fn find_named(store: &Store, asker: &Asker, named: &str) -> Result<Member> {
+    let Ok(address) = super::address(named) else { return find(store, asker, named).await };
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE email = $1"))).bind(address);
+    let row = query.fetch_optional(store.reads()?).await?;
+    let found = row.as_ref().map(read).transpose()?.filter(|found| asker.sees(&found.tenant_id));
+    found.ok_or_else(absent)
+}
+
+fn absent() -> Refusal {
+    Refusal::Absent("there is no such member".to_owned())
 }
 
 /// Changes the role of one, or takes them out with all of their sessions.
@@ -57,7 +70,7 @@ pub async fn update(store: &Store, asker: &Asker, id: &str, role: Option<Role>, 
     let mut change = Change::begin(store, asker, now).await?;
     // Read again, now that nobody else changes anything.
     let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE id = $1"))).bind(id.to_owned());
-    let row = query.fetch_optional(change.connection()).await?.ok_or_else(|| Refusal::Absent("there is no such member".to_owned()))?;
+    let row = query.fetch_optional(change.connection()).await?.ok_or_else(absent)?;
     let mut member = read(&row)?;
     if member.role != found.role {
         return Err(Refusal::State("somebody has changed the member meanwhile; try again".to_owned()));

@@ -3,6 +3,7 @@
 mod billing;
 mod keys;
 mod people;
+mod privacy;
 mod usage;
 mod webhooks;
 
