@@ -38,6 +38,7 @@ use crate::{
     config::AccountsConfig,
     handlers::{Accounts, BillingDesk, Ground, Identity, PrivacyDesk, UsageQueries, UsageRecorder, WebhookDesk},
     people::{Outbox, Passwords},
+    privacy::Privacy,
     stack::Stack,
     store::Store,
     webhooks::{Courier, Webhooks},
@@ -64,6 +65,8 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
     let webhooks = context.metrics.register(|registry| Webhooks::new(config.webhooks, registry))?;
     let courier = Courier { webhooks: webhooks.clone(), store: store.clone(), outbox: outbox.clone(), clock: clock::now_ms };
     context.control.spawn(webhooks::attend(courier, context.drain.clone(), context.farewell.wait_for()));
+    let privacy = Privacy::new(store.clone(), billing.clone(), outbox.clone(), config.retention);
+    context.control.spawn(privacy::attend(privacy.clone(), context.drain.clone()));
     let ground = Ground {
         access: Access::new(store.clone(), config.operators, config.gateways),
         store,
@@ -71,6 +74,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         outbox,
         billing,
         webhooks,
+        privacy,
         sign_up: config.sign_up,
         drain: context.drain.clone(),
     };

@@ -28,7 +28,7 @@ pub(crate) use self::{
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
     pipelines::{CallArgs, LintArgs, PipelineArgs, PipelineCommand, RunArgs, TraceArgs},
-    privacy::{ExportCommand, To as ExportTo},
+    privacy::{EraseCommand, ExportCommand, Sure, To as ExportTo},
     records::{AuditArgs, AuditCommand, UsageArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},

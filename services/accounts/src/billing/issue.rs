@@ -14,6 +14,10 @@ use crate::{
 /// Issues the invoices of a tenant's periods that were over by `until` and have none; gives those that it has issued. Each is a transaction of its own: whoever is killed goes on where it was.
 pub async fn issue(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenant, until: i64, now: i64) -> Result<Vec<Invoice>> {
     asker.is_operator()?;
+    if tenant.erased_ms.is_some() {
+        // Whom another invoice would be for is not known any more.
+        return Ok(Vec::new());
+    }
     let until = moment(if until == 0 { now } else { until.min(now) })?;
     let mut issued = Vec::new();
     let Some(mut period) = next_period(billing, store, tenant).await? else { return Ok(issued) };

@@ -23,6 +23,7 @@ use crate::{
     access::Access,
     billing::Billing,
     people::{Outbox, Passwords},
+    privacy::Privacy,
     store::Store,
     webhooks::Webhooks,
 };
@@ -42,6 +43,8 @@ pub struct Ground {
     pub billing: Billing,
     /// Who is told what happens.
     pub webhooks: Webhooks,
+    /// Who is erased.
+    pub privacy: Privacy,
     /// Whether whoever wants to may sign up.
     pub sign_up: bool,
     /// When streams end.

@@ -11,7 +11,11 @@ use torchmesh_api::accounts::v1::{
     privacy_service_server::{PrivacyService, PrivacyServiceServer},
 };
 
-use super::{Ground, call::Call};
+use super::{
+    Ground,
+    call::{Call, answer},
+    tell,
+};
 use crate::{
     access::{Act, Asker},
     error::{Refusal, Result},
@@ -58,6 +62,20 @@ impl PrivacyDesk {
         Ok(pieces)
     }
 
+    async fn erase_tenant_asked(&self, call: Call<api::EraseTenantRequest>) -> Result<api::EraseTenantResponse> {
+        let tenant = call.asker.tenant(&self.0.store, &call.asked.tenant).await?;
+        let erased = self.0.privacy.erase_tenant(&call.asker, &tenant, call.now).await?;
+        Ok(api::EraseTenantResponse { tenant: Some(tell::tenant(erased)) })
+    }
+
+    async fn erase_person_asked(&self, call: Call<api::ErasePersonRequest>) -> Result<api::ErasePersonResponse> {
+        if call.asked.member.is_empty() {
+            return Err(Refusal::Invalid("member: must be the id or the address of a member".to_owned()));
+        }
+        let member_id = self.0.privacy.erase_person(&call.asker, &call.asked.member, call.now).await?;
+        Ok(api::ErasePersonResponse { member_id })
+    }
+
     /// The member that is named; whoever asks, when nobody is.
     async fn member(&self, asker: &Asker, named: &str) -> Result<Member> {
         let named = match asker {
@@ -101,5 +119,19 @@ impl PrivacyService for PrivacyDesk {
         request: Request<api::ExportPersonRequest>,
     ) -> std::result::Result<Response<Self::ExportPersonStream>, Status> {
         streamed(self.export_person_asked(self.0.call(request).await?).await, |json| api::ExportPersonResponse { json })
+    }
+
+    async fn erase_tenant(
+        &self,
+        request: Request<api::EraseTenantRequest>,
+    ) -> std::result::Result<Response<api::EraseTenantResponse>, Status> {
+        answer(self.erase_tenant_asked(self.0.call(request).await?).await)
+    }
+
+    async fn erase_person(
+        &self,
+        request: Request<api::ErasePersonRequest>,
+    ) -> std::result::Result<Response<api::ErasePersonResponse>, Status> {
+        answer(self.erase_person_asked(self.0.call(request).await?).await)
     }
 }

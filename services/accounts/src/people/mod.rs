@@ -11,6 +11,7 @@ mod sweep;
 pub(crate) use attempts::subjects as subjects_of_attempts;
 pub use letters::{MailSettings, Outbox};
 pub use members::{Member, find, find_named, list, update};
+pub(crate) use members::{by_id, is_last_owner};
 pub use password::Passwords;
 pub use sign_in::{Session, sign_in, sign_out};
 pub use sign_up::{NewMember, NewTenant, invite, request_reset, reset, sign_up, verify};

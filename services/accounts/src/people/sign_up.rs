@@ -72,6 +72,7 @@ pub async fn invite(store: &Store, outbox: &Outbox, asker: &Asker, new: NewMembe
     asker.may(if new.role == Role::Owner { Act::ChangeOwners } else { Act::ChangeMembers })?;
     let email = address(new.email)?;
     let mut change = Change::begin(store, asker, now).await?;
+    tenants::refuse_erased(change.connection(), &new.tenant.id).await?;
     let member = add(&mut change, new.tenant, &email, new.role).await?;
     let token = letters::token(&mut change, &member.id, Purpose::Invite).await?;
     let detail = format!("{email} {}", new.role.as_str());

@@ -52,7 +52,7 @@ const OF_SUMS: &[&str] = &["begin_ms", "credential", "model", "version"];
 pub(super) const TENANT: &[Section] = &[
     Section {
         name: "tenant",
-        columns: &["id", "name", "display_name", "state", "models", "created_ms", "stopped"],
+        columns: &["id", "name", "display_name", "state", "models", "created_ms", "stopped", "erased_ms"],
         from: "tenants WHERE id = $1",
         order: &["id"],
     },

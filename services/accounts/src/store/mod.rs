@@ -65,6 +65,15 @@ impl Store {
         })
     }
 
+    /// Has SQLite fold its log into the file: what was deleted stands in the log until then. What cannot be folded now, since somebody reads, is later.
+    pub async fn fold_log(&self) {
+        if self.0.kind == Kind::Sqlite
+            && let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.0.writes).await
+        {
+            tracing::warn!(%error, "the log of the database could not be folded into its file; what was deleted stands in it for longer");
+        }
+    }
+
     /// To be woken when something has changed.
     pub fn revision(&self) -> watch::Receiver<i64> {
         self.0.revision.subscribe()

@@ -30,8 +30,8 @@ const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Connections that read, of SQLite.
 const READERS: u32 = 4;
-/// What every connection to SQLite is told first: a commit that was answered is on the disk, and one process more may read meanwhile.
-const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY";
+/// What every connection to SQLite is told first: a commit that was answered is on the disk, one process more may read meanwhile, and what is deleted is not left in free pages.
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY";
 
 /// What every connection to PostgreSQL is told first: whoever waits for longer has gone meanwhile.
 const PATIENCE: &str = "SET statement_timeout = '60s'";
@@ -53,6 +53,10 @@ fn migrations(kind: Kind) -> Migrator {
             Kind::Postgres => of(4, "append only", include_str!("../../migrations/4_append_only.postgres.sql")),
         },
         of(5, "webhooks", include_str!("../../migrations/5_webhooks.sql")),
+        match kind {
+            Kind::Sqlite => of(6, "privacy", include_str!("../../migrations/6_privacy.sqlite.sql")),
+            Kind::Postgres => of(6, "privacy", include_str!("../../migrations/6_privacy.postgres.sql")),
+        },
     ])
 }
 

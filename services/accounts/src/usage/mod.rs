@@ -4,6 +4,7 @@ mod event;
 mod insert;
 mod postgres;
 mod query;
+mod strip;
 mod sums;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,6 +13,7 @@ use torchmesh_api::usage::v1::UsageEvent;
 
 pub use event::Event;
 pub use query::{By, Question, Sum, sum};
+pub(crate) use strip::strip;
 pub use sums::{Key, Period, Sums, add_up};
 
 use crate::{error::Result, store::Store};

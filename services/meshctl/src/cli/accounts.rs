@@ -10,7 +10,7 @@ use super::{
     },
     duration,
     keys::{end, span},
-    privacy::ExportCommand,
+    privacy::{EraseCommand, ExportCommand},
     webhooks::WebhookArgs,
 };
 
@@ -33,6 +33,7 @@ Examples:
   meshctl accounts payment acme 38.84 --id bank-4711
   meshctl accounts webhook add https://example.org/hooks --tenant acme --event invoice.issued > hooks.secret
   meshctl accounts export tenant acme --to acme.json                 everything that is kept about it
+  meshctl accounts erase person ada@example.org --yes                 for good
 
 The accounts: --accounts-addr, else TORCHMESH_ACCOUNTS_ADDR, else those of the mesh that runs from the home folder. The
 operators' token: --token-file, else accounts/operator.token in the home folder. docs/accounts.md says more.")]
@@ -108,6 +109,9 @@ pub(crate) enum AccountsCommand {
     /// Write everything that is kept about somebody as a JSON document
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Remove who somebody was, for good
+    #[command(subcommand)]
+    Erase(EraseCommand),
     /// List the ledger's entries, the newest first
     Ledger {
         /// Of this tenant only
@@ -140,6 +144,11 @@ pub(crate) enum TenantCommand {
     List,
     /// Let none of its keys in, until it is resumed
     Suspend {
+        /// Its name or id
+        tenant: String,
+    },
+    /// End its keys for good; it stays closed
+    Close {
         /// Its name or id
         tenant: String,
     },

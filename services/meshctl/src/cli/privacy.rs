@@ -26,6 +26,33 @@ pub(crate) enum ExportCommand {
     },
 }
 
+/// Who is erased.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum EraseCommand {
+    /// Who a tenant was that is closed; its ledger, the figures of its invoices and of its use stay
+    Tenant {
+        /// Its name or id
+        tenant: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+    /// A member: their id stays in the log of changes, and says nobody
+    Person {
+        /// Their address or id
+        member: String,
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// Whether it is meant.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Sure {
+    /// It cannot be undone, and you mean it
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
 /// Where it goes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct To {

@@ -1,5 +1,6 @@
 //! What is told of somebody, and what is left when they are erased.
 
+mod erase;
 mod export;
 
 use std::fs;

@@ -105,6 +105,7 @@ pub(crate) async fn accounts(args: &AccountsArgs, home: &Home, screen: &Screen) 
         AccountsCommand::Budget(command) => billing::budgets(&accounts, command, screen).await,
         AccountsCommand::Statement(command) => billing::statements(&accounts, command, screen).await,
         AccountsCommand::Webhook(args) => webhooks::webhooks(&accounts, &args.what, screen).await,
+        AccountsCommand::Erase(command) => privacy::erase(&accounts, command, screen).await,
         AccountsCommand::Export(command) => privacy::export(&accounts, command, screen).await,
         AccountsCommand::Ledger { tenant } => billing::ledger(&accounts, tenant.as_deref(), screen).await,
         AccountsCommand::Changes { tenant } => usage::changes(&accounts, tenant.as_deref(), screen).await,

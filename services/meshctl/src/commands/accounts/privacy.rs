@@ -1,4 +1,4 @@
-//! What is kept of somebody, as a document.
+//! What is kept of somebody: told as a document, and erased.
 
 use std::{
     fs::{self, File},
@@ -7,12 +7,14 @@ use std::{
     path::Path,
 };
 
-use torchmesh_api::accounts::v1::{ExportPersonRequest, ExportTenantRequest, privacy_service_client::PrivacyServiceClient};
+use torchmesh_api::accounts::v1::{
+    ErasePersonRequest, EraseTenantRequest, ExportPersonRequest, ExportTenantRequest, privacy_service_client::PrivacyServiceClient,
+};
 
-use super::{Accounts, refused};
+use super::{Accounts, people, refused};
 use crate::{
-    cli::{ExportCommand, ExportTo},
-    error::{FAILED, Failure, Result},
+    cli::{EraseCommand, ExportCommand, ExportTo, Sure},
+    error::{FAILED, Failure, Result, USAGE},
     output::Screen,
 };
 
@@ -44,6 +46,31 @@ pub(super) async fn export(accounts: &Accounts, command: &ExportCommand, screen:
             document.whole(screen)
         }
     }
+}
+
+/// Removes who somebody was.
+pub(super) async fn erase(accounts: &Accounts, command: &EraseCommand, screen: &Screen) -> Result<()> {
+    match command {
+        EraseCommand::Tenant { tenant, sure } => {
+            is_meant(*sure)?;
+            let asked = accounts.request(EraseTenantRequest { tenant: tenant.clone() });
+            people::one(accounts.privacy().erase_tenant(asked).await.map_err(refused)?.into_inner().tenant, screen)
+        }
+        EraseCommand::Person { member, sure } => {
+            is_meant(*sure)?;
+            let asked = accounts.request(ErasePersonRequest { member: member.clone() });
+            let id = accounts.privacy().erase_person(asked).await.map_err(refused)?.into_inner().member_id;
+            screen.show(&serde_json::json!({ "id": id, "erased": true }), || format!("{id} is erased"))
+        }
+    }
+}
+
+fn is_meant(sure: Sure) -> Result<()> {
+    if sure.yes {
+        return Ok(());
+    }
+    Err(Failure::new(USAGE, "this cannot be undone")
+        .help("--yes says that you mean it; `meshctl accounts export` writes down what there is"))
 }
 
 /// A document as it comes: into a draft beside its file, which nobody takes for the whole of it, or to standard output.

@@ -1,0 +1,12 @@
+-- Identity that is removed: SQLite's words for it. `6_privacy.postgres.sql` says the same.
+-- When who the tenant was was removed; NULL: it was not.
+ALTER TABLE tenants ADD COLUMN erased_ms BIGINT;
+
+-- Of an invoice of such a tenant whom it was for may go, and nothing else, ever.
+DROP TRIGGER invoices_no_update;
+CREATE TRIGGER invoices_no_update BEFORE UPDATE ON invoices
+WHEN NEW.recipient <> '' OR NOT EXISTS (SELECT 1 FROM tenants WHERE id = OLD.tenant_id AND erased_ms IS NOT NULL)
+    OR NEW.number <> OLD.number OR NEW.sequence <> OLD.sequence OR NEW.tenant_id <> OLD.tenant_id OR NEW.start_ms <> OLD.start_ms
+    OR NEW.end_ms <> OLD.end_ms OR NEW.issued_ms <> OLD.issued_ms OR NEW.replaces IS NOT OLD.replaces OR NEW.issuer <> OLD.issuer
+    OR NEW.note <> OLD.note OR NEW.content <> OLD.content OR NEW.sha256 <> OLD.sha256
+BEGIN SELECT RAISE(ABORT, 'invoices are added to and never changed'); END;

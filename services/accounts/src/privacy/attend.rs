@@ -1,0 +1,54 @@
+//! What is done in the background: at the start, once an hour, and when a tenant was erased.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+use tokio::time::sleep;
+use torchmesh_runtime::lifecycle::Drain;
+
+use super::Privacy;
+use crate::{
+    clock::now_ms,
+    error::{Refusal, Result},
+    usage,
+};
+
+/// How often it is done.
+const EVERY: Duration = Duration::from_secs(3600);
+/// How soon it is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Does so until the process drains.
+pub async fn attend(privacy: Privacy, drain: Drain) {
+    loop {
+        let wait = match privacy.tidy(now_ms()).await {
+            Ok(()) => EVERY,
+            Err(Refusal::Away) => AGAIN,
+            Err(refusal) => {
+                tracing::warn!(?refusal, "what is not to be kept could not be removed; it is tried again");
+                60 * AGAIN
+            }
+        };
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = privacy.wakes.notified() => {}
+            () = drain.draining() => return,
+        }
+    }
+}
+
+impl Privacy {
+    /// Does what there is to do at this moment, in steps that keep nobody waiting; whoever is killed goes on where it was.
+    pub async fn tidy(&self, now: i64) -> Result<()> {
+        let erased = sqlx::query("SELECT id, name FROM tenants WHERE erased_ms IS NOT NULL ORDER BY id");
+        for row in erased.fetch_all(self.store.reads()?).await? {
+            // What gateways sent when the tenant had been erased already, too.
+            usage::strip(&self.store, row.try_get("name")?).await?;
+            let mut transaction = self.store.begin().await?;
+            self.recipients(&mut transaction, row.try_get("id")?, now).await?;
+            transaction.commit().await?;
+        }
+        self.store.fold_log().await;
+        Ok(())
+    }
+}
