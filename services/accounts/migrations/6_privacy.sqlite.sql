@@ -1,6 +1,12 @@
--- Identity that is removed: SQLite's words for it. `6_privacy.postgres.sql` says the same.
+-- What is not kept: SQLite's words for it. `6_privacy.postgres.sql` says the same.
 -- When who the tenant was was removed; NULL: it was not.
 ALTER TABLE tenants ADD COLUMN erased_ms BIGINT;
+
+-- Before when a tenant's events were removed, by its name: what they say is in their sums alone.
+CREATE TABLE usage_removed (
+    tenant TEXT PRIMARY KEY,
+    before_ms BIGINT NOT NULL
+);
 
 -- Of an invoice of such a tenant whom it was for may go, and nothing else, ever.
 DROP TRIGGER invoices_no_update;

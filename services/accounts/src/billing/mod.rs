@@ -32,7 +32,7 @@ pub use issue::{issue, reissue};
 pub use notes::{KeptNote, NewNote, credit, find as find_note};
 pub use profile::{NewProfile, Profile, read as profile, update as update_profile};
 pub use settings::BillingSettings;
-pub(crate) use settled::check as check_settled;
+pub(crate) use settled::{check as check_settled, needed_since};
 pub use sold::{Billing, Sold};
 pub use statements::{list as statements, statement};
 pub use stops::{check as check_stops, check_or_later as check_stops_or_later};

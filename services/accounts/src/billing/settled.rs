@@ -1,13 +1,29 @@
-//! Whether everything between a tenant and whoever bills it is settled.
+//! Whether everything between a tenant and whoever bills it is settled, and what is still to be.
 
 use sqlx::{AnyConnection, Row as _};
 use torchmesh_billing::{Account, Currency, Money};
 
-use super::{Billing, Desk, moment, stops};
+use super::{Billing, Desk, moment, ms, stops};
 use crate::{
     error::{Refusal, Result},
-    tenants::Tenant,
+    store::Store,
+    tenants::{self, Tenant},
 };
+
+/// Since when what a tenant used has to be known call by call, for invoices that are not made yet.
+pub(crate) async fn needed_since(billing: &Billing, store: &Store, name: &str, now: i64) -> Result<i64> {
+    let Some(tenant) = tenants::find(store, name).await? else { return Ok(i64::MAX) };
+    let mut connection = store.reads()?.acquire().await?;
+    if billing.settings().file.is_none() {
+        // It may be there again.
+        let query = "SELECT COALESCE((SELECT MAX(end_ms) FROM invoices WHERE tenant_id = $1), MIN(at_ms)) AS since FROM subscription_changes WHERE tenant_id = $1";
+        let row = sqlx::query(query).bind(tenant.id).fetch_one(&mut *connection).await?;
+        return Ok(row.try_get::<Option<i64>, _>("since")?.unwrap_or(i64::MAX));
+    }
+    let Some(desk) = Desk::open(billing, &mut connection, &tenant).await? else { return Ok(i64::MAX) };
+    let open = stops::open(&desk, &mut connection, &tenant.id, moment(now)?).await?;
+    Ok(open.iter().find(|open| !open.lines.is_empty()).map_or(i64::MAX, |open| ms(open.period.start)))
+}
 
 /// Refuses, where money is owed in either direction, or something that was used is on no invoice yet.
 pub(crate) async fn check(billing: &Billing, connection: &mut AnyConnection, tenant: &Tenant, now: i64) -> Result<()> {

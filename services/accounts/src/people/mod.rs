@@ -1,6 +1,7 @@
 //! The members of tenants: how they come, sign in, and go.
 
 mod attempts;
+mod ended;
 mod letters;
 mod members;
 mod password;
@@ -9,6 +10,7 @@ mod sign_up;
 mod sweep;
 
 pub(crate) use attempts::subjects as subjects_of_attempts;
+pub(crate) use ended::remove_ended;
 pub use letters::{MailSettings, Outbox};
 pub use members::{Member, find, find_named, list, update};
 pub(crate) use members::{by_id, is_last_owner};

@@ -2,6 +2,7 @@
 
 mod event;
 mod insert;
+mod old;
 mod postgres;
 mod query;
 mod strip;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use torchmesh_api::usage::v1::UsageEvent;
 
 pub use event::Event;
+pub(crate) use old::{next_tenant, remove_old, removed_before};
 pub use query::{By, Question, Sum, sum};
 pub(crate) use strip::strip;
 pub use sums::{Key, Period, Sums, add_up};

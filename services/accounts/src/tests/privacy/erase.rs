@@ -30,10 +30,14 @@ const SAYS_WHO: [&str; 9] = [
     "198.51.100.7",
     "127.0.0.1:9",
 ];
-const AT_ONCE: RetentionSettings = RetentionSettings { invoice_recipients: Duration::ZERO };
+
+/// Nothing is kept for longer than it has to.
+fn at_once() -> RetentionSettings {
+    RetentionSettings { invoice_recipients: Duration::ZERO, ..RetentionSettings::default() }
+}
 
 impl Filled {
-    fn privacy(&self, retention: RetentionSettings) -> Privacy {
+    pub(super) fn privacy(&self, retention: RetentionSettings) -> Privacy {
         Privacy::new(self.store().clone(), self.shop.billing.clone(), self.outbox.clone(), retention)
     }
 
@@ -98,7 +102,7 @@ async fn nothing_in_the_database_says_who_a_tenant_was_that_was_erased_and_the_b
         assert!(!lines(&before, says).is_empty(), "{says} is nowhere, and this test finds nothing");
     }
     let (kept, used) = (books(filled.store()).await, sums(filled.store()).await);
-    let erased = filled.erased(AT_ONCE).await;
+    let erased = filled.erased(at_once()).await;
     assert_eq!((&*erased.name, &*erased.display_name, erased.erased_ms), ("acme", "acme", Some(NOW)));
     let after = everything(filled.store()).await;
     for says in SAYS_WHO {
@@ -132,7 +136,7 @@ async fn an_invoice_says_whom_it_was_for_as_long_as_it_has_to_be_kept_so() {
 #[tokio::test]
 async fn a_tenant_that_is_open_owes_something_or_has_something_to_be_invoiced_is_not_erased() {
     let filled = Filled::open().await;
-    let (privacy, acme) = (filled.privacy(AT_ONCE), &filled.shop.acme);
+    let (privacy, acme) = (filled.privacy(at_once()), &filled.shop.acme);
     let refused = async |now: &str, why: &str| {
         let refused = privacy.erase_tenant(&Asker::Operator, acme, at(now)).await;
         assert!(matches!(&refused, Err(Refusal::State(text)) if text.contains(why)), "{refused:?}");
@@ -157,7 +161,7 @@ async fn a_tenant_that_is_open_owes_something_or_has_something_to_be_invoiced_is
 async fn a_tenant_is_erased_once_whoever_asks_again_or_at_once() {
     let filled = Filled::open().await;
     filled.closed().await;
-    let privacy = filled.privacy(AT_ONCE);
+    let privacy = filled.privacy(at_once());
     let erase = || privacy.erase_tenant(&Asker::Operator, &filled.shop.acme, NOW);
     let (one, other) = tokio::join!(erase(), erase());
     assert_eq!(one.unwrap(), other.unwrap());
@@ -170,10 +174,10 @@ async fn a_tenant_is_erased_once_whoever_asks_again_or_at_once() {
 async fn a_kill_before_the_calls_lost_their_keys_and_calls_that_come_late_change_nothing_in_the_end() {
     let filled = Filled::open().await;
     filled.closed().await;
-    filled.privacy(AT_ONCE).erase_tenant(&Asker::Operator, &filled.shop.acme, NOW).await.unwrap();
+    filled.privacy(at_once()).erase_tenant(&Asker::Operator, &filled.shop.acme, NOW).await.unwrap();
     assert!(!lines(&everything(filled.store()).await, "adas-laptop").is_empty(), "calls are many, and go afterwards");
     let store = open(filled.shop.folder.path()).await;
-    let privacy = Privacy::new(store.clone(), filled.shop.billing.clone(), filled.outbox.clone(), AT_ONCE);
+    let privacy = Privacy::new(store.clone(), filled.shop.billing.clone(), filled.outbox.clone(), at_once());
     privacy.tidy(NOW).await.unwrap();
     assert_eq!(lines(&everything(&store).await, "adas-laptop"), Vec::<&str>::new());
     let before = sums(&store).await;
@@ -190,7 +194,7 @@ async fn who_a_tenant_was_is_not_said_anew_and_gateways_hear_that_its_keys_are_g
     let filled = Filled::open().await;
     let known = crate::credentials::feed(filled.store(), &crate::credentials::Since::default(), NOW).await.unwrap();
     assert_eq!(known.known.len(), 2);
-    filled.erased(AT_ONCE).await;
+    filled.erased(at_once()).await;
     let then = crate::credentials::feed(filled.store(), &known.to, NOW).await.unwrap();
     assert_eq!((then.known.len(), then.gone.len()), (0, 2), "a gateway that was away meanwhile");
     let (store, acme) = (filled.store(), &filled.shop.acme);
@@ -225,7 +229,7 @@ async fn the_database_lets_nothing_go_but_whom_the_invoices_of_an_erased_tenant_
 #[tokio::test]
 async fn a_member_goes_with_their_address_and_everybody_else_stays() {
     let filled = Filled::open().await;
-    let privacy = filled.privacy(AT_ONCE);
+    let privacy = filled.privacy(at_once());
     assert!(lines(&everything(filled.store()).await, BOB).len() >= 2, "there, and in the log");
     let id = privacy.erase_person(&member(&filled.shop.acme, Role::Admin), &filled.bob.id, NOW).await.unwrap();
     let after = everything(filled.store()).await;
@@ -245,7 +249,7 @@ async fn a_member_goes_with_their_address_and_everybody_else_stays() {
 #[tokio::test]
 async fn whoever_may_not_erase_somebody_does_not_and_the_last_owner_stays() {
     let filled = Filled::open().await;
-    let (privacy, acme) = (filled.privacy(AT_ONCE), &filled.shop.acme);
+    let (privacy, acme) = (filled.privacy(at_once()), &filled.shop.acme);
     let bolt = tenant(filled.store(), "bolt").await;
     for named in [&*filled.ada.id, ADA, "no such id", "nobody@example.org"] {
         let refused = privacy.erase_person(&member(&bolt, Role::Owner), named, NOW).await;

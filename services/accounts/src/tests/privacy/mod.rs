@@ -2,6 +2,7 @@
 
 mod erase;
 mod export;
+mod retention;
 
 use std::fs;
 
