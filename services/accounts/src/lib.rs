@@ -5,6 +5,7 @@
 //! whole and erased where it is about somebody ([`privacy`]).
 
 pub mod access;
+pub mod backup;
 pub mod billing;
 pub mod changes;
 mod clock;

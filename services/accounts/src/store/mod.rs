@@ -7,15 +7,19 @@ mod change;
 mod open;
 mod settings;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sqlx::{Any, AnyPool, PgPool, Transaction};
 use tokio::sync::watch;
 
 pub use change::{Change, Told};
+pub(crate) use open::{lock_file, migrations};
 pub use settings::{DatabaseSettings, Kind};
 
 use crate::error::{Refusal, Result};
@@ -35,6 +39,8 @@ struct Inner {
     is_open: AtomicBool,
     /// The last revision that is known to be committed.
     revision: watch::Sender<i64>,
+    /// Of SQLite: as long as it is held, nobody puts another database in this one's place.
+    _lock: Option<File>,
 }
 
 impl Store {
