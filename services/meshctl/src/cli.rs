@@ -6,6 +6,7 @@ mod chat;
 mod keys;
 mod operators;
 mod pipelines;
+mod privacy;
 mod records;
 mod repository;
 mod senses;
@@ -27,6 +28,7 @@ pub(crate) use self::{
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
     pipelines::{CallArgs, LintArgs, PipelineArgs, PipelineCommand, RunArgs, TraceArgs},
+    privacy::{EraseCommand, ExportCommand, Sure, To as ExportTo},
     records::{AuditArgs, AuditCommand, UsageArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},

@@ -38,6 +38,8 @@ pub enum Act {
     ChangeBilling,
     /// See and change webhooks: whoever chooses where what happens is told learns all of it.
     ChangeWebhooks,
+    /// Be told all that is kept of the tenant.
+    Export,
 }
 
 impl fmt::Display for Act {
@@ -52,6 +54,7 @@ impl fmt::Display for Act {
             Self::SeeBilling => "see what is billed",
             Self::ChangeBilling => "change what is billed",
             Self::ChangeWebhooks => "see and change webhooks",
+            Self::Export => "export what is kept",
         })
     }
 }
@@ -84,7 +87,7 @@ impl Role {
             Act::SeeMembers => !matches!(self, Self::Viewer),
             Act::ChangeMembers | Act::SeeChanges | Act::ChangeWebhooks => matches!(self, Self::Owner | Self::Admin),
             Act::SeeBilling | Act::ChangeBilling => matches!(self, Self::Owner | Self::Admin | Self::Billing),
-            Act::ChangeOwners => self == Self::Owner,
+            Act::ChangeOwners | Act::Export => self == Self::Owner,
         }
     }
 }
@@ -105,5 +108,6 @@ mod tests {
         assert_eq!(may(Act::SeeBilling), [true, true, false, true, false]);
         assert_eq!(may(Act::ChangeBilling), [true, true, false, true, false]);
         assert_eq!(may(Act::ChangeWebhooks), [true, true, false, false, false]);
+        assert_eq!(may(Act::Export), [true, false, false, false, false]);
     }
 }

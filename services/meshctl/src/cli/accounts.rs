@@ -10,6 +10,7 @@ use super::{
     },
     duration,
     keys::{end, span},
+    privacy::{EraseCommand, ExportCommand},
     webhooks::WebhookArgs,
 };
 
@@ -31,6 +32,8 @@ Examples:
   meshctl accounts invoice show INV-000001 --format pdf > invoice.pdf
   meshctl accounts payment acme 38.84 --id bank-4711
   meshctl accounts webhook add https://example.org/hooks --tenant acme --event invoice.issued > hooks.secret
+  meshctl accounts export tenant acme --to acme.json                 everything that is kept about it
+  meshctl accounts erase person ada@example.org --yes                 for good
 
 The accounts: --accounts-addr, else TORCHMESH_ACCOUNTS_ADDR, else those of the mesh that runs from the home folder. The
 operators' token: --token-file, else accounts/operator.token in the home folder. docs/accounts.md says more.")]
@@ -103,6 +106,12 @@ pub(crate) enum AccountsCommand {
     Statement(StatementCommand),
     /// Addresses that are told what happens
     Webhook(WebhookArgs),
+    /// Write everything that is kept about somebody as a JSON document
+    #[command(subcommand)]
+    Export(ExportCommand),
+    /// Remove who somebody was, for good
+    #[command(subcommand)]
+    Erase(EraseCommand),
     /// List the ledger's entries, the newest first
     Ledger {
         /// Of this tenant only
@@ -135,6 +144,11 @@ pub(crate) enum TenantCommand {
     List,
     /// Let none of its keys in, until it is resumed
     Suspend {
+        /// Its name or id
+        tenant: String,
+    },
+    /// End its keys for good; it stays closed
+    Close {
         /// Its name or id
         tenant: String,
     },

@@ -5,6 +5,7 @@ mod billing;
 mod gateways;
 mod measure;
 mod meshctl;
+mod privacy;
 mod usage;
 mod webhooks;
 
