@@ -13,7 +13,8 @@ use torchmesh_api::{
     accounts::v1::{
         CreateCredentialRequest, CreateTenantRequest, Credential, CredentialKind, SumUsageRequest, UsageSum,
         accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
-        listing_service_client::ListingServiceClient, usage_query_service_client::UsageQueryServiceClient,
+        identity_service_client::IdentityServiceClient, listing_service_client::ListingServiceClient,
+        privacy_service_client::PrivacyServiceClient, usage_query_service_client::UsageQueryServiceClient,
         webhook_service_client::WebhookServiceClient,
     },
     usage::v1::usage_service_client::UsageServiceClient,
@@ -49,6 +50,9 @@ pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>
 
 /// A client of whom they tell what happens.
 pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// A client of what is told whole, and erased.
+pub type Privacy = PrivacyServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// Accounts with a database of their own, which outlives the process.
 #[derive(Debug)]
@@ -162,9 +166,19 @@ impl Accounts {
         WebhookServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
     }
 
+    /// A client with a token that asks for everything that is kept, or that it goes.
+    pub fn privacy(&self, token: &str) -> Privacy {
+        PrivacyServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
+    }
+
     /// An operator.
     pub fn operator(&self) -> Client {
         self.client(OPERATOR)
+    }
+
+    /// A gateway that is told whom to let in.
+    pub fn identity(&self) -> IdentityServiceClient<InterceptedService<Channel, WithToken>> {
+        IdentityServiceClient::with_interceptor(client::channel(self.addr()), WithToken(GATEWAY.to_owned()))
     }
 
     /// A gateway that sends what was used.

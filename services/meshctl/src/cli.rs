@@ -7,6 +7,7 @@ mod keys;
 mod listings;
 mod operators;
 mod pipelines;
+mod privacy;
 mod records;
 mod repository;
 mod senses;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     listings::{ListingCommand, ListingState},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
     pipelines::{CallArgs, LintArgs, PipelineArgs, PipelineCommand, RunArgs, TraceArgs},
+    privacy::{EraseCommand, ExportCommand, Sure, To as ExportTo},
     records::{AuditArgs, AuditCommand, UsageArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},

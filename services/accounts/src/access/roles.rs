@@ -40,6 +40,8 @@ pub enum Act {
     ChangeWebhooks,
     /// See drafts, and change what is said of the tenant's own models.
     ChangeListings,
+    /// Be told all that is kept of the tenant.
+    Export,
 }
 
 impl fmt::Display for Act {
@@ -55,6 +57,7 @@ impl fmt::Display for Act {
             Self::ChangeBilling => "change what is billed",
             Self::ChangeWebhooks => "see and change webhooks",
             Self::ChangeListings => "change what is said of models",
+            Self::Export => "export what is kept",
         })
     }
 }
@@ -87,7 +90,7 @@ impl Role {
             Act::SeeMembers => !matches!(self, Self::Viewer),
             Act::ChangeMembers | Act::SeeChanges | Act::ChangeWebhooks | Act::ChangeListings => matches!(self, Self::Owner | Self::Admin),
             Act::SeeBilling | Act::ChangeBilling => matches!(self, Self::Owner | Self::Admin | Self::Billing),
-            Act::ChangeOwners => self == Self::Owner,
+            Act::ChangeOwners | Act::Export => self == Self::Owner,
         }
     }
 }
@@ -109,5 +112,6 @@ mod tests {
         assert_eq!(may(Act::ChangeBilling), [true, true, false, true, false]);
         assert_eq!(may(Act::ChangeWebhooks), [true, true, false, false, false]);
         assert_eq!(may(Act::ChangeListings), [true, true, false, false, false]);
+        assert_eq!(may(Act::Export), [true, false, false, false, false]);
     }
 }

@@ -3,8 +3,10 @@
 mod event;
 mod insert;
 pub(crate) mod measured;
+mod old;
 mod postgres;
 mod query;
+mod strip;
 mod sums;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,7 +14,9 @@ use std::collections::{BTreeMap, HashSet};
 use torchmesh_api::usage::v1::UsageEvent;
 
 pub use event::Event;
+pub(crate) use old::{next_tenant, remove_old, removed_before};
 pub use query::{By, Question, Sum, sum};
+pub(crate) use strip::strip;
 pub use sums::{Key, Period, Sums, add_up};
 
 use crate::{error::Result, store::Store};

@@ -11,6 +11,7 @@ use super::{
     duration,
     keys::{end, span},
     listings::ListingArgs,
+    privacy::{EraseCommand, ExportCommand},
     webhooks::WebhookArgs,
 };
 
@@ -33,6 +34,8 @@ Examples:
   meshctl accounts payment acme 38.84 --id bank-4711
   meshctl accounts listing create smollm2.toml
   meshctl accounts webhook add https://example.org/hooks --tenant acme --event invoice.issued > hooks.secret
+  meshctl accounts export tenant acme --to acme.json                 everything that is kept about it
+  meshctl accounts erase person ada@example.org --yes                 for good
 
 The accounts: --accounts-addr, else TORCHMESH_ACCOUNTS_ADDR, else those of the mesh that runs from the home folder. The
 operators' token: --token-file, else accounts/operator.token in the home folder. docs/accounts.md says more.")]
@@ -107,6 +110,12 @@ pub(crate) enum AccountsCommand {
     Webhook(WebhookArgs),
     /// The marketplace: what is said of models, and to whom
     Listing(ListingArgs),
+    /// Write everything that is kept about somebody as a JSON document
+    #[command(subcommand)]
+    Export(ExportCommand),
+    /// Remove who somebody was, for good
+    #[command(subcommand)]
+    Erase(EraseCommand),
     /// List the ledger's entries, the newest first
     Ledger {
         /// Of this tenant only
@@ -139,6 +148,11 @@ pub(crate) enum TenantCommand {
     List,
     /// Let none of its keys in, until it is resumed
     Suspend {
+        /// Its name or id
+        tenant: String,
+    },
+    /// End its keys for good; it stays closed
+    Close {
         /// Its name or id
         tenant: String,
     },

@@ -6,6 +6,7 @@ mod gateways;
 mod listings;
 mod measure;
 mod meshctl;
+mod privacy;
 mod usage;
 mod webhooks;
 
