@@ -104,6 +104,24 @@ pub(super) const TENANT: &[Section] = &[
         order: &["d.id"],
     },
     Section {
+        name: "listings",
+        columns: &["id", "model", "state", "task", "created_ms", "submitted_ms", "published_ms", "deprecated_ms", "retires_ms"],
+        from: "listings WHERE provider_id = $1",
+        order: &["id"],
+    },
+    Section {
+        name: "listing_texts",
+        columns: &["t.listing_id", "t.language", "t.summary", "t.description", "t.terms"],
+        from: "listing_texts t JOIN listings l ON l.id = t.listing_id WHERE l.provider_id = $1",
+        order: &["t.listing_id", "t.language"],
+    },
+    Section {
+        name: "listing_notices",
+        columns: &["listing_id", "state", "told_ms"],
+        from: "listing_notices WHERE tenant_id = $1",
+        order: &["listing_id", "state"],
+    },
+    Section {
         name: "billing_profile",
         columns: &["recipient", "tax_name", "tax_rate", "from_sign_up", "prepaid"],
         from: "billing_profiles WHERE tenant_id = $1",

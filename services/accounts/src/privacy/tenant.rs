@@ -24,6 +24,10 @@ const GOES: &[&str] = &[
     "DELETE FROM webhook_events WHERE body LIKE '%\"' || $1 || '\"%'",
     "DELETE FROM webhook_secrets WHERE webhook_id IN (SELECT id FROM webhooks WHERE tenant_id = $1)",
     "DELETE FROM webhooks WHERE tenant_id = $1",
+    // What was said of models that others have seen stays, as a page of the catalogue that operators take down.
+    "DELETE FROM listings WHERE provider_id = $1 AND state = 'draft'",
+    "DELETE FROM listing_audience WHERE tenant_id = $1",
+    "DELETE FROM listing_notices WHERE tenant_id = $1",
     "DELETE FROM budget_alerts WHERE tenant_id = $1",
     "DELETE FROM budgets WHERE tenant_id = $1",
     "UPDATE billing_profiles SET recipient = '' WHERE tenant_id = $1",

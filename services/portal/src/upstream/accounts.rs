@@ -43,7 +43,7 @@ pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
 pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// Names of models.
-pub type Names = Arc<HashSet<String>>;
+pub(super) type Names = Arc<HashSet<String>>;
 
 /// How long it is remembered which models have a listing: it is the same for everybody.
 const REMEMBERED: Duration = Duration::from_secs(1);
