@@ -45,7 +45,8 @@ fn what_pg_dump_has_copied_is_put_back_with_its_books_and_gateways_learn_it_too(
         server.copy_to(&other);
         let (late, _) = accounts.key("acme", "late").await;
         other.ask("UPDATE revision SET origin = ''");
-        let restored = Accounts::start(&Database::Postgres(other), &[]).await;
+        let copied = Database::Postgres(other);
+        let restored = Accounts::start(&copied, &[]).await;
         let again = tenants(&restored, OPERATOR, "acme").await.unwrap();
         for section in ["tenant", "members", "credentials", "changes", "usage_daily", "usage_events"] {
             assert_eq!(again[section], whole[section], "{section}");
