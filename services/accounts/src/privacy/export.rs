@@ -103,7 +103,7 @@ fn object(section: &Section, row: &AnyRow) -> Result<String> {
             _ => return Err(Refusal::Fault),
         };
         let separator = if at == 0 { "" } else { "," };
-        object += &format!("{separator}\"{name}\":{told}");
+        object.extend([separator, "\"", name, "\":", &told]);
     }
     object.push('}');
     Ok(object)

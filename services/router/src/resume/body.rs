@@ -39,7 +39,7 @@ pub(super) struct Resumed {
 
 /// Where the next piece comes from.
 enum From {
-    Worker(Messages),
+    Worker(Box<Messages>),
     /// Another worker, which is being asked.
     Another(Begins),
     Nowhere,
@@ -48,7 +48,7 @@ enum From {
 impl Resumed {
     pub(super) fn new(way: Way, request: Resumable, messages: Messages, resumes: Resumes) -> Self {
         let asked = Arc::new((way, request));
-        Self { asked, from: From::Worker(messages), told: Vec::new(), complete: false, left: MOST, resumes }
+        Self { asked, from: From::Worker(Box::new(messages)), told: Vec::new(), complete: false, left: MOST, resumes }
     }
 
     /// What there is to tell, if anything: of an answer whose end was told, another worker may say that it has ended.
@@ -87,7 +87,7 @@ impl Body for Resumed {
                 From::Worker(messages) => ready!(messages.poll_next(cx)),
                 From::Another(begins) => match ready!(begins.as_mut().poll(cx)) {
                     Ok(messages) => {
-                        this.from = From::Worker(messages);
+                        this.from = From::Worker(Box::new(messages));
                         continue;
                     }
                     Err(error) => Some(Err(error)),

@@ -41,7 +41,7 @@ impl Resumable {
         if settings.n.unwrap_or(1) != 1 || settings.best_of.unwrap_or(1) != 1 {
             return None;
         }
-        let mut request = Self { path, message: BytesMut::from(&message[..]) };
+        let mut request = Self { path, message: BytesMut::from(message) };
         if settings.seed.is_none() {
             request.message = request.with(GenerationSettings { seed: Some(seed), ..Default::default() });
         }

@@ -54,7 +54,7 @@ fn answers_whose_worker_is_killed_are_gone_on_with_by_another_and_billed_once() 
         for question in questions() {
             wanted.push(generate(&undisturbed, question).await.unwrap().one());
         }
-        let (begun, mut have_begun) = mpsc::unbounded_channel();
+        let (begun, mut have_begun) = mpsc::channel(wanted.len());
         let mut writing = JoinSet::new();
         for (at, question) in questions().into_iter().enumerate() {
             let (client, begun) = (client.clone(), begun.clone());
@@ -63,7 +63,7 @@ fn answers_whose_worker_is_killed_are_gone_on_with_by_another_and_billed_once() 
             writing.spawn(async move {
                 let tells = move |pieces| {
                     if pieces == 3 {
-                        begun.send(()).unwrap()
+                        begun.try_send(()).unwrap();
                     }
                 };
                 (at, generate_telling(&client, request, tells).await)
@@ -98,7 +98,7 @@ fn a_worker_goes_on_behind_what_another_has_written() {
             ask("stories", "Once upon a time", GenerationSettings { written: written.to_vec(), ..settings })
         };
         let whole = generate(&client, question(&[], seeded(5, 40))).await.unwrap();
-        let (usage, whole) = (whole.usage.clone(), whole.one());
+        let (usage, whole) = (whole.usage, whole.one());
         for at in [1, 17, 39] {
             let told = generate(&client, question(&whole.ids()[..at], seeded(5, 40))).await.unwrap();
             assert_eq!((told.usage.prompt_tokens, told.usage.completion_tokens), (usage.prompt_tokens, usage.completion_tokens));

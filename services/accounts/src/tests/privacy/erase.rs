@@ -1,6 +1,6 @@
 //! What is left.
 
-use std::{fs, time::Duration};
+use std::{fmt::Write as _, fs, time::Duration};
 
 use sqlx::{AssertSqlSafe, Column as _, Row as _, ValueRef as _, any::AnyTypeInfoKind};
 
@@ -62,7 +62,7 @@ async fn everything(store: &Store) -> String {
         for row in rows {
             for column in row.columns() {
                 if row.try_get_raw(column.ordinal()).unwrap().type_info().kind() == AnyTypeInfoKind::Text {
-                    all += &format!("{table}.{}: {}\n", column.name(), row.try_get::<&str, _>(column.ordinal()).unwrap());
+                    writeln!(all, "{table}.{}: {}", column.name(), row.try_get::<&str, _>(column.ordinal()).unwrap()).unwrap();
                 }
             }
         }

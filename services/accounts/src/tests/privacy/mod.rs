@@ -45,6 +45,11 @@ struct Filled {
 
 impl Filled {
     async fn open() -> Self {
+        // Boxed: it is as large as all that is filled in.
+        Box::pin(Self::fill()).await
+    }
+
+    async fn fill() -> Self {
         let shop = Shop::open().await;
         let outbox = outbox(shop.folder.path());
         let ada = joined(&shop, &outbox, ADA, Role::Owner).await;

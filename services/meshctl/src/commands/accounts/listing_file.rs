@@ -21,7 +21,7 @@ pub(super) struct ListingFile {
     en: Text,
     zh: Option<Text>,
     #[serde(default)]
-    version: Vec<Version>,
+    version: Vec<Edition>,
     everyone: Option<bool>,
     #[serde(default)]
     tenants: Vec<String>,
@@ -39,7 +39,7 @@ struct Text {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Version {
+struct Edition {
     version: String,
     day: String,
     text: String,
@@ -73,7 +73,7 @@ impl ListingFile {
             terms,
         };
         let texts = [Some(text("en", self.en)), self.zh.map(|zh| text("zh", zh))].into_iter().flatten().collect();
-        let version = |one: Version| -> Result<api::ListingVersion> {
+        let version = |one: Edition| -> Result<api::ListingVersion> {
             let day_unix_ms = day(&one.day).map_err(|error| Failure::new(USAGE, format!("version {:?}: day {error}", one.version)))?;
             Ok(api::ListingVersion { version: one.version, day_unix_ms, text: one.text })
         };

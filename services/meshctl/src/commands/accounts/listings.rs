@@ -24,7 +24,7 @@ struct Listing {
     provider: String,
     task: String,
     texts: Vec<Text>,
-    versions: Vec<Version>,
+    versions: Vec<Edition>,
     everyone: bool,
     tenants: Vec<String>,
     published: String,
@@ -45,7 +45,7 @@ struct Text {
 }
 
 #[derive(Serialize)]
-struct Version {
+struct Edition {
     version: String,
     day: String,
     text: String,
@@ -72,7 +72,7 @@ impl From<Option<api::Listing>> for Listing {
         };
         let audience = told.audience.unwrap_or_default();
         let text = |api::ListingText { language, summary, description, terms }| Text { language, summary, description, terms };
-        let version = |one: api::ListingVersion| Version { version: one.version, day: moment(one.day_unix_ms), text: one.text };
+        let version = |one: api::ListingVersion| Edition { version: one.version, day: moment(one.day_unix_ms), text: one.text };
         let figures = |of: api::ListingFigures| Figures {
             days: of.days,
             calls_at_least: of.calls_at_least,
