@@ -16,6 +16,7 @@ async fn a_tenants_document_has_all_that_is_kept_of_it_and_nothing_of_others() {
     assert_eq!(addresses, [ADA, BOB]);
     assert_eq!([count("sessions"), count("letters"), count("credentials"), count("webhooks")], [2, 2, 2, 1]);
     assert_eq!([count("webhook_deliveries"), count("budgets"), count("credit_notes"), count("ledger")], [1, 1, 1, 3]);
+    assert_eq!([count("listings"), count("listing_texts"), count("listing_notices")], [1, 1, 0]);
     assert_eq!(told["invoices"][0]["recipient"], STREET);
     assert_eq!(told["invoices"][0]["content"]["number"], told["invoices"][0]["number"], "the invoice itself, not a text of it");
     assert_eq!([count("usage_events"), count("usage_hourly"), count("usage_daily")], [3, 2, 2]);

@@ -24,6 +24,7 @@ use crate::{
     access::{Asker, Role},
     billing::{self, NewBudget, NewNote, NewProfile, PaymentKind},
     error::Result,
+    listings::{self, Content, New, Text},
     people::{self, Member, NewMember, Outbox, Passwords},
     privacy::Sink,
     store::Store,
@@ -58,6 +59,7 @@ impl Filled {
         let filled = Self { shop, outbox, ada, bob };
         filled.renamed().await;
         filled.sold().await;
+        filled.listed().await;
         listening(filled.shop.folder.path(), filled.store(), &filled.shop.acme, NOW).await;
         key(filled.store(), &filled.shop.acme, "adas-phone").await;
         filled
@@ -72,6 +74,15 @@ impl Filled {
         let query = sqlx::query("UPDATE tenants SET display_name = 'Lovelace Engines' WHERE id = $1").bind(self.shop.acme.id.clone());
         query.execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
+    }
+
+    /// A draft of what it would say of a model.
+    async fn listed(&self) {
+        let Shop { store, billing, acme, .. } = &self.shop;
+        let text = Text { language: "en".to_owned(), summary: "Reckons as Lovelace did.".to_owned(), ..Text::default() };
+        let content = Content { task: "generate".to_owned(), texts: vec![text], versions: Vec::new() };
+        let new = New { model: "engine", provider: &acme.name, content: &content, audience: None };
+        listings::create(billing, store, &Asker::Operator, new, NOW).await.unwrap();
     }
 
     /// A month that was used, invoiced, paid, and of which a part was given back.
