@@ -15,6 +15,9 @@ fn wrong<T>(error: &'static str, why: &'static str) -> Result<T, Wrong> {
     Err(Wrong { error, why })
 }
 
+/// The most fields of a form: each is held against all before it.
+const MOST_FIELDS: usize = 64;
+
 /// The fields of a form.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Form(Vec<(String, String)>);
@@ -26,6 +29,9 @@ impl Form {
         for (name, value) in form_urlencoded::parse(body) {
             if fields.iter().any(|(known, _)| *known == name) {
                 return wrong("invalid_request", "a parameter is there twice");
+            }
+            if fields.len() == MOST_FIELDS {
+                return wrong("invalid_request", "there are more than 64 parameters; send those that are needed");
             }
             fields.push((name.into_owned(), value.into_owned()));
         }
@@ -99,6 +105,14 @@ mod tests {
         assert_eq!(error("client_secret=s", Some(&header("a:b"))), "invalid_request");
         assert_eq!(error("client_id=b", Some(&header("a:b"))), "invalid_request");
         assert_eq!(error("scope=a&scope=b", None), "invalid_request");
+    }
+
+    #[test]
+    fn a_form_has_no_more_fields_than_can_be_held_against_each_other() {
+        let form = |count: usize| (0..count).map(|field| format!("f{field}=x&")).collect::<String>();
+        assert!(Form::parse(form(MOST_FIELDS).as_bytes()).is_ok());
+        let refused = Form::parse(form(MOST_FIELDS + 1).as_bytes()).unwrap_err();
+        assert!(refused.error == "invalid_request" && refused.why.contains(&MOST_FIELDS.to_string()), "{refused:?}");
     }
 
     proptest! {
