@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,6 +40,18 @@ def haproxy(stage: Stage, upstream: System) -> Union[System, Absent]:
     config = filled("haproxy.cfg", stage.folder, LISTEN_PORT=port, UPSTREAM_PORT=upstream_port, THREADS=places.CORES)
     process = stage.start("haproxy", [program, "-f", config, "-db"])
     return System(name, {"haproxy": process, **upstream.processes}, f"127.0.0.1:{port}", is_peer=True)
+
+
+def nginx(stage: Stage, upstream: System) -> Union[System, Absent]:
+    """nginx in front of an upstream."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if not program:
+        return Absent("nginx -> upstream", "not installed: optional, `apt-get install nginx-light`")
+    version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr.rpartition("/")[2].split(".")
+    port, upstream_port = free_port(), upstream.address.rpartition(":")[2]
+    values = {"LISTEN_PORT": port, "UPSTREAM_PORT": upstream_port, "THREADS": places.CORES, "FOLDER": stage.folder}
+    process = stage.start("nginx", [program, "-c", filled("nginx.conf", stage.folder, **values), "-e", "stderr"])
+    return System(f"nginx {'.'.join(version[:2])} -> upstream", {"nginx": process, **upstream.processes}, f"127.0.0.1:{port}", is_peer=True)
 
 
 def triton(stage: Stage, *, batching: bool) -> Union[System, Absent]:

@@ -66,6 +66,7 @@ def _start(stage: Stage) -> List[Row]:
         upstream,
         peers.envoy(stage, upstream),
         peers.haproxy(stage, upstream),
+        peers.nginx(stage, upstream),
         _gateway(mesh, echo),
         _policies(mesh, echo),
         _router(mesh, echo),

@@ -4,12 +4,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 13] = [
+const PROTOS: [&str; 15] = [
     "inference/grpc_service.proto",
     "inference/model_config.proto",
     "torchmesh/accounts/v1/accounts.proto",
     "torchmesh/accounts/v1/billing.proto",
     "torchmesh/accounts/v1/identity.proto",
+    "torchmesh/accounts/v1/listings.proto",
+    "torchmesh/accounts/v1/privacy.proto",
     "torchmesh/accounts/v1/usage_query.proto",
     "torchmesh/accounts/v1/webhooks.proto",
     "torchmesh/admin/v1/router.proto",

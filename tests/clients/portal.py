@@ -21,8 +21,8 @@ SHOWN_WITHIN, PATIENCE_MS = 10.0, 60_000
 
 PUBLIC = ["/", "/models", f"/models/{os.environ['CHAT']}", "/docs", "/docs/python", "/sign-in", "/sign-up", "/forgotten", "/letters/verify?token=x", "/letters/invite?token=x", "/nowhere"]
 INSIDE = [
-    "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/members", "/console/changes", "/playground",
-    "/operator", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/changes",
+    "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/members", "/console/listings", "/console/changes", "/playground",
+    "/operator", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
 ]
 VIOLATIONS = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"] });

@@ -13,7 +13,9 @@ use torchmesh_api::{
     accounts::v1::{
         CreateCredentialRequest, CreateTenantRequest, Credential, CredentialKind, SumUsageRequest, UsageSum,
         accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
-        usage_query_service_client::UsageQueryServiceClient, webhook_service_client::WebhookServiceClient,
+        identity_service_client::IdentityServiceClient, listing_service_client::ListingServiceClient,
+        privacy_service_client::PrivacyServiceClient, usage_query_service_client::UsageQueryServiceClient,
+        webhook_service_client::WebhookServiceClient,
     },
     usage::v1::usage_service_client::UsageServiceClient,
 };
@@ -43,8 +45,14 @@ pub type Client = AccountsServiceClient<InterceptedService<Channel, WithToken>>;
 /// A client of what they bill.
 pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
 
+/// A client of what they say of models.
+pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>;
+
 /// A client of whom they tell what happens.
 pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// A client of what is told whole, and erased.
+pub type Privacy = PrivacyServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// Accounts with a database of their own, which outlives the process.
 #[derive(Debug)]
@@ -143,14 +151,34 @@ impl Accounts {
         client.max_decoding_message_size(64 << 20)
     }
 
+    /// A client with a token that asks what is said of models.
+    pub fn listings(&self, token: &str) -> Listings {
+        ListingServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
+    }
+
+    /// The same of somebody who shows no token.
+    pub fn listings_of_anybody(&self) -> ListingServiceClient<Channel> {
+        ListingServiceClient::new(client::channel(self.addr()))
+    }
+
     /// A client with a token that registers webhooks.
     pub fn webhooks(&self, token: &str) -> Webhooks {
         WebhookServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
     }
 
+    /// A client with a token that asks for everything that is kept, or that it goes.
+    pub fn privacy(&self, token: &str) -> Privacy {
+        PrivacyServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
+    }
+
     /// An operator.
     pub fn operator(&self) -> Client {
         self.client(OPERATOR)
+    }
+
+    /// A gateway that is told whom to let in.
+    pub fn identity(&self) -> IdentityServiceClient<InterceptedService<Channel, WithToken>> {
+        IdentityServiceClient::with_interceptor(client::channel(self.addr()), WithToken(GATEWAY.to_owned()))
     }
 
     /// A gateway that sends what was used.

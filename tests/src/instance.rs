@@ -84,6 +84,12 @@ impl Instance {
         instance
     }
 
+    /// Runs the service's program once more with the same settings, to do something else than serve; gives what it said.
+    pub async fn beside(&self, words: &[&str]) -> Output {
+        let settings: Vec<_> = self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        run_to_end(self.service, &settings, words).await
+    }
+
     /// The service's name, such as `worker`.
     pub fn service(&self) -> &'static str {
         self.service

@@ -63,6 +63,15 @@ impl Told {
 
 /// Asks how a prompt goes on, and reads all of the answer.
 pub async fn generate(client: &Generation, request: impl IntoRequest<GenerateRequest>) -> Result<Told, Status> {
+    generate_telling(client, request, |_| {}).await
+}
+
+/// The same, and tells after each piece how many have come.
+pub async fn generate_telling(
+    client: &Generation,
+    request: impl IntoRequest<GenerateRequest>,
+    mut come: impl FnMut(usize),
+) -> Result<Told, Status> {
     let mut stream = client.clone().generate(request).await?.into_inner();
     let mut told = Told::default();
     while let Some(piece) = stream.message().await? {
@@ -75,6 +84,7 @@ pub async fn generate(client: &Generation, request: impl IntoRequest<GenerateReq
         answer.text.push_str(&piece.text);
         answer.tokens.extend(piece.tokens);
         answer.reason = reason;
+        come(told.pieces);
     }
     Ok(told)
 }

@@ -62,6 +62,23 @@ impl Postgres {
         said(output.expect("psql starts"), "psql").trim().to_owned()
     }
 
+    /// Copies everything into an empty server, as an operator does that backs up and restores.
+    pub fn copy_to(&self, other: &Self) {
+        let dump = self.folder.path().join("accounts.dump");
+        let mut pg_dump = command("pg_dump", &self.folder);
+        pg_dump.args(["--format=custom", "--file"]).arg(&dump).arg(self.url());
+        said(pg_dump.output().expect("pg_dump starts"), "pg_dump");
+        let mut pg_restore = command("pg_restore", &self.folder);
+        pg_restore.args(["--exit-on-error", "--no-owner", "--dbname", &other.url()]).arg(&dump);
+        said(pg_restore.output().expect("pg_restore starts"), "pg_restore");
+    }
+
+    /// Every row of every table, as text.
+    pub fn everything(&self) -> String {
+        let tables = self.ask("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'");
+        tables.lines().map(|table| self.ask(&format!("SELECT '{table} ' || t::text FROM {table} t")) + "\n").collect()
+    }
+
     /// Runs SQL that is refused, and gives why.
     pub fn refused(&self, sql: &str) -> String {
         let mut psql = command("psql", &self.folder);
@@ -212,7 +229,9 @@ fn programs() -> PathBuf {
         std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|version| version.path().join("bin")).collect();
     debians.sort();
     let own = fetched().join("bin");
-    let complete = |folder: &PathBuf| ["postgres", "initdb", "psql", "pg_isready"].iter().all(|name| folder.join(name).is_file());
+    let complete = |folder: &PathBuf| {
+        ["postgres", "initdb", "psql", "pg_isready", "pg_dump", "pg_restore"].iter().all(|name| folder.join(name).is_file())
+    };
     let found = installed.chain(debians.into_iter().rev()).chain(std::iter::once(own)).find(complete);
     found.expect("there is no PostgreSQL; run `make test`, or `make postgres` before this test, or install one")
 }

@@ -68,6 +68,11 @@ impl Asker {
         }
     }
 
+    /// Whether they are this member.
+    pub fn is_member(&self, member_id: &str) -> bool {
+        matches!(self, Self::Member { id, .. } if id == member_id)
+    }
+
     /// Whether something of this tenant is theirs to see.
     pub fn sees(&self, tenant: &str) -> bool {
         match self {

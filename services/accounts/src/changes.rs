@@ -10,6 +10,22 @@ use crate::{
     tenants::Tenant,
 };
 
+/// Rows of one transaction, at most.
+const AT_ONCE: i64 = 5000;
+
+/// Removes those from before this moment.
+pub(crate) async fn remove_old(store: &Store, before: i64) -> Result<()> {
+    loop {
+        let mut transaction = store.begin().await?;
+        let query = "DELETE FROM changes WHERE time_ms < $1 AND revision < (SELECT MIN(revision) FROM changes) + $2";
+        let removed = sqlx::query(query).bind(before).bind(AT_ONCE).execute(&mut *transaction).await?.rows_affected();
+        transaction.commit().await?;
+        if removed == 0 {
+            return Ok(());
+        }
+    }
+}
+
 /// The changes of a tenant, or of all, the newest first.
 pub async fn list(store: &Store, tenant: Option<&Tenant>, page: &Page) -> Result<Vec<Change>> {
     let before = match page.after.as_str() {

@@ -21,6 +21,8 @@ pub enum Refusal {
     Exists(String),
     /// The state of things does not allow it.
     State(String),
+    /// Somebody else has changed it since it was read.
+    Stale(String),
     /// Too often; again after this time.
     TooOften(Duration),
     /// The database cannot be reached.
@@ -41,6 +43,7 @@ impl From<Refusal> for Status {
             Refusal::Absent(message) => Self::not_found(message),
             Refusal::Exists(message) => Self::already_exists(message),
             Refusal::State(message) => Self::failed_precondition(message),
+            Refusal::Stale(message) => Self::aborted(message),
             Refusal::TooOften(wait) => later(Code::ResourceExhausted, "too many attempts have failed; try again later", wait),
             Refusal::Away => {
                 later(Code::Unavailable, "the database of the accounts cannot be reached; try again", Duration::from_millis(500))

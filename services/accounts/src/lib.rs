@@ -1,9 +1,12 @@
 //! The accounts: who the callers are, and what they have used.
 //!
 //! [`tenants`] have members ([`people`]) and [`credentials`]; what is changed is written down ([`changes`]), and told to the gateways as it happens. What calls have used comes from the
-//! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). Whoever registers an address is told of what happens ([`webhooks`]). All of it is in the [`store`].
+//! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). Models are shown with what is said of them ([`listings`]). Whoever registers an address is told of what happens ([`webhooks`]).
+//! All of it is in the [`store`], and told
+//! whole and erased where it is about somebody ([`privacy`]).
 
 pub mod access;
+pub mod backup;
 pub mod billing;
 pub mod changes;
 mod clock;
@@ -12,8 +15,10 @@ pub mod credentials;
 pub mod error;
 pub mod handlers;
 mod ids;
+pub mod listings;
 pub mod page;
 pub mod people;
+pub mod privacy;
 mod secrets;
 pub mod stack;
 pub mod store;
@@ -34,18 +39,21 @@ use crate::{
     access::Access,
     billing::Billing,
     config::AccountsConfig,
-    handlers::{Accounts, BillingDesk, Ground, Identity, UsageQueries, UsageRecorder, WebhookDesk},
+    handlers::{Accounts, BillingDesk, Ground, Identity, ListingDesk, PrivacyDesk, UsageQueries, UsageRecorder, WebhookDesk},
     people::{Outbox, Passwords},
+    privacy::Privacy,
     stack::Stack,
     store::Store,
     webhooks::{Courier, Webhooks},
 };
 
 /// The services that there are beside those of every process.
-const OWN: [&str; 6] = [
+const OWN: [&str; 8] = [
     "torchmesh.accounts.v1.AccountsService",
     "torchmesh.accounts.v1.BillingService",
     "torchmesh.accounts.v1.IdentityService",
+    "torchmesh.accounts.v1.ListingService",
+    "torchmesh.accounts.v1.PrivacyService",
     "torchmesh.accounts.v1.UsageQueryService",
     "torchmesh.accounts.v1.WebhookService",
     "torchmesh.usage.v1.UsageService",
@@ -61,6 +69,9 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
     let webhooks = context.metrics.register(|registry| Webhooks::new(config.webhooks, registry))?;
     let courier = Courier { webhooks: webhooks.clone(), store: store.clone(), outbox: outbox.clone(), clock: clock::now_ms };
     context.control.spawn(webhooks::attend(courier, context.drain.clone(), context.farewell.wait_for()));
+    context.control.spawn(listings::attend(store.clone(), context.drain.clone()));
+    let privacy = Privacy::new(store.clone(), billing.clone(), outbox.clone(), config.retention);
+    context.control.spawn(privacy::attend(privacy.clone(), context.drain.clone()));
     let ground = Ground {
         access: Access::new(store.clone(), config.operators, config.gateways),
         store,
@@ -68,6 +79,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         outbox,
         billing,
         webhooks,
+        privacy,
         sign_up: config.sign_up,
         drain: context.drain.clone(),
     };
@@ -75,6 +87,8 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         .add_service(Accounts::service(ground.clone()))
         .add_service(BillingDesk::service(ground.clone()))
         .add_service(Identity::service(ground.clone()))
+        .add_service(ListingDesk::service(ground.clone()))
+        .add_service(PrivacyDesk::service(ground.clone()))
         .add_service(UsageQueries::service(ground.clone()))
         .add_service(WebhookDesk::service(ground.clone()))
         .add_service(UsageRecorder::service(ground).max_decoding_message_size(config.server.max_message.0));

@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use torchmesh_accounts::{build, config::AccountsConfig};
+use torchmesh_accounts::{
+    backup::{self, Task},
+    build,
+    config::AccountsConfig,
+};
 use torchmesh_runtime::{config::ConfigArgs, process};
 
 /// Keeps tenants, their members and credentials, tells the gateways whom to let in, and adds up what was used.
@@ -14,8 +18,14 @@ use torchmesh_runtime::{config::ConfigArgs, process};
 struct Cli {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(subcommand)]
+    task: Option<Task>,
 }
 
 fn main() -> ExitCode {
-    process::run("accounts", &Cli::parse().config, AccountsConfig::read, build)
+    let cli = Cli::parse();
+    match &cli.task {
+        None => process::run("accounts", &cli.config, AccountsConfig::read, build),
+        Some(task) => backup::run(&cli.config, task),
+    }
 }

@@ -1,6 +1,6 @@
 //! Tenants: who pays.
 
-use sqlx::{Row as _, any::AnyRow};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 use torchmesh_api::{access::ModelGrants, ids::TenantId};
 
 use crate::{
@@ -24,6 +24,8 @@ pub struct Tenant {
     pub created_ms: i64,
     /// Why its calls are refused though it is active; empty: they are not.
     pub stopped: String,
+    /// When who it was was removed.
+    pub erased_ms: Option<i64>,
 }
 
 /// Whether its credentials are good.
@@ -52,7 +54,7 @@ impl State {
     }
 }
 
-const COLUMNS: &str = "id, name, display_name, state, models, created_ms, stopped";
+const COLUMNS: &str = "id, name, display_name, state, models, created_ms, stopped, erased_ms";
 
 fn read(row: &AnyRow) -> Result<Tenant> {
     Ok(Tenant {
@@ -63,6 +65,7 @@ fn read(row: &AnyRow) -> Result<Tenant> {
         models: row.try_get("models")?,
         created_ms: row.try_get("created_ms")?,
         stopped: row.try_get("stopped")?,
+        erased_ms: row.try_get("erased_ms")?,
     })
 }
 
@@ -75,9 +78,23 @@ pub fn models(patterns: &[String]) -> Result<String> {
 
 /// The tenant with this id or this name.
 pub async fn find(store: &Store, id_or_name: &str) -> Result<Option<Tenant>> {
-    let query = sqlx::query("SELECT id, name, display_name, state, models, created_ms, stopped FROM tenants WHERE id = $1 OR name = $1");
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM tenants WHERE id = $1 OR name = $1")));
     let row = query.bind(id_or_name.to_owned()).fetch_optional(store.reads()?).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The one with this id, as part of a change.
+pub(crate) async fn by_id(connection: &mut AnyConnection, id: &str) -> Result<Tenant> {
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM tenants WHERE id = $1"))).bind(id.to_owned());
+    read(&query.fetch_one(connection).await?)
+}
+
+/// Refuses what would say anew who a tenant is that was erased.
+pub(crate) async fn refuse_erased(connection: &mut AnyConnection, id: &str) -> Result<()> {
+    match by_id(connection, id).await?.erased_ms {
+        None => Ok(()),
+        Some(_) => Err(Refusal::State("the tenant was erased; make another one".to_owned())),
+    }
 }
 
 /// Those that whoever asks may see, by their names.
@@ -86,7 +103,7 @@ pub async fn list(store: &Store, asker: &Asker, page: &Page) -> Result<Vec<Tenan
         return Ok(find(store, tenant_id).await?.into_iter().collect());
     }
     asker.is_operator()?;
-    let query = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM tenants WHERE name > $1 ORDER BY name LIMIT $2")));
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM tenants WHERE name > $1 ORDER BY name LIMIT $2")));
     let rows = query.bind(page.after.clone()).bind(page.limit()).fetch_all(store.reads()?).await?;
     rows.iter().map(read).collect()
 }
@@ -127,6 +144,7 @@ pub async fn add(change: &mut Change, new: New<'_>) -> Result<Tenant> {
         models: new.models.map_or_else(|| Ok("*".to_owned()), models)?,
         created_ms: change.now(),
         stopped: String::new(),
+        erased_ms: None,
     };
     let row = "INSERT INTO tenants (id, name, display_name, state, models, created_ms) VALUES ($1, $2, $3, $4, $5, $6)";
     let row = sqlx::query(row).bind(tenant.id.clone()).bind(tenant.name.clone()).bind(tenant.display_name.clone());
@@ -157,10 +175,11 @@ pub async fn update(
     let patterns = patterns.map(models).transpose()?;
     let id = asker.tenant(store, named).await?.id;
     let mut change = Change::begin(store, asker, now).await?;
-    let query = "UPDATE tenants SET state = COALESCE($2, state), models = COALESCE($3, models) \
-                 WHERE id = $1 AND (state <> 'closed' OR COALESCE($2, 'closed') = 'closed') \
-                 RETURNING id, name, display_name, state, models, created_ms, stopped";
-    let query = sqlx::query(query).bind(id.clone()).bind(state.map(|state| state.as_str().to_owned())).bind(patterns);
+    let query = format!(
+        "UPDATE tenants SET state = COALESCE($2, state), models = COALESCE($3, models) \
+         WHERE id = $1 AND (state <> 'closed' OR COALESCE($2, 'closed') = 'closed') RETURNING {COLUMNS}"
+    );
+    let query = sqlx::query(AssertSqlSafe(query)).bind(id.clone()).bind(state.map(|state| state.as_str().to_owned())).bind(patterns);
     let row = query.fetch_optional(change.connection()).await?;
     let row = row.ok_or_else(|| Refusal::State("a tenant that was closed stays closed; make another one".to_owned()))?;
     let tenant = read(&row)?;

@@ -4,8 +4,10 @@ mod accounts;
 mod billing;
 mod chat;
 mod keys;
+mod listings;
 mod operators;
 mod pipelines;
+mod privacy;
 mod records;
 mod repository;
 mod senses;
@@ -18,15 +20,17 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::{
-    accounts::{AccountsArgs, AccountsCommand, By as UsageBy, KeyCommand, MemberCommand, Role as AccountsRole, TenantCommand},
+    accounts::{AccountsArgs, AccountsCommand, By as UsageBy, KeyCommand, MemberCommand, Role as AccountsRole, TenantCommand, day},
     billing::{
         Anchor as BillingAnchor, BudgetCommand, CreditCommand, DocumentArgs, Format as DocumentFormat, InvoiceCommand, PaymentArgs,
         PlanCommand, ProfileArgs, StatementCommand, SubscribeArgs, SubscriptionCommand,
     },
     chat::ChatArgs,
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},
+    listings::{ListingCommand, ListingState},
     operators::{RolloutArgs, RolloutCommand, RouteArgs, RouteCommand, RouterArgs, StartArgs, TopArgs},
     pipelines::{CallArgs, LintArgs, PipelineArgs, PipelineCommand, RunArgs, TraceArgs},
+    privacy::{EraseCommand, ExportCommand, Sure, To as ExportTo},
     records::{AuditArgs, AuditCommand, UsageArgs},
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},

@@ -5,14 +5,17 @@ use std::{
     time::Instant,
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header::CACHE_CONTROL};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
-    headers::{TRACEPARENT, X_REQUEST_ID, X_TORCHMESH_COMPUTE_US, X_TORCHMESH_DEPTH, X_TORCHMESH_USAGE},
+    headers::{TRACEPARENT, X_REQUEST_ID, X_TORCHMESH_CACHE_TTL, X_TORCHMESH_COMPUTE_US, X_TORCHMESH_DEPTH, X_TORCHMESH_USAGE},
     usage::{Figures, Usage},
 };
 use torchmesh_layers::call::CallContext;
-use torchmesh_pipeline::run::{Answer, Call, Steps};
+use torchmesh_pipeline::{
+    run::{Answer, Call, Steps},
+    spec::StepCache,
+};
 use torchmesh_relay::Messages;
 use torchmesh_runtime::{remote_span, telemetry};
 use tracing::Span;
@@ -22,7 +25,7 @@ use crate::{
     message,
     metrics::{Counting, StepMetrics},
     registry::Version,
-    tries::Tries,
+    tries::{Tries, Work},
 };
 
 /// See the module.
@@ -87,12 +90,17 @@ impl<'a> Caller<'a> {
         )
     }
 
-    /// The headers of a step's call.
-    fn step_headers(&self, span: &Span) -> HeaderMap {
+    /// The headers of a step's call. What the caller of the pipeline does not want to be kept is not kept of its steps either.
+    fn step_headers(&self, cache: StepCache, span: &Span) -> HeaderMap {
         let mut headers = self.headers.clone();
         let trace = telemetry::outgoing(span, &self.context.trace);
         if let Ok(value) = HeaderValue::try_from(trace.format()) {
             headers.insert(TRACEPARENT, value);
+        }
+        match cache {
+            StepCache::AsRouted => {}
+            StepCache::Off => drop(headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"))),
+            StepCache::For(ttl) => drop(headers.insert(X_TORCHMESH_CACHE_TTL, HeaderValue::from(ttl.as_secs()))),
         }
         headers
     }
@@ -102,7 +110,7 @@ impl<'a> Caller<'a> {
         let (span, deadline) = (self.span(call), call.deadline.into_std());
         let counting = Counting::begin(self.metrics, self.pipeline, call.step, deadline);
         let framed: Vec<u8> = message::question(call).into_iter().flatten().collect();
-        match self.mesh.stream(self.step_headers(&span), framed.into(), deadline).await {
+        match self.mesh.stream(self.step_headers(call.cache, &span), framed.into(), deadline).await {
             Ok(messages) => Ok((messages, counting, span)),
             Err(error) => {
                 counting.end(error.kind.code(), Figures::default());
@@ -112,7 +120,7 @@ impl<'a> Caller<'a> {
     }
 
     async fn ask(&self, call: &Call<'_>, span: &Span) -> Result<Answer, ApiError> {
-        let headers = self.step_headers(span);
+        let headers = self.step_headers(call.cache, span);
         let deadline: Instant = call.deadline.into_std();
         let reply = self.mesh.infer(headers, message::question(call), deadline).await?;
         let text = |name| reply.headers.get(name).and_then(|value| value.to_str().ok());
@@ -129,13 +137,29 @@ impl Steps for Caller<'_> {
         let answer = self.ask(&call, &span).await;
         let code = answer.as_ref().err().map_or(tonic::Code::Ok, |error| error.kind.code());
         if let Some(tries) = &self.tries {
-            tries.note(&call, began, Instant::now(), code);
+            tries.note(call.step, Work::Model(call.target, call.attempt), began, code);
         }
         if !span.is_none() {
             span.record("rpc.grpc.status_code", i32::from(code));
         }
         counting.end(code, answer.as_ref().map(|answer| answer.used).unwrap_or_default());
         answer
+    }
+
+    fn transform<R>(&self, step: &str, transform: &'static str, work: impl FnOnce() -> Result<R, ApiError>) -> Result<R, ApiError> {
+        let span = remote_span!(
+            &self.context.trace,
+            "pipelines.transform",
+            torchmesh.pipeline = %self.pipeline.name,
+            torchmesh.step = step,
+            torchmesh.transform = transform
+        );
+        let began = Instant::now();
+        let done = span.in_scope(work);
+        if let Some(tries) = &self.tries {
+            tries.note(step, Work::Transform(transform), began, done.as_ref().err().map_or(tonic::Code::Ok, |error| error.kind.code()));
+        }
+        done
     }
 }
 

@@ -177,6 +177,8 @@ mod tests {
     use tokio::time::Instant;
     use torchmesh_api::frame;
 
+    use torchmesh_pipeline::spec::StepCache;
+
     use super::*;
 
     fn named(name: &str, datatype: Datatype, shape: &[i64]) -> Named {
@@ -195,6 +197,7 @@ mod tests {
             inputs: &inputs,
             parameters: &parameters,
             outputs: &outputs,
+            cache: StepCache::default(),
             attempt: 1,
             deadline: Instant::now(),
         };

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use serde_json::json;
+use serde_json::{Value, json};
 use torchmesh_api::inference::{InferParameter, ModelInferRequest, infer_parameter::ParameterChoice};
-use torchmesh_pipeline::run::Call;
+use torchmesh_pipeline::spec::Target;
 
 /// The request parameter that asks for it, and the response parameter that has it: a list in JSON.
 pub const TRACE_STEPS: &str = "trace_steps";
@@ -22,14 +22,19 @@ pub struct Tries {
     all: Mutex<Vec<Try>>,
 }
 
+/// What was tried.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// A call of this model, and which one it was, from 1.
+    Model(&'a Target, usize),
+    /// This transform.
+    Transform(&'static str),
+}
+
 #[derive(Debug)]
 struct Try {
-    step: String,
-    model: String,
-    attempt: usize,
     began: Duration,
-    took: Duration,
-    code: tonic::Code,
+    told: Value,
 }
 
 impl Tries {
@@ -38,22 +43,26 @@ impl Tries {
         Self { began: now, all: Mutex::default() }
     }
 
-    /// Notes one that has ended.
-    pub fn note(&self, call: &Call<'_>, began: Instant, now: Instant, code: tonic::Code) {
-        let (step, model) = (call.step.to_owned(), call.target.to_string());
-        let (began, took) = (began.saturating_duration_since(self.began), now.saturating_duration_since(began));
-        self.all.lock().push(Try { step, model, attempt: call.attempt, began, took, code });
+    /// Notes one that began then and has ended now.
+    pub fn note(&self, step: &str, work: Work<'_>, began: Instant, code: tonic::Code) {
+        self.note_at(step, work, began, Instant::now(), code);
+    }
+
+    fn note_at(&self, step: &str, work: Work<'_>, began: Instant, now: Instant, code: tonic::Code) {
+        let (took, began) = (now.saturating_duration_since(began), began.saturating_duration_since(self.began));
+        let (of, name, attempt) = match work {
+            Work::Model(target, attempt) => ("model", target.to_string(), attempt),
+            Work::Transform(transform) => ("transform", transform.to_owned(), 1),
+        };
+        let told = json!({ "step": step, of: name, "attempt": attempt, "began_us": micros(began), "took_us": micros(took), "code": format!("{code:?}") });
+        self.all.lock().push(Try { began, told });
     }
 
     /// All of them, in the order in which they began.
     pub fn parameter(self) -> InferParameter {
         let mut all = self.all.into_inner();
         all.sort_by_key(|one| one.began);
-        let one = |one: &Try| {
-            json!({ "step": one.step, "model": one.model, "attempt": one.attempt, "began_us": micros(one.began), "took_us": micros(one.took),
-                "code": format!("{:?}", one.code) })
-        };
-        let told = all.iter().map(one).collect::<serde_json::Value>().to_string();
+        let told = all.into_iter().map(|one| one.told).collect::<Value>().to_string();
         InferParameter { parameter_choice: Some(ParameterChoice::StringParam(told)) }
     }
 }
@@ -71,14 +80,13 @@ mod tests {
         let began = Instant::now();
         let at = |millis| began + Duration::from_millis(millis);
         let (tries, target) = (Tries::new(began), "spam@3".parse().unwrap());
-        let call =
-            |step, attempt| Call { step, target: &target, inputs: &[], parameters: &[], outputs: &[], attempt, deadline: began.into() };
-        tries.note(&call("b", 1), at(5), at(7), tonic::Code::Ok);
-        tries.note(&call("a", 2), at(1), at(9), tonic::Code::Unavailable);
+        tries.note_at("b", Work::Transform("top_k"), at(5), at(7), tonic::Code::Ok);
+        tries.note_at("a", Work::Model(&target, 2), at(1), at(9), tonic::Code::Unavailable);
         let Some(ParameterChoice::StringParam(told)) = tries.parameter().parameter_choice else { panic!("no text") };
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let told: Value = serde_json::from_str(&told).unwrap();
         let a = json!({ "step": "a", "model": "spam@3", "attempt": 2, "began_us": 1000, "took_us": 8000, "code": "Unavailable" });
-        assert_eq!((&told[0], &told[1]["step"], &told[1]["took_us"]), (&a, &json!("b"), &json!(2000)));
+        let b = json!({ "step": "b", "transform": "top_k", "attempt": 1, "began_us": 5000, "took_us": 2000, "code": "Ok" });
+        assert_eq!((&told[0], &told[1]), (&a, &b));
     }
 
     #[test]

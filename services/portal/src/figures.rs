@@ -77,6 +77,22 @@ pub fn short(number: f64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
+/// A time that is told in microseconds: `850 µs`, `12 ms`, `1.2 s`.
+pub fn lasting(us: i64) -> String {
+    match us {
+        ..1000 => format!("{us} µs"),
+        1000..10_000 => format!("{:.1} ms", us as f64 / 1e3),
+        10_000..1_000_000 => format!("{:.0} ms", us as f64 / 1e3),
+        _ => format!("{:.1} s", us as f64 / 1e6),
+    }
+}
+
+/// A share in millionths, as `99.95%`: rounded down, so that it is never better than it was.
+pub fn share(ppm: i32) -> String {
+    let hundredths = ppm / 100;
+    format!("{}.{:02}%", hundredths / 100, hundredths % 100)
+}
+
 /// A share, as `1.5%`; nothing of nothing is none.
 pub fn percent(part: i64, whole: i64) -> String {
     if whole == 0 {
@@ -101,6 +117,15 @@ mod tests {
         for wrong in ["", "2026", "2026-13-01", "2026-02-30", "a-b-c", "2026-01-01-01"] {
             assert_eq!(end_of_day(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_was_measured_is_told_no_better_than_it_was() {
+        assert_eq!(
+            [999, 1500, 85_400, 999_999, 1_250_000].map(lasting),
+            ["999 µs", "1.5 ms", "85 ms", "1000 ms", "1.2 s"].map(str::to_owned)
+        );
+        assert_eq!([1_000_000, 999_999, 999_500, 0].map(share), ["100.00%", "99.99%", "99.95%", "0.00%"].map(str::to_owned));
     }
 
     #[test]

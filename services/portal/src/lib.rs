@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod assets;
+pub mod catalogue;
 pub mod chart;
 pub mod config;
 pub mod csv;

@@ -16,9 +16,9 @@ use crate::{
     assets,
     fail::Fail,
     guard::headers,
-    pages::{self, console, docs, operator, people, preferences, public, try_it},
+    pages::{self, console, docs, listings, operator, people, preferences, public, try_it},
     playground,
-    visit::establish,
+    visit::{Operator, Person, establish},
 };
 
 /// All of them, with what is around them.
@@ -69,6 +69,9 @@ fn for_members() -> Router<Shared> {
         .route("/console/members", get(console::members::list).post(console::members::invite))
         .route("/console/members/{id}", post(console::members::change))
         .route("/console/members/{id}/remove", get(console::members::removal).post(console::members::remove))
+        .route("/console/listings", get(listings::list::<Person>).post(listings::create::<Person>))
+        .route("/console/listings/{model}", get(listings::show::<Person>).post(listings::change::<Person>))
+        .route("/console/listings/{model}/{step}", post(listings::step::<Person>))
         .route("/console/changes", get(console::changes::list))
         .route("/playground", get(try_it::show))
 }
@@ -81,6 +84,9 @@ fn for_operators() -> Router<Shared> {
         .route("/operator/rollouts/{model}/{command}", post(operator::rollouts::change))
         .route("/operator/tenants", get(operator::tenants::list).post(operator::tenants::make))
         .route("/operator/tenants/{tenant}/{word}", post(operator::tenants::change))
+        .route("/operator/listings", get(listings::list::<Operator>).post(listings::create::<Operator>))
+        .route("/operator/listings/{model}", get(listings::show::<Operator>).post(listings::change::<Operator>))
+        .route("/operator/listings/{model}/{step}", post(listings::step::<Operator>))
         .route("/operator/changes", get(operator::changes))
 }
 

@@ -22,6 +22,8 @@ pub struct Decision {
     pub shadow: Option<(Target, Shadow)>,
     /// Whether and how the answer is kept.
     pub caching: Option<Caching>,
+    /// Whether another worker goes on with it when one breaks it off.
+    pub resume: bool,
 }
 
 /// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. `draw` is a random number.
@@ -29,8 +31,9 @@ pub struct Decision {
 /// Errors: those of [`Table::route`]; of a route none of whose destinations is there, that of the first.
 pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Result<Decision, ApiError> {
     let routed = routes.routed(asked.name);
-    let caching = routed.and_then(|name| routes.get(name)?.caching);
-    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None, caching };
+    let route = routed.and_then(|name| routes.get(name));
+    let (caching, resume) = route.map_or((None, false), |route| (route.caching, route.resume));
+    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None, caching, resume };
     let Some(name) = routed.filter(|_| asked.version.is_empty()) else {
         return table.route(asked.name, asked.version).map(own);
     };
@@ -44,7 +47,8 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
             // A checked name has nothing that a header may not have.
             let asked_for = (target.model != *name).then(|| HeaderValue::try_from(name.as_str()).ok()).flatten();
             let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(draw));
-            Ok(Decision { target: target.clone(), asked_for, shadow: shadow.and_then(|shadow| copied(shadow, table, target)), caching })
+            let shadow = shadow.and_then(|shadow| copied(shadow, table, target));
+            Ok(Decision { target: target.clone(), asked_for, shadow, caching, resume })
         }
         (None, to) => {
             let (model, version) = to.map_or((name.clone(), None), |to| (to.model, to.version));

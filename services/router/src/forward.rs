@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use http_body::Body;
 use tonic::{body::Body as OwnBody, service::Routes};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
+    frame,
     headers::{X_CACHE, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
     method::{self, Method},
 };
@@ -26,6 +27,7 @@ use crate::{
     cache::{Cache, Caching, Found, Keeping, Kept, Question, question},
     decide::{Decision, decide},
     mirror::Mirror,
+    resume::{self, Resumable, Resumes, Way},
     routes::in_use::RoutesInUse,
     table::{SharedTable, Target},
     watching::Ending,
@@ -35,32 +37,28 @@ use crate::{
 /// The body of an answer.
 type Answered<B> = Witnessed<Answer<B, OwnBody>>;
 
-/// The innermost service: passes on what names a model, and lets the router's own front answer the rest.
+/// The innermost service, of one data thread: passes on what names a model, and lets the router's own front answer the rest.
 #[derive(Debug, Clone)]
 pub struct Forward {
-    relay: Relay,
-    table: Arc<SharedTable>,
-    routes: RoutesInUse,
-    max_message: usize,
-    front: Routes,
-    mirror: Mirror,
-    cache: Cache,
+    /// Who passes it on.
+    pub relay: Relay,
+    /// Who serves which version.
+    pub table: Arc<SharedTable>,
+    /// Where calls go.
+    pub routes: RoutesInUse,
+    /// The largest message of which the beginning is looked for, in bytes.
+    pub max_message: usize,
+    /// What the router answers itself.
+    pub front: Routes,
+    /// Who copies calls.
+    pub mirror: Mirror,
+    /// Who keeps answers.
+    pub cache: Cache,
+    /// Who counts the answers that are resumed.
+    pub resumes: Resumes,
 }
 
 impl Forward {
-    /// One data thread's.
-    pub fn new(
-        relay: Relay,
-        table: Arc<SharedTable>,
-        routes: RoutesInUse,
-        max_message: usize,
-        front: Routes,
-        mirror: Mirror,
-        cache: Cache,
-    ) -> Self {
-        Self { relay, table, routes, max_message, front, mirror, cache }
-    }
-
     async fn pass_on<B>(self, method: Method, parts: Parts, body: B) -> Result<Response<Answered<B>>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -71,8 +69,8 @@ impl Forward {
         let routes = self.routes.load();
         let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
         drop((table, routes));
-        let Decision { target, asked_for, shadow, caching } = decided?;
-        let question = self.question(&parts, &target, caching, &mut source).await?;
+        let Decision { target, asked_for, shadow, caching, resume } = decided?;
+        let question = self.question(&parts, &target, Caching::of(caching, &parts.headers), &mut source).await?;
         let (question, flight) = match question {
             None => (None, None),
             Some(question) => match self.cache.ask(&question, &target.loads).await {
@@ -80,11 +78,26 @@ impl Forward {
                 Found::Miss(flight) => (Some(question), flight),
             },
         };
+        let resumable = if resume { self.resumable(parts.uri.path(), &mut source).await? } else { None };
         let copy = shadow.and_then(|shadow| self.mirror.begin(parts.uri.path(), shadow, &mut source));
         let call = outbound(method, parts, &target, asked_for, source);
         let copy = copy.map(|copy| copy.of(&call));
         let mut watch = target.watched.begin(self.relay.lane(), Instant::now(), call.deadline);
-        let mut response = match self.relay.send(call, &target.group).await {
+        let sent = match resumable {
+            None => self.relay.send(call, &target.group).await.map(|response| response.map(Answer::Relayed)),
+            Some(request) => {
+                let way = Way {
+                    relay: self.relay,
+                    table: self.table,
+                    target: target.clone(),
+                    headers: call.headers,
+                    key: call.key,
+                    deadline: deadline(call.deadline),
+                };
+                resume::begin(way, request, self.resumes).await.map(|response| response.map(Answer::Own))
+            }
+        };
+        let mut response = match sent {
             Ok(response) => response,
             Err(error) => {
                 watch.ends(if error.kind == ErrorKind::Cancelled { Ending::Left } else { Ending::Failed });
@@ -96,7 +109,21 @@ impl Forward {
             response.headers_mut().insert(X_CACHE, HeaderValue::from_static("miss"));
             Keeping::new(self.cache, &question, flight, response.headers().clone())
         });
-        Ok(Witnessed::around(response.map(Answer::Relayed), watch, copy, keeping))
+        Ok(Witnessed::around(response, watch, copy, keeping))
+    }
+
+    /// The call, if its answer can be resumed, and it is whole within what is looked at.
+    ///
+    /// Errors: its body breaks off.
+    async fn resumable<B>(&self, path: &str, source: &mut Source<B>) -> Result<Option<Resumable>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        if !(path == question::GENERATE || path == question::CHAT) || !source.complete(self.max_message).await? {
+            return Ok(None);
+        }
+        Ok(frame::message(question::joined(source.seen())).and_then(|message| Resumable::of(path, message, fastrand::u64(..))))
     }
 
     /// What a call asks, where its route wants answers to be kept and this one may be.
@@ -129,6 +156,11 @@ fn again<B>(kept: &Kept, question: &Question, target: Target) -> Response<Answer
     let mut response = kept.answer(&question.id).map(|body| Witnessed::unseen(Answer::Own(OwnBody::new(body))));
     response.extensions_mut().insert(ServedModel(target.model));
     response
+}
+
+/// A call without a deadline has none that matters.
+fn deadline(of: Option<Instant>) -> tokio::time::Instant {
+    of.unwrap_or_else(|| Instant::now() + Duration::from_secs(24 * 3600)).into()
 }
 
 fn outbound<B>(method: Method, parts: Parts, target: &Target, asked_for: Option<HeaderValue>, source: Source<B>) -> Call<B> {

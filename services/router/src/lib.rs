@@ -13,6 +13,7 @@ pub mod forward;
 pub mod front;
 pub mod mirror;
 pub mod probe;
+pub mod resume;
 pub mod rollout;
 pub mod routes;
 pub mod stack;
@@ -41,6 +42,7 @@ use crate::{
     front::Front,
     mirror::Mirror,
     probe::Prober,
+    resume::Resumes,
     routes::in_use::RoutesInUse,
     stack::Stack,
     store::Store,
@@ -72,6 +74,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     context.metrics.register(|registry| mirror.register(registry));
     let cache = Cache::new(config.cache);
     context.metrics.register(|registry| cache.register(registry));
+    let resumes = Resumes::default();
+    context.metrics.register(|registry| resumes.register(registry));
     let process = format!("{:016x}", fastrand::u64(..));
     let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), known_endpoints()));
     if let Some(store) = &store {
@@ -90,8 +94,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let capacity = Capacity::new(config.max_in_flight);
     Ok(move |thread: usize| {
         let (table, max_message) = (Arc::clone(&table), config.server.max_message.0);
-        let forward =
-            Forward::new(relays[thread].clone(), table, routes.clone(), max_message, front.clone(), mirror.clone(), cache.clone());
+        let (routes, front, mirror, cache, resumes) = (routes.clone(), front.clone(), mirror.clone(), cache.clone(), resumes.clone());
+        let forward = Forward { relay: relays[thread].clone(), table, routes, max_message, front, mirror, cache, resumes };
         stack::assemble(forward, &metrics, &capacity, config.allowance)
     })
 }

@@ -35,6 +35,9 @@ pub const X_TORCHMESH_SESSION: HeaderName = HeaderName::from_static("x-torchmesh
 pub const X_TORCHMESH_MIRRORED: HeaderName = HeaderName::from_static("x-torchmesh-mirrored");
 /// How many pipelines called each other to come to this call, a decimal number; absent: none did. A pipeline refuses a call that has come through too many.
 pub const X_TORCHMESH_DEPTH: HeaderName = HeaderName::from_static("x-torchmesh-depth");
+/// A pipeline's step wants an answer that is at most this old, decimal seconds, and its own kept so long, also where the model's route keeps none. A client's own value never passes the
+/// gateway.
+pub const X_TORCHMESH_CACHE_TTL: HeaderName = HeaderName::from_static("x-torchmesh-cache-ttl");
 /// How urgent a call is: `high`, `normal` or `low`. The model's manifest says what a call is that does not say.
 pub const X_TORCHMESH_PRIORITY: HeaderName = HeaderName::from_static("x-torchmesh-priority");
 /// The most urgent class that the caller may ask for, as the gateway found; what asks for more counts as this. Without it, any. A client's own value never passes the gateway.

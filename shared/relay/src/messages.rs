@@ -44,7 +44,22 @@ impl Relay {
     pub async fn stream(
         &self,
         path: &'static str,
+        headers: HeaderMap,
+        message: Bytes,
+        deadline: Instant,
+        group: &Arc<Group>,
+    ) -> Result<Messages, ApiError> {
+        self.stream_of(path, headers, None, message, deadline, group).await
+    }
+
+    /// The same, to the endpoint where calls with this key go, as far as the policy looks at it.
+    ///
+    /// Errors: as [`Self::stream`].
+    pub async fn stream_of(
+        &self,
+        path: &'static str,
         mut headers: HeaderMap,
+        key: Option<u64>,
         message: Bytes,
         deadline: Instant,
         group: &Arc<Group>,
@@ -52,7 +67,7 @@ impl Relay {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         let (path, source) = (PathAndQuery::from_static(path), Source::whole([message].into()));
-        let call: Call<NoBody> = Call { path, headers, deadline: Some(deadline), streaming: true, key: None, source };
+        let call: Call<NoBody> = Call { path, headers, deadline: Some(deadline), streaming: true, key, source };
         // Boxed: callers of ours keep this in futures of their own, one within the other.
         let response = timeout_at(deadline.into(), Box::pin(self.send(call, group))).await.map_err(|_| time_is_up())??;
         let (head, body) = response.into_parts();

@@ -38,6 +38,10 @@ pub enum Act {
     ChangeBilling,
     /// See and change webhooks: whoever chooses where what happens is told learns all of it.
     ChangeWebhooks,
+    /// See drafts, and change what is said of the tenant's own models.
+    ChangeListings,
+    /// Be told all that is kept of the tenant.
+    Export,
 }
 
 impl fmt::Display for Act {
@@ -52,6 +56,8 @@ impl fmt::Display for Act {
             Self::SeeBilling => "see what is billed",
             Self::ChangeBilling => "change what is billed",
             Self::ChangeWebhooks => "see and change webhooks",
+            Self::ChangeListings => "change what is said of models",
+            Self::Export => "export what is kept",
         })
     }
 }
@@ -82,9 +88,9 @@ impl Role {
             Act::Look => true,
             Act::ChangeCredentials => matches!(self, Self::Owner | Self::Admin | Self::Developer),
             Act::SeeMembers => !matches!(self, Self::Viewer),
-            Act::ChangeMembers | Act::SeeChanges | Act::ChangeWebhooks => matches!(self, Self::Owner | Self::Admin),
+            Act::ChangeMembers | Act::SeeChanges | Act::ChangeWebhooks | Act::ChangeListings => matches!(self, Self::Owner | Self::Admin),
             Act::SeeBilling | Act::ChangeBilling => matches!(self, Self::Owner | Self::Admin | Self::Billing),
-            Act::ChangeOwners => self == Self::Owner,
+            Act::ChangeOwners | Act::Export => self == Self::Owner,
         }
     }
 }
@@ -105,5 +111,7 @@ mod tests {
         assert_eq!(may(Act::SeeBilling), [true, true, false, true, false]);
         assert_eq!(may(Act::ChangeBilling), [true, true, false, true, false]);
         assert_eq!(may(Act::ChangeWebhooks), [true, true, false, false, false]);
+        assert_eq!(may(Act::ChangeListings), [true, true, false, false, false]);
+        assert_eq!(may(Act::Export), [true, false, false, false, false]);
     }
 }

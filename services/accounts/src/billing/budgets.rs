@@ -14,7 +14,7 @@ use crate::{
     error::{Refusal, Result},
     people::Outbox,
     store::{Change, Store, Told},
-    tenants::Tenant,
+    tenants::{self, Tenant},
     webhooks::{self, Event},
 };
 
@@ -55,6 +55,7 @@ pub async fn set(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
         return Err(Refusal::Invalid(format!("thresholds: must be at most {MOST}, from 1 to {HIGHEST} percent")));
     }
     let mut change = Change::begin(store, asker, now).await?;
+    tenants::refuse_erased(change.connection(), &tenant.id).await?;
     let sold = billing.sold(change.connection()).await?;
     let there = of_tenant(change.connection(), &tenant.id).await?;
     let Some((number, currency)) = limit else {

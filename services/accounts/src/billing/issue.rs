@@ -2,18 +2,23 @@
 
 use torchmesh_billing::{Invoice, Moment, Period, credit::expire, invoice, reissue as in_place_of};
 
-use super::{Billing, Desk, books, invoices, moment};
+use super::{Billing, Desk, books, invoices, moment, ms};
 use crate::{
     access::Asker,
     error::{Refusal, Result},
     store::{Change, Store, Told},
     tenants::{self, Tenant},
+    usage,
     webhooks::{self, Event},
 };
 
 /// Issues the invoices of a tenant's periods that were over by `until` and have none; gives those that it has issued. Each is a transaction of its own: whoever is killed goes on where it was.
 pub async fn issue(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenant, until: i64, now: i64) -> Result<Vec<Invoice>> {
     asker.is_operator()?;
+    if tenant.erased_ms.is_some() {
+        // Whom another invoice would be for is not known any more.
+        return Ok(Vec::new());
+    }
     let until = moment(if until == 0 { now } else { until.min(now) })?;
     let mut issued = Vec::new();
     let Some(mut period) = next_period(billing, store, tenant).await? else { return Ok(issued) };
@@ -106,6 +111,12 @@ pub async fn reissue(billing: &Billing, store: &Store, asker: &Asker, number: &s
     if !old.notes.is_empty() {
         return Err(Refusal::State(format!(
             "credit notes were given for the invoice {number}; give back what else is wrong by another one"
+        )));
+    }
+    let removed = usage::removed_before(change.connection(), &tenant.name).await?;
+    if removed.is_some_and(|before| before > ms(old.invoice.period.start)) {
+        return Err(Refusal::State(format!(
+            "calls of the invoice {number} are not kept any more (retention.usage_events); give back what is wrong by a credit note"
         )));
     }
     let desk = Desk::open(billing, change.connection(), &tenant).await?.ok_or(Refusal::Fault)?;

@@ -7,7 +7,7 @@ use crate::{
     access::{Act, Asker},
     error::{Refusal, Result},
     store::{Change, Store, Told},
-    tenants::Tenant,
+    tenants::{self, Tenant},
 };
 
 /// The longest text of a recipient.
@@ -91,6 +91,7 @@ pub async fn update(store: &Store, asker: &Asker, tenant: &Tenant, new: NewProfi
         asker.is_operator()?;
     }
     let mut change = Change::begin(store, asker, now).await?;
+    tenants::refuse_erased(change.connection(), &tenant.id).await?;
     let old = read(change.connection(), &tenant.id).await?;
     let profile = new.over(old.clone())?;
     if profile.from_sign_up != old.from_sign_up {

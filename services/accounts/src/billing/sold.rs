@@ -66,6 +66,11 @@ impl Billing {
         self.last(connection).await?.ok_or_else(waits)
     }
 
+    /// The same; none, where nothing is sold.
+    pub async fn sold_if_any(&self, connection: &mut AnyConnection) -> Result<Option<Arc<Sold>>> {
+        if self.settings.file.is_none() { Ok(None) } else { self.last(connection).await }
+    }
+
     /// What was accepted last.
     async fn last(&self, connection: &mut AnyConnection) -> Result<Option<Arc<Sold>>> {
         let row = sqlx::query("SELECT COALESCE(MAX(revision), 0) AS revision FROM billing_files").fetch_one(&mut *connection).await?;

@@ -49,7 +49,7 @@ fn is_used_up(plan: &Plan, allowance: &Allowance, period: &Period) -> String {
 }
 
 /// What was spent in the periods that have no invoice, up to the one that it is, as the invoices that there would be.
-async fn open(desk: &Desk, connection: &mut AnyConnection, tenant_id: &str, at: Moment) -> Result<Vec<Invoice>> {
+pub(super) async fn open(desk: &Desk, connection: &mut AnyConnection, tenant_id: &str, at: Moment) -> Result<Vec<Invoice>> {
     let mut period = desk.next_period(&mut *connection, tenant_id).await?;
     let mut spent = Vec::new();
     while period.start <= at {

@@ -5,7 +5,7 @@ mod invoices;
 mod money;
 mod plans;
 mod spending;
-mod told;
+pub(super) mod told;
 
 use tonic::{Request, Response, Status};
 use torchmesh_api::accounts::v1::{

@@ -27,6 +27,14 @@ impl Ground {
         let token = shown(&metadata).unwrap_or_default().to_owned();
         Ok(Call { asker, token, asked, now })
     }
+
+    /// The same, where whoever shows no token may ask as well. A token that is not good is refused all the same.
+    pub(super) async fn call_of_anybody<T>(&self, request: Request<T>) -> Result<Call<T>> {
+        if request.metadata().contains_key("authorization") {
+            return self.call(request).await;
+        }
+        Ok(Call { asker: Asker::Anybody, token: String::new(), asked: request.into_inner(), now: now_ms() })
+    }
 }
 
 /// An answer, or the status of a refusal: the one place where it becomes that.

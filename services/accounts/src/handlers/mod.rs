@@ -4,6 +4,8 @@ mod accounts;
 mod billing;
 mod call;
 mod identity;
+mod listings;
+mod privacy;
 mod read;
 mod tell;
 mod usage;
@@ -14,6 +16,8 @@ use torchmesh_runtime::lifecycle::Drain;
 pub use accounts::Accounts;
 pub use billing::BillingDesk;
 pub use identity::Identity;
+pub use listings::ListingDesk;
+pub use privacy::PrivacyDesk;
 pub use usage::{UsageQueries, UsageRecorder};
 pub use webhooks::WebhookDesk;
 
@@ -21,6 +25,7 @@ use crate::{
     access::Access,
     billing::Billing,
     people::{Outbox, Passwords},
+    privacy::Privacy,
     store::Store,
     webhooks::Webhooks,
 };
@@ -40,6 +45,8 @@ pub struct Ground {
     pub billing: Billing,
     /// Who is told what happens.
     pub webhooks: Webhooks,
+    /// Who is erased.
+    pub privacy: Privacy,
     /// Whether whoever wants to may sign up.
     pub sign_up: bool,
     /// When streams end.

@@ -36,6 +36,7 @@ pub(super) fn tenant(tenant: Tenant) -> api::Tenant {
     api::Tenant {
         state: state.into(),
         models: Some(models(&tenant.models)),
+        erased_unix_ms: tenant.erased_ms.unwrap_or_default(),
         id: tenant.id,
         name: tenant.name,
         display_name: tenant.display_name,

@@ -79,4 +79,11 @@ impl WebhookService for WebhookDesk {
     ) -> std::result::Result<Response<api::RedeliverWebhookResponse>, Status> {
         answer(self.redeliver_asked(self.0.call(request).await?).await)
     }
+
+    async fn list_sealing_keys(
+        &self,
+        request: Request<api::ListSealingKeysRequest>,
+    ) -> std::result::Result<Response<api::ListSealingKeysResponse>, Status> {
+        answer(self.keys_asked(self.0.call(request).await?).await)
+    }
 }

@@ -21,6 +21,21 @@ fn wait(failures: i64, since_ms: i64, now: i64) -> Option<Duration> {
     (failures >= MOST && left > 0).then(|| Duration::from_millis(left.unsigned_abs()))
 }
 
+/// Whose attempts are counted for an address, as they are kept: to sign in, and to get letters.
+pub(crate) fn subjects(address: &str) -> [String; 2] {
+    [secrets::hash(address), secrets::hash(&of_resets(address))]
+}
+
+/// Letters cost attempts, too: nobody fills somebody else's letter box.
+pub(super) fn of_resets(address: &str) -> String {
+    format!("reset {address}")
+}
+
+/// What failed before this moment does not count any more.
+pub(super) fn forgotten_before(now: i64) -> i64 {
+    now - 2 * WINDOW_MS
+}
+
 /// Refuses one attempt too many; otherwise counts this one as failed, until [`forgive`].
 ///
 /// It is counted before it is known how it ends: many that come at once must not all be the last one.
@@ -32,7 +47,7 @@ pub(super) async fn attempt(store: &Store, address: &str, now: i64) -> Result<()
     let counted = sqlx::query(counted).bind(secrets::hash(address)).bind(now).bind(now - WINDOW_MS);
     let row = counted.fetch_one(&mut *transaction).await?;
     let (failures, since_ms): (i64, i64) = (row.try_get("failures")?, row.try_get("since_ms")?);
-    sqlx::query("DELETE FROM attempts WHERE since_ms < $1").bind(now - 2 * WINDOW_MS).execute(&mut *transaction).await?;
+    sqlx::query("DELETE FROM attempts WHERE since_ms < $1").bind(forgotten_before(now)).execute(&mut *transaction).await?;
     transaction.commit().await?;
     wait(failures - 1, since_ms, now).map_or(Ok(()), |wait| Err(Refusal::TooOften(wait)))
 }

@@ -3,7 +3,12 @@
 //! They are written into a folder, a file for each, in the form in which mail is sent (RFC 5322): whatever delivers mail takes them from there. Sending them another way means another
 //! [`Outbox::send`], and nothing else.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest as _, Sha256};
 use torchmesh_runtime::config::Section;
@@ -28,7 +33,7 @@ pub struct MailSettings {
 
 impl MailSettings {
     /// Reads the table.
-    pub fn read(s: &mut Section, folder: &std::path::Path) -> Self {
+    pub fn read(s: &mut Section, folder: &Path) -> Self {
         s.section("mail", |s| {
             let read = Self {
                 outbox: s.optional("outbox").unwrap_or_else(|| folder.join("outbox")),
@@ -104,6 +109,11 @@ impl Outbox {
     pub fn open(settings: MailSettings) -> std::io::Result<Self> {
         fs::create_dir_all(&settings.outbox)?;
         Ok(Self(settings))
+    }
+
+    /// Where they are.
+    pub(super) fn folder(&self) -> &Path {
+        &self.0.outbox
     }
 
     /// Sends a letter with a token.

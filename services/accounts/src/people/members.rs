@@ -1,6 +1,6 @@
 //! Members: who they are, and what becomes of them.
 
-use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _, any::AnyRow};
 
 use crate::{
     access::{Act, Asker, Role},
@@ -46,7 +46,26 @@ pub async fn find(store: &Store, asker: &Asker, id: &str) -> Result<Member> {
     let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE id = $1"))).bind(id.to_owned());
     let row = query.fetch_optional(store.reads()?).await?;
     let found = row.as_ref().map(read).transpose()?.filter(|found| asker.sees(&found.tenant_id));
-    found.ok_or_else(|| Refusal::Absent("there is no such member".to_owned()))
+    found.ok_or_else(absent)
+}
+
+/// The one with this id or this address, if whoever asks may see them.
+pub async fn find_named(store: &Store, asker: &Asker, named: &str) -> Result<Member> {
+    let Ok(address) = super::address(named) else { return find(store, asker, named).await };
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE email = $1"))).bind(address);
+    let row = query.fetch_optional(store.reads()?).await?;
+    let found = row.as_ref().map(read).transpose()?.filter(|found| asker.sees(&found.tenant_id));
+    found.ok_or_else(absent)
+}
+
+/// The one with this id, as part of a change.
+pub(crate) async fn by_id(connection: &mut AnyConnection, id: &str) -> Result<Option<Member>> {
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE id = $1"))).bind(id.to_owned());
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+fn absent() -> Refusal {
+    Refusal::Absent("there is no such member".to_owned())
 }
 
 /// Changes the role of one, or takes them out with all of their sessions.
@@ -56,14 +75,12 @@ pub async fn update(store: &Store, asker: &Asker, id: &str, role: Option<Role>, 
     asker.may(if owners { Act::ChangeOwners } else { Act::ChangeMembers })?;
     let mut change = Change::begin(store, asker, now).await?;
     // Read again, now that nobody else changes anything.
-    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE id = $1"))).bind(id.to_owned());
-    let row = query.fetch_optional(change.connection()).await?.ok_or_else(|| Refusal::Absent("there is no such member".to_owned()))?;
-    let mut member = read(&row)?;
+    let mut member = by_id(change.connection(), id).await?.ok_or_else(absent)?;
     if member.role != found.role {
         return Err(Refusal::State("somebody has changed the member meanwhile; try again".to_owned()));
     }
-    let leaves_ownership = member.role == Role::Owner && (remove || role.is_some_and(|role| role != Role::Owner));
-    if leaves_ownership && owners_of(&mut change, &member.tenant_id).await? < 2 {
+    let leaves_ownership = remove || role.is_some_and(|role| role != Role::Owner);
+    if leaves_ownership && is_last_owner(&mut change, &member).await? {
         return Err(Refusal::State("a tenant keeps one owner; make somebody else an owner first".to_owned()));
     }
     member.role = role.unwrap_or(member.role);
@@ -79,7 +96,12 @@ pub async fn update(store: &Store, asker: &Asker, id: &str, role: Option<Role>, 
     Ok(member)
 }
 
-async fn owners_of(change: &mut Change, tenant_id: &str) -> Result<i64> {
+/// Whether nobody else is an owner of their tenant.
+pub(crate) async fn is_last_owner(change: &mut Change, member: &Member) -> Result<bool> {
+    if member.role != Role::Owner {
+        return Ok(false);
+    }
     let query = "SELECT COUNT(*) AS owners FROM members WHERE tenant_id = $1 AND role = 'owner' AND verified_ms IS NOT NULL";
-    Ok(sqlx::query(query).bind(tenant_id.to_owned()).fetch_one(change.connection()).await?.try_get("owners")?)
+    let row = sqlx::query(query).bind(member.tenant_id.clone()).fetch_one(change.connection()).await?;
+    Ok(row.try_get::<i64, _>("owners")? < 2)
 }

@@ -1,14 +1,19 @@
 //! The members of tenants: how they come, sign in, and go.
 
 mod attempts;
+mod ended;
 mod letters;
 mod members;
 mod password;
 mod sign_in;
 mod sign_up;
+mod sweep;
 
+pub(crate) use attempts::subjects as subjects_of_attempts;
+pub(crate) use ended::remove_ended;
 pub use letters::{MailSettings, Outbox};
-pub use members::{Member, find, list, update};
+pub use members::{Member, find, find_named, list, update};
+pub(crate) use members::{by_id, is_last_owner};
 pub use password::Passwords;
 pub use sign_in::{Session, sign_in, sign_out};
 pub use sign_up::{NewMember, NewTenant, invite, request_reset, reset, sign_up, verify};

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::{
-    Member, Outbox, Passwords, address,
+    Member, Outbox, Passwords, address, attempts,
     letters::{self, Purpose},
     members::{COLUMNS, read},
 };
@@ -72,6 +72,7 @@ pub async fn invite(store: &Store, outbox: &Outbox, asker: &Asker, new: NewMembe
     asker.may(if new.role == Role::Owner { Act::ChangeOwners } else { Act::ChangeMembers })?;
     let email = address(new.email)?;
     let mut change = Change::begin(store, asker, now).await?;
+    tenants::refuse_erased(change.connection(), &new.tenant.id).await?;
     let member = add(&mut change, new.tenant, &email, new.role).await?;
     let token = letters::token(&mut change, &member.id, Purpose::Invite).await?;
     let detail = format!("{email} {}", new.role.as_str());
@@ -83,8 +84,7 @@ pub async fn invite(store: &Store, outbox: &Outbox, asker: &Asker, new: NewMembe
 /// Sends a letter to set a new password with, if the address is a member's.
 pub async fn request_reset(store: &Store, outbox: &Outbox, email: &str, now: i64) -> Result<()> {
     let email = address(email)?;
-    // Letters cost attempts, too: nobody fills somebody else's letter box.
-    super::attempts::attempt(store, &format!("reset {email}"), now).await?;
+    attempts::attempt(store, &attempts::of_resets(&email), now).await?;
     let Some(member) = by_address(store, &email).await? else { return Ok(()) };
     let mut change = Change::begin(store, &Asker::Anybody, now).await?;
     let token = letters::token(&mut change, &member.id, Purpose::Reset).await?;
@@ -108,7 +108,7 @@ pub async fn reset(store: &Store, passwords: &Passwords, token: &str, password: 
         bound.into_iter().fold(query, sqlx::query::Query::bind).execute(change.connection()).await?;
     }
     change.commit(Told { tenant_id: &member.tenant_id, subject: &member.id, what: "password set", detail: "" }).await?;
-    super::attempts::forgive(store, &member.email).await
+    attempts::forgive(store, &member.email).await
 }
 
 async fn by_address(store: &Store, email: &str) -> Result<Option<Member>> {

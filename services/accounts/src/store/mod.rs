@@ -7,15 +7,19 @@ mod change;
 mod open;
 mod settings;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sqlx::{Any, AnyPool, PgPool, Transaction};
 use tokio::sync::watch;
 
 pub use change::{Change, Told};
+pub(crate) use open::{lock_file, migrations};
 pub use settings::{DatabaseSettings, Kind};
 
 use crate::error::{Refusal, Result};
@@ -35,6 +39,8 @@ struct Inner {
     is_open: AtomicBool,
     /// The last revision that is known to be committed.
     revision: watch::Sender<i64>,
+    /// Of SQLite: as long as it is held, nobody puts another database in this one's place.
+    _lock: Option<File>,
 }
 
 impl Store {
@@ -63,6 +69,15 @@ impl Store {
             Kind::Sqlite => self.0.writes.begin_with("BEGIN IMMEDIATE").await?,
             Kind::Postgres => self.0.writes.begin().await?,
         })
+    }
+
+    /// Has SQLite fold its log into the file: what was deleted stands in the log until then. What cannot be folded now, since somebody reads, is later.
+    pub async fn fold_log(&self) {
+        if self.0.kind == Kind::Sqlite
+            && let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.0.writes).await
+        {
+            tracing::warn!(%error, "the log of the database could not be folded into its file; what was deleted stands in it for longer");
+        }
     }
 
     /// To be woken when something has changed.

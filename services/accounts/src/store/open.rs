@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
     str::FromStr as _,
     sync::{
         Arc,
@@ -30,8 +30,8 @@ const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Connections that read, of SQLite.
 const READERS: u32 = 4;
-/// What every connection to SQLite is told first: a commit that was answered is on the disk, and one process more may read meanwhile.
-const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY";
+/// What every connection to SQLite is told first: a commit that was answered is on the disk, one process more may read meanwhile, and what is deleted is not left in free pages.
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY";
 
 /// What every connection to PostgreSQL is told first: whoever waits for longer has gone meanwhile.
 const PATIENCE: &str = "SET statement_timeout = '60s'";
@@ -39,7 +39,7 @@ const PATIENCE: &str = "SET statement_timeout = '60s'";
 const NO_HURRY: &str = "SET statement_timeout = 0";
 
 /// The tables, in the order in which they came to be.
-fn migrations(kind: Kind) -> Migrator {
+pub(crate) fn migrations(kind: Kind) -> Migrator {
     let of = |version, name: &'static str, sql: &'static str| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
@@ -53,6 +53,11 @@ fn migrations(kind: Kind) -> Migrator {
             Kind::Postgres => of(4, "append only", include_str!("../../migrations/4_append_only.postgres.sql")),
         },
         of(5, "webhooks", include_str!("../../migrations/5_webhooks.sql")),
+        match kind {
+            Kind::Sqlite => of(6, "privacy", include_str!("../../migrations/6_privacy.sqlite.sql")),
+            Kind::Postgres => of(6, "privacy", include_str!("../../migrations/6_privacy.postgres.sql")),
+        },
+        of(7, "listings", include_str!("../../migrations/7_listings.sql")),
     ])
 }
 
@@ -85,8 +90,9 @@ impl Store {
                 (both.clone(), both)
             }
         };
+        let lock = if settings.kind == Kind::Sqlite { Some(lock(&settings.path())?) } else { None };
         let (kind, is_open) = (settings.kind, AtomicBool::new(false));
-        Ok(Self(Arc::new(Inner { kind, writes, reads, postgres, is_open, revision: watch::Sender::new(0) })))
+        Ok(Self(Arc::new(Inner { kind, writes, reads, postgres, is_open, revision: watch::Sender::new(0), _lock: lock })))
     }
 
     /// Applies the migrations that are missing. May be called again.
@@ -137,17 +143,35 @@ impl Store {
     }
 }
 
+/// Says that somebody serves from this database: what replaces it looks for that.
+fn lock(database: &Path) -> Result<fs::File, StartError> {
+    let path = lock_file(database);
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let file = fs::File::options().create(true).append(true).mode(0o600).open(&path).map_err(|error| told(&error))?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(told(&"a backup is being restored; start when it is there").into()),
+        Err(fs::TryLockError::Error(error)) => Err(told(&error).into()),
+    }
+}
+
+/// Where it is said that somebody serves from a database.
+pub(crate) fn lock_file(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
 /// The file is its owner's alone, made before SQLite makes it for everybody.
 fn sqlite_url(settings: &DatabaseSettings) -> Result<String, StartError> {
-    let path = settings.url.trim_start_matches("sqlite:").trim_start_matches("//");
-    let path = Path::new(path.split('?').next().unwrap_or_default());
+    let path = settings.path();
     let told = |error: std::io::Error| format!("database.url: {}: {error}", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(told)?;
     }
-    let file = fs::File::options().create(true).append(true).open(path).map_err(told)?;
+    let file = fs::File::options().create(true).append(true).open(&path).map_err(told)?;
     file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(told)?;
-    let path = std::path::absolute(path).map_err(told)?;
+    let path = std::path::absolute(&path).map_err(told)?;
     let path = path.display().to_string().replace('%', "%25").replace('?', "%3F");
     Ok(format!("sqlite://{path}?mode=rwc"))
 }

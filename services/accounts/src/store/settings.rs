@@ -34,6 +34,12 @@ impl fmt::Debug for DatabaseSettings {
 }
 
 impl DatabaseSettings {
+    /// The file of the embedded database.
+    pub(crate) fn path(&self) -> PathBuf {
+        let path = self.url.trim_start_matches("sqlite:").trim_start_matches("//");
+        path.split('?').next().unwrap_or_default().into()
+    }
+
     /// Reads the table; `folder` is where the database is that nobody has said more of.
     pub fn read(s: &mut Section, folder: &Path) -> Self {
         s.section("database", |s| {

@@ -1,8 +1,11 @@
 //! Behaviours of the accounts with the embedded database. Those with both, through the running program, are with the tests of the whole mesh.
 
+mod backup;
 mod billing;
 mod keys;
+mod listings;
 mod people;
+mod privacy;
 mod usage;
 mod webhooks;
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const EMAIL: &str = "ada@example.org";
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 
 fn new(name: &str) -> NewTenant<'_> {
     NewTenant { email: EMAIL, password: PASSWORD, name, display_name: "" }

@@ -30,6 +30,8 @@ pub struct Event {
     pub trace_id: String,
     pub source: String,
     pub duration_us: i64,
+    /// Not among what is kept of each.
+    pub from_cache: bool,
 }
 
 impl Event {
@@ -66,6 +68,7 @@ impl Event {
             trace_id: hex(event.trace_id.get(..16).unwrap_or(&event.trace_id)),
             source: text(&event.source_address),
             duration_us: figure(event.duration_us),
+            from_cache: event.from_cache,
         })
     }
 }

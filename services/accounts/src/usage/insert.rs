@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row as _, any::AnyArguments, query::Query};
 
-use super::{Event, Key, Period, Sums, sums_of_new};
+use super::{Added, Event, Key, Period, Sums, measured::Place};
 use crate::{error::Result, store::Store};
 
 /// Rows of one statement: SQLite takes 32766 values at most.
@@ -18,6 +18,9 @@ pub(super) const EVENT: &str = "id, time_ms, tenant, credential, model, version,
 /// The columns of a sum, in their order.
 pub(super) const SUM: &str = "tenant, begin_ms, credential, model, version, calls, failed, prompt_tokens, cached_tokens, completion_tokens, items, \
     audio_ms, bytes_in, bytes_out, compute_us, last_ms";
+
+/// What is done when there is a count already.
+pub(super) const MEASURED: &str = "ON CONFLICT (model, begin_ms, bucket) DO UPDATE SET calls = usage_measured.calls + excluded.calls";
 
 /// What is done when there is a sum already.
 pub(super) fn added(table: &str) -> String {
@@ -43,9 +46,11 @@ pub(super) async fn record(store: &Store, events: &[Event]) -> Result<u64> {
             new.push(row.try_get("id")?);
         }
     }
-    for (period, sums) in sums_of_new(events, &new) {
-        add(&mut transaction, period, &sums).await?;
+    let added = Added::of(events, &new);
+    for (period, sums) in &added.sums {
+        add(&mut transaction, *period, sums).await?;
     }
+    measure(&mut transaction, &added.measured).await?;
     transaction.commit().await?;
     Ok(new.len() as u64)
 }
@@ -56,6 +61,15 @@ async fn add(connection: &mut AnyConnection, period: Period, sums: &BTreeMap<Key
         let row = sqlx::query(AssertSqlSafe(text.as_str())).bind(key.tenant.clone()).bind(key.begin_ms).bind(key.credential.clone());
         let row = row.bind(key.model.clone()).bind(key.version.clone()).bind(sum.calls).bind(sum.failed);
         let row = sum.units.iter().fold(row, |row, unit| row.bind(*unit)).bind(sum.last_ms);
+        row.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn measure(connection: &mut AnyConnection, counts: &BTreeMap<Place, i64>) -> Result<()> {
+    let text = format!("INSERT INTO usage_measured (model, begin_ms, bucket, calls) VALUES (?, ?, ?, ?) {MEASURED}");
+    for ((model, begin_ms, bucket), calls) in counts {
+        let row = sqlx::query(AssertSqlSafe(text.as_str())).bind(model.clone()).bind(*begin_ms).bind(*bucket).bind(*calls);
         row.execute(&mut *connection).await?;
     }
     Ok(())

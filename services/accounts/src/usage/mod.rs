@@ -2,8 +2,11 @@
 
 mod event;
 mod insert;
+pub(crate) mod measured;
+mod old;
 mod postgres;
 mod query;
+mod strip;
 mod sums;
 
 use std::collections::{BTreeMap, HashSet};
@@ -11,7 +14,9 @@ use std::collections::{BTreeMap, HashSet};
 use torchmesh_api::usage::v1::UsageEvent;
 
 pub use event::Event;
+pub(crate) use old::{next_tenant, remove_old, removed_before};
 pub use query::{By, Question, Sum, sum};
+pub(crate) use strip::strip;
 pub use sums::{Key, Period, Sums, add_up};
 
 use crate::{error::Result, store::Store};
@@ -31,9 +36,17 @@ pub async fn record(store: &Store, events: &[UsageEvent]) -> Result<u64> {
     }
 }
 
-/// The sums of those events that were new.
-fn sums_of_new(events: &[Event], new: &[String]) -> [(Period, BTreeMap<Key, Sums>); 3] {
-    let new: HashSet<&str> = new.iter().map(String::as_str).collect();
-    let added = || events.iter().filter(|event| new.contains(event.id.as_str()));
-    [Period::Hour, Period::Day, Period::PaidHour].map(|period| (period, add_up(period, added())))
+/// What is kept of those events that were new, beside themselves.
+struct Added {
+    sums: [(Period, BTreeMap<Key, Sums>); 3],
+    measured: BTreeMap<measured::Place, i64>,
+}
+
+impl Added {
+    fn of(events: &[Event], new: &[String]) -> Self {
+        let new: HashSet<&str> = new.iter().map(String::as_str).collect();
+        let added = || events.iter().filter(|event| new.contains(event.id.as_str()));
+        let sums = [Period::Hour, Period::Day, Period::PaidHour].map(|period| (period, add_up(period, added())));
+        Self { sums, measured: measured::count(added()) }
+    }
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row as _};
 
 use super::{
-    Event, Key, Period, Sums,
-    insert::{EVENT, SUM, added},
-    sums_of_new,
+    Added, Event, Key, Period, Sums,
+    insert::{EVENT, MEASURED, SUM, added},
+    measured::Place,
 };
 use crate::error::Result;
 
@@ -45,9 +45,12 @@ pub(super) async fn record(pool: &PgPool, events: &[Event]) -> Result<u64> {
     query = query.bind(texts(|event| &event.request_id)).bind(texts(|event| &event.trace_id)).bind(texts(|event| &event.source));
     let rows = query.bind(figures(|event| event.duration_us)).fetch_all(&mut *transaction).await?;
     let new = rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<String>>>()?;
-    for (period, sums) in sums_of_new(events, &new) {
-        add(&mut transaction, period, &sums).await?;
+    let added = Added::of(events, &new);
+    for (period, sums) in &added.sums {
+        add(&mut transaction, *period, sums).await?;
     }
+    // Last: these rows are everybody's, and held until the commit.
+    measure(&mut transaction, &added.measured).await?;
     transaction.commit().await?;
     Ok(new.len() as u64)
 }
@@ -67,5 +70,19 @@ async fn add(connection: &mut PgConnection, period: Period, sums: &BTreeMap<Key,
         query = query.bind(sums.values().map(|sum| sum.units[unit]).collect::<Vec<i64>>());
     }
     query.bind(figures(|sum| sum.last_ms)).execute(connection).await?;
+    Ok(())
+}
+
+async fn measure(connection: &mut PgConnection, counts: &BTreeMap<Place, i64>) -> Result<()> {
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let rows = unnest(&["text", "bigint", "bigint", "bigint"]);
+    let query =
+        sqlx::query(AssertSqlSafe(format!("INSERT INTO usage_measured (model, begin_ms, bucket, calls) SELECT * FROM {rows} {MEASURED}")));
+    let query = query.bind(counts.keys().map(|place| place.0.clone()).collect::<Vec<_>>());
+    let query =
+        query.bind(counts.keys().map(|place| place.1).collect::<Vec<_>>()).bind(counts.keys().map(|place| place.2).collect::<Vec<_>>());
+    query.bind(counts.values().copied().collect::<Vec<_>>()).execute(connection).await?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Whoever sends has a lease of the webhook, which other processes wait for: so its messages go one after the other, and a process that is killed is followed by another when the lease has run out.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Row as _;
 use torchmesh_runtime::lifecycle::Drain;
@@ -17,7 +17,7 @@ use crate::{
 
 /// So much longer than an attempt a lease lasts: what is written down in between takes a moment.
 const MARGIN: Duration = Duration::from_secs(10);
-/// So many messages at most go with one lease: then other webhooks have their turn.
+/// So many messages at most go with one lease, and none is begun after as long as one may take: then other webhooks have their turn.
 const AT_A_TIME: usize = 100;
 /// How long a webhook waits whose secrets cannot be opened.
 const SEALED_FOR: Duration = Duration::from_secs(60);
@@ -92,8 +92,9 @@ impl Courier {
 
     /// Sends what is due, and gives the lease back.
     pub(crate) async fn work(&self, mut lease: Lease, drain: &Drain) {
+        let began = Instant::now();
         for _ in 0..AT_A_TIME {
-            if drain.is_draining() {
+            if drain.is_draining() || began.elapsed() >= self.webhooks.settings().timeout {
                 break;
             }
             match self.send_next(&mut lease).await {

@@ -9,7 +9,7 @@ use crate::{
     ids,
     page::Page,
     store::{Change, Store, Told},
-    tenants::Tenant,
+    tenants::{self, Tenant},
 };
 
 /// The most webhooks of a tenant, and of the operators.
@@ -183,6 +183,9 @@ pub async fn create(
         failing_since_ms: None,
     };
     let mut change = Change::begin(store, asker, now).await?;
+    if let Some(tenant) = tenant {
+        tenants::refuse_erased(change.connection(), &tenant.id).await?;
+    }
     let query = "SELECT COUNT(*) AS there FROM webhooks WHERE COALESCE(tenant_id, '') = $1";
     let there: i64 = sqlx::query(query).bind(webhook.owner().to_owned()).fetch_one(change.connection()).await?.try_get("there")?;
     if there >= MOST {

@@ -56,6 +56,10 @@ kinds! {
     KeyRotated = "key.rotated",
     /// A credential has ended.
     KeyRevoked = "key.revoked",
+    /// A model that the tenant has used is deprecated, or retired on another day than was told.
+    ModelDeprecated = "model.deprecated",
+    /// A model that the tenant has used is retired.
+    ModelRetired = "model.retired",
     /// Somebody tries a webhook. It comes to that one, whatever it is registered for.
     Test = "webhook.test",
 }
@@ -168,6 +172,13 @@ impl Event {
             "expires": credential.expires_ms.map(time),
         });
         Self { kind, data }
+    }
+
+    /// A model that is deprecated, or retired; `successor` may be empty.
+    pub(crate) fn model(retired: bool, model: &str, retires_ms: i64, successor: &str) -> Self {
+        let successor = Some(successor).filter(|successor| !successor.is_empty());
+        let kind = if retired { Kind::ModelRetired } else { Kind::ModelDeprecated };
+        Self { kind, data: json!({ "model": model, "retires": time(retires_ms), "successor": successor }) }
     }
 
     /// A try.

@@ -14,6 +14,7 @@ mod events;
 pub mod fuzzing;
 mod outcome;
 mod record;
+pub(crate) mod reseal;
 mod schedule;
 mod sealing;
 mod secrets;
@@ -32,6 +33,7 @@ pub use deliveries::{Delivery, DeliveryState, find as find_delivery, list as del
 pub use endpoints::{NewWebhook, State, Update, Webhook, create, find, list, remove, update};
 pub use events::{Event, Kind};
 pub(crate) use record::happened;
+pub use reseal::{SealingKey, sealing_keys};
 pub use sealing::Keys;
 pub use secrets::rotate;
 pub use settings::{Rules, WebhookSettings};

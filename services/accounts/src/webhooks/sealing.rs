@@ -1,6 +1,12 @@
 //! Secrets as they are kept: sealed with AES-256-GCM and a key that is not in the database. Hashes do not do here, since signatures are made with the secret itself.
+//!
+//! The keys are in a file, which is read again while the process runs: a new one goes on its first line, seals from then on, and what older ones have sealed is sealed anew (`reseal`) until nothing needs them.
 
-use std::{fmt, fs, path::Path, sync::Arc};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ring::{
@@ -21,13 +27,20 @@ struct Key {
     key: LessSafeKey,
 }
 
-/// The keys of a key file: a line of 64 hexadecimal digits for each. The first one seals, all of them open. Cheap to clone.
+/// The keys of a key file, as it is now: a line of 64 hexadecimal digits for each. The first one seals, all of them open. Cheap to clone.
 #[derive(Clone)]
-pub struct Keys(Arc<Vec<Key>>);
+pub struct Keys(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    ring: RwLock<Arc<Ring>>,
+    /// What is wrong with the file, as it was said last.
+    said: RwLock<String>,
+}
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| &key.id)).finish()
+        f.debug_list().entries(self.ids()).finish()
     }
 }
 
@@ -36,6 +49,61 @@ impl Keys {
     ///
     /// Error: what is wrong with it.
     pub fn read(path: &Path) -> std::result::Result<Self, String> {
+        let ring = RwLock::new(Arc::new(Ring::read(path)?));
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), ring, said: RwLock::default() })))
+    }
+
+    /// Reads the file again; gives whether its keys are others. A file that is wrong is said to be, once, and what was read before goes on.
+    pub(crate) fn look(&self) -> bool {
+        let read = Ring::read(&self.0.path);
+        let error = read.as_ref().err().cloned().unwrap_or_default();
+        let mut said = self.0.said.write().unwrap_or_else(PoisonError::into_inner);
+        if *said != error {
+            if !error.is_empty() {
+                tracing::error!(error, "webhooks.key_file cannot be read again; the keys that were read before go on");
+            }
+            *said = error;
+        }
+        let Ok(ring) = read else { return false };
+        let mut known = self.0.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let is_new = known.ids() != ring.ids();
+        if is_new {
+            *known = Arc::new(ring);
+        }
+        is_new
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys' names, the newest first: the first 8 digits of each one's SHA-256.
+    pub(super) fn ids(&self) -> Vec<String> {
+        self.ring().ids()
+    }
+
+    /// A secret of a webhook, sealed. It opens for that webhook only.
+    pub(crate) fn seal(&self, webhook_id: &str, secret: &[u8]) -> Result<String> {
+        self.ring().seal(webhook_id, secret)
+    }
+
+    /// What was sealed; none, where the key is not there any more, or it is another webhook's.
+    pub(crate) fn open(&self, webhook_id: &str, sealed: &str) -> Option<Vec<u8>> {
+        // Another process may have read a new key before this one has.
+        self.ring().open(webhook_id, sealed).or_else(|| self.look().then(|| self.ring().open(webhook_id, sealed))?)
+    }
+
+    /// Whether the first key has sealed it.
+    pub(super) fn is_newest(&self, sealed: &str) -> bool {
+        self.ring().is_newest(sealed)
+    }
+}
+
+/// The keys of a file as it was at a moment.
+struct Ring(Vec<Key>);
+
+impl Ring {
+    fn read(path: &Path) -> std::result::Result<Self, String> {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Self::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
@@ -47,11 +115,14 @@ impl Keys {
         if keys.is_empty() {
             return Err("must hold a key: a line of 64 hexadecimal digits, as `openssl rand -hex 32` prints".to_owned());
         }
-        Ok(Self(Arc::new(keys)))
+        Ok(Self(keys))
     }
 
-    /// A secret of a webhook, sealed. It opens for that webhook only.
-    pub(super) fn seal(&self, webhook_id: &str, secret: &[u8]) -> Result<String> {
+    fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|key| key.id.clone()).collect()
+    }
+
+    fn seal(&self, webhook_id: &str, secret: &[u8]) -> Result<String> {
         let newest = self.0.first().ok_or(Refusal::Fault)?;
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| Refusal::Fault)?;
@@ -61,8 +132,7 @@ impl Keys {
         Ok(format!("{}.{}", newest.id, BASE64_STANDARD.encode([&nonce[..], &sealed].concat())))
     }
 
-    /// What was sealed; none, where the key is not there any more, or it is another webhook's.
-    pub(super) fn open(&self, webhook_id: &str, sealed: &str) -> Option<Vec<u8>> {
+    fn open(&self, webhook_id: &str, sealed: &str) -> Option<Vec<u8>> {
         let (id, content) = sealed.split_once('.')?;
         let content = BASE64_STANDARD.decode(content).ok()?;
         let (nonce, sealed) = content.split_at_checked(NONCE_LEN)?;
@@ -73,8 +143,7 @@ impl Keys {
         Some(opened.to_vec())
     }
 
-    /// Whether the first key has sealed it.
-    pub(super) fn is_newest(&self, sealed: &str) -> bool {
+    fn is_newest(&self, sealed: &str) -> bool {
         self.0.first().is_some_and(|key| sealed.split_once('.').is_some_and(|(id, _)| id == key.id))
     }
 }
@@ -92,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_for_its_webhook_alone_and_is_another_text_each_time() {
-        let keys = Keys::parse(&"ab".repeat(32)).unwrap();
+        let keys = Ring::parse(&"ab".repeat(32)).unwrap();
         let sealed = keys.seal("w", b"secret").unwrap();
         assert_eq!(keys.open("w", &sealed).unwrap(), b"secret");
         assert_eq!(keys.open("x", &sealed), None);
@@ -106,18 +175,48 @@ mod tests {
     #[test]
     fn a_new_key_goes_first_and_the_old_one_goes_on_opening() {
         let (old, new) = ("ab".repeat(32), "cd".repeat(32));
-        let sealed = Keys::parse(&old).unwrap().seal("w", b"secret").unwrap();
-        let both = Keys::parse(&format!("# of November\n{new}\n\n{old}\n")).unwrap();
+        let sealed = Ring::parse(&old).unwrap().seal("w", b"secret").unwrap();
+        let both = Ring::parse(&format!("# of November\n{new}\n\n{old}\n")).unwrap();
         assert_eq!(both.open("w", &sealed).unwrap(), b"secret");
         assert!(!both.is_newest(&sealed) && both.is_newest(&both.seal("w", b"secret").unwrap()));
-        assert_eq!(Keys::parse(&new).unwrap().open("w", &sealed), None);
+        assert_eq!(Ring::parse(&new).unwrap().open("w", &sealed), None);
     }
 
     #[test]
     fn a_file_without_a_good_key_is_refused_and_no_key_is_shown() {
         for wrong in ["", "# nothing\n", "abcd", &"zz".repeat(32), &format!("{}\nabcd", "ab".repeat(32))] {
-            assert!(Keys::parse(wrong).unwrap_err().contains("openssl rand -hex 32"), "{wrong:?}");
+            assert!(Ring::parse(wrong).err().unwrap().contains("openssl rand -hex 32"), "{wrong:?}");
         }
-        assert!(!format!("{:?}", Keys::parse(&"ab".repeat(32)).unwrap()).contains("abab"));
+        let (_folder, keys) = file(&"ab".repeat(32));
+        assert!(!format!("{keys:?}").contains("abab"));
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, Keys) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("keys"), text).unwrap();
+        let keys = Keys::read(&folder.path().join("keys")).unwrap();
+        (folder, keys)
+    }
+
+    #[test]
+    fn a_file_that_changes_is_read_again_and_one_that_is_wrong_changes_nothing() {
+        let (old, new) = ("ab".repeat(32), "cd".repeat(32));
+        let (folder, keys) = file(&old);
+        let put = |text: &str| fs::write(folder.path().join("keys"), text).unwrap();
+        let sealed = keys.seal("w", b"secret").unwrap();
+        assert!(!keys.look(), "it is the same");
+        put("half a key");
+        assert!(!keys.look() && keys.open("w", &sealed).is_some());
+        put(&format!("{new}\n{old}"));
+        assert!(keys.look() && !keys.is_newest(&sealed) && keys.open("w", &sealed).is_some());
+    }
+
+    #[test]
+    fn what_another_process_sealed_with_a_key_that_is_new_is_opened_by_reading_the_file_again() {
+        let (old, new) = ("ab".repeat(32), "cd".repeat(32));
+        let (folder, keys) = file(&old);
+        fs::write(folder.path().join("keys"), format!("{new}\n{old}")).unwrap();
+        let sealed = Ring::parse(&new).unwrap().seal("w", b"secret").unwrap();
+        assert_eq!(keys.open("w", &sealed).unwrap(), b"secret");
     }
 }

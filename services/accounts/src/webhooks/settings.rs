@@ -18,7 +18,7 @@ pub struct Rules {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
-    /// `webhooks.key_file`: the keys that secrets are sealed with, the newest first. Default none: webhooks are off.
+    /// `webhooks.key_file`: the keys that secrets are sealed with, the newest first; read again every second. Default none: webhooks are off.
     pub keys: Option<Keys>,
     /// Where may be sent to.
     pub rules: Rules,

@@ -1,33 +1,13 @@
 //! What is done at the start, and once an hour.
 
-use sqlx::Row as _;
-
 use super::courier::{Courier, ms};
 use crate::{error::Result, store::Kind};
 
-/// At the start: leases of a process that was killed end, where only one process can be; and the newest key seals all secrets, so that older ones can be taken out of the file.
+/// At the start: leases of a process that was killed end, where only one process can be.
 pub(crate) async fn begin(courier: &Courier) -> Result<()> {
     if courier.store.kind() == Kind::Sqlite {
         let mut transaction = courier.store.begin().await?;
         sqlx::query("UPDATE webhooks SET leased_by = '', leased_until_ms = 0 WHERE leased_until_ms > 0").execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
-    let keys = courier.webhooks.keys()?;
-    for row in sqlx::query("SELECT id, webhook_id, sealed FROM webhook_secrets").fetch_all(courier.store.reads()?).await? {
-        let (id, webhook_id, sealed): (String, String, String) = (row.try_get("id")?, row.try_get("webhook_id")?, row.try_get("sealed")?);
-        if keys.is_newest(&sealed) {
-            continue;
-        }
-        let Some(secret) = keys.open(&webhook_id, &sealed) else {
-            tracing::error!(
-                webhook = webhook_id,
-                "the secret of a webhook cannot be opened; webhooks.key_file lacks the key that sealed it"
-            );
-            continue;
-        };
-        let mut transaction = courier.store.begin().await?;
-        let query = sqlx::query("UPDATE webhook_secrets SET sealed = $2 WHERE id = $1").bind(id).bind(keys.seal(&webhook_id, &secret)?);
-        query.execute(&mut *transaction).await?;
         transaction.commit().await?;
     }
     Ok(())

@@ -157,6 +157,7 @@ impl Settings {
             best_of: None,
             logprobs: None,
             format,
+            written: Vec::new(),
         })
     }
 

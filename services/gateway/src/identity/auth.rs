@@ -13,8 +13,8 @@ use torchmesh_api::{
     access::Scope,
     error::{ApiError, ErrorKind},
     headers::{
-        X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_PRIORITY_LIMIT,
-        X_TORCHMESH_TENANT,
+        X_TORCHMESH_ASKED_FOR, X_TORCHMESH_CACHE_TTL, X_TORCHMESH_MIRRORED, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION,
+        X_TORCHMESH_PRIORITY_LIMIT, X_TORCHMESH_TENANT,
     },
 };
 use torchmesh_layers::call::CallContext;
@@ -29,12 +29,13 @@ use super::{
 };
 
 /// What only the mesh may say: a client cannot say it for it.
-const OURS: [header::HeaderName; 6] = [
+const OURS: [header::HeaderName; 7] = [
     X_TORCHMESH_TENANT,
     X_TORCHMESH_MODEL,
     X_TORCHMESH_MODEL_VERSION,
     X_TORCHMESH_ASKED_FOR,
     X_TORCHMESH_MIRRORED,
+    X_TORCHMESH_CACHE_TTL,
     X_TORCHMESH_PRIORITY_LIMIT,
 ];
 

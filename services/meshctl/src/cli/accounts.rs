@@ -10,6 +10,8 @@ use super::{
     },
     duration,
     keys::{end, span},
+    listings::ListingArgs,
+    privacy::{EraseCommand, ExportCommand},
     webhooks::WebhookArgs,
 };
 
@@ -30,7 +32,10 @@ Examples:
   meshctl accounts invoice issue                                     one for every period that is over, once
   meshctl accounts invoice show INV-000001 --format pdf > invoice.pdf
   meshctl accounts payment acme 38.84 --id bank-4711
+  meshctl accounts listing create smollm2.toml
   meshctl accounts webhook add https://example.org/hooks --tenant acme --event invoice.issued > hooks.secret
+  meshctl accounts export tenant acme --to acme.json                 everything that is kept about it
+  meshctl accounts erase person ada@example.org --yes                 for good
 
 The accounts: --accounts-addr, else TORCHMESH_ACCOUNTS_ADDR, else those of the mesh that runs from the home folder. The
 operators' token: --token-file, else accounts/operator.token in the home folder. docs/accounts.md says more.")]
@@ -103,6 +108,14 @@ pub(crate) enum AccountsCommand {
     Statement(StatementCommand),
     /// Addresses that are told what happens
     Webhook(WebhookArgs),
+    /// The marketplace: what is said of models, and to whom
+    Listing(ListingArgs),
+    /// Write everything that is kept about somebody as a JSON document
+    #[command(subcommand)]
+    Export(ExportCommand),
+    /// Remove who somebody was, for good
+    #[command(subcommand)]
+    Erase(EraseCommand),
     /// List the ledger's entries, the newest first
     Ledger {
         /// Of this tenant only
@@ -135,6 +148,11 @@ pub(crate) enum TenantCommand {
     List,
     /// Let none of its keys in, until it is resumed
     Suspend {
+        /// Its name or id
+        tenant: String,
+    },
+    /// End its keys for good; it stays closed
+    Close {
         /// Its name or id
         tenant: String,
     },
@@ -238,7 +256,7 @@ pub(crate) enum By {
 }
 
 /// A day as milliseconds since 1970.
-fn day(text: &str) -> Result<i64, String> {
+pub(crate) fn day(text: &str) -> Result<i64, String> {
     let wrong = || "must be a day such as 2026-11-26".to_owned();
     let at = humantime::parse_rfc3339(&format!("{text}T00:00:00Z")).map_err(|_| wrong())?;
     let since = at.duration_since(std::time::UNIX_EPOCH).map_err(|_| wrong())?;

@@ -42,6 +42,8 @@ pub(crate) enum WebhookCommand {
         #[arg(long, default_value = "", hide_default_value = true)]
         description: String,
     },
+    /// List the keys that secrets are sealed with, and which of them can be taken out of the file
+    Keys,
     /// List webhooks, without their secrets
     List {
         /// Of this tenant only (default: everybody's)

@@ -102,7 +102,8 @@ async fn pieces(serves: &Serves, call: &Received, request: ModelInferRequest, no
     let own = wants_final.then(|| (WANTS_EMPTY_FINAL.to_owned(), Parameter::Flag(true)));
     let parameters: Vec<_> = parameters.iter().cloned().chain(own).collect();
     let deadline = step.policy.timeout.map_or(deadline, |timeout| deadline.min(Instant::now() + timeout));
-    let asked = Call { step: &step.name, target, inputs: &inputs, parameters: &parameters, outputs: &node.outputs, attempt: 1, deadline };
+    let (cache, outputs) = (step.policy.cache, &node.outputs[..]);
+    let asked = Call { step: &step.name, target, inputs: &inputs, parameters: &parameters, outputs, cache, attempt: 1, deadline };
     let (messages, counting, span) = caller.begin(&asked).await?;
     let renamed =
         Renamed { model: version.name.to_string(), version: version.version.to_string(), id, outputs: renamed(&serving, &wanted) };

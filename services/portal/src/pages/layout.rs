@@ -20,11 +20,13 @@ pub enum Place {
     Usage,
     Members,
     Billing,
+    Listings,
     Changes,
     Mesh,
     Routes,
     Rollouts,
     Tenants,
+    AllListings,
     AllChanges,
 }
 
@@ -32,19 +34,21 @@ type Entry = (Place, &'static str, &'static str);
 
 const PUBLIC: [Entry; 3] =
     [(Place::Models, "/models", "nav.models"), (Place::Playground, "/playground", "nav.playground"), (Place::Docs, "/docs", "nav.docs")];
-const CONSOLE: [Entry; 6] = [
+const CONSOLE: [Entry; 7] = [
     (Place::Overview, "/console", "nav.overview"),
     (Place::Keys, "/console/keys", "nav.keys"),
     (Place::Usage, "/console/usage", "nav.usage"),
     (Place::Billing, "/console/billing", "nav.billing"),
     (Place::Members, "/console/members", "nav.members"),
+    (Place::Listings, "/console/listings", "nav.listings"),
     (Place::Changes, "/console/changes", "nav.changes"),
 ];
-const OPERATOR: [Entry; 5] = [
+const OPERATOR: [Entry; 6] = [
     (Place::Mesh, "/operator", "nav.mesh"),
     (Place::Routes, "/operator/routes", "nav.routes"),
     (Place::Rollouts, "/operator/rollouts", "nav.rollouts"),
     (Place::Tenants, "/operator/tenants", "nav.tenants"),
+    (Place::AllListings, "/operator/listings", "nav.marketplace"),
     (Place::AllChanges, "/operator/changes", "nav.audit"),
 ];
 
@@ -207,7 +211,7 @@ fn side(visit: &Visit, person: &Person, here: Place) -> Markup {
 fn shown(person: &Person, place: Place) -> bool {
     match place {
         Place::Members => person.may_see_members(),
-        Place::Changes => person.may_change_members(),
+        Place::Listings | Place::Changes => person.may_change_members(),
         Place::Billing => person.may_see_bills(),
         _ => true,
     }

@@ -4,6 +4,7 @@ pub mod console;
 pub mod docs;
 mod errors;
 mod layout;
+pub mod listings;
 pub mod operator;
 mod parts;
 pub mod people;

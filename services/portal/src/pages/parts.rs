@@ -71,6 +71,37 @@ impl<'a> Field<'a> {
     }
 }
 
+/// A field of a form with more lines than one, which may be left empty.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Area<'a> {
+    /// What it is sent as.
+    pub(super) name: &'a str,
+    /// What it is called.
+    pub(super) label: &'a str,
+    /// What is in it.
+    pub(super) value: &'a str,
+    /// How many lines are seen at once.
+    pub(super) rows: u32,
+    /// A line below it; none when empty.
+    pub(super) hint: &'a str,
+}
+
+impl Area<'_> {
+    /// As markup.
+    pub(super) fn show(self) -> Markup {
+        let id = format!("field-{}", self.name);
+        let described = (!self.hint.is_empty()).then(|| format!("{id}-hint"));
+        html! {
+            div.field {
+                label for=(id) { (self.label) }
+                // A browser takes the first line break away.
+                textarea id=(id) name=(self.name) rows=(self.rows) aria-describedby=[described.as_deref()] { "\n" (self.value) }
+                @if let Some(described) = &described { p.hint id=(described) { (self.hint) } }
+            }
+        }
+    }
+}
+
 /// A choice of one; `options` are values with their names.
 pub(super) fn select(name: &str, label: &str, options: &[(&str, &str)], chosen: &str) -> Markup {
     let id = format!("field-{name}");

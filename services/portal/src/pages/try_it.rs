@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::{Page, Place, parts};
 use crate::{
+    catalogue,
     fail::Answer,
     upstream::Described,
     visit::{Person, Visit},
@@ -20,7 +21,7 @@ const TASKS: [(&str, &str); 4] = [
 
 /// The page.
 pub async fn show(visit: Visit, person: Person, RawQuery(query): RawQuery) -> Answer {
-    let models = visit.app().gateway.catalogue().await?;
+    let models = catalogue::served(&visit).await?;
     let models: Vec<_> = models.iter().filter(|model| model.is_ready() && TASKS.iter().any(|(task, _)| *task == model.task)).collect();
     let query = query.unwrap_or_default();
     let wanted = form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "model").map(|(_, value)| value.into_owned());

@@ -1,12 +1,19 @@
 //! The accounts, by gRPC.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
 
 use tonic::{Code, Request, service::interceptor::InterceptedService, transport::Channel};
 use torchmesh_api::accounts::v1::{
-    Credential, GetSessionRequest, GetSessionResponse, ListCredentialsRequest, SumUsageRequest, UsageBy, UsageSum,
-    accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
-    usage_query_service_client::UsageQueryServiceClient,
+    Credential, GetListingRequest, GetSessionRequest, GetSessionResponse, ListCredentialsRequest, ListListingsRequest, SumUsageRequest,
+    UsageBy, UsageSum, accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
+    listing_service_client::ListingServiceClient, usage_query_service_client::UsageQueryServiceClient,
 };
 use torchmesh_runtime::process::StartError;
 
@@ -32,12 +39,22 @@ pub type As = AccountsServiceClient<InterceptedService<Channel, WithToken>>;
 /// The same, for what use costs.
 pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
 
+/// The same, for what is said of models.
+pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// Names of models.
+pub(super) type Names = Arc<HashSet<String>>;
+
+/// How long it is remembered which models have a listing: it is the same for everybody.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Accounts {
     channel: Channel,
     timeout: Duration,
     operator_token: Option<PathBuf>,
+    listed: Mutex<Option<(Instant, Names)>>,
 }
 
 /// What is asked of usage.
@@ -54,7 +71,12 @@ pub struct Used {
 impl Accounts {
     /// Nobody is asked yet.
     pub fn new(config: &PortalConfig) -> Result<Self, StartError> {
-        Ok(Self { channel: channel(&config.accounts)?, timeout: config.timeout, operator_token: config.operator_token.clone() })
+        Ok(Self {
+            channel: channel(&config.accounts)?,
+            timeout: config.timeout,
+            operator_token: config.operator_token.clone(),
+            listed: Mutex::default(),
+        })
     }
 
     /// As somebody with a session.
@@ -65,6 +87,63 @@ impl Accounts {
     /// What use costs, as somebody with a session.
     pub fn billing(&self, token: &str) -> Billing {
         BillingServiceClient::with_interceptor(self.channel.clone(), WithToken::new(token)).max_decoding_message_size(LARGEST)
+    }
+
+    /// What is said of models, as somebody with a session sees it, or as everybody does.
+    pub fn listings(&self, token: Option<&str>) -> Listings {
+        ListingServiceClient::with_interceptor(self.channel.clone(), token.map_or_else(WithToken::none, WithToken::new))
+            .max_decoding_message_size(LARGEST)
+    }
+
+    /// The same, as an operator. Whether whoever asks us is one has been looked at before.
+    pub fn listings_of_all(&self) -> Answer<Listings> {
+        Ok(self.listings(Some(&self.operators()?)))
+    }
+
+    /// The models whose listings somebody with a session, or everybody, may see.
+    pub async fn shown(&self, token: Option<&str>) -> Answer<HashSet<String>> {
+        self.names(self.listings(token)).await
+    }
+
+    /// Every model that has a listing, whoever may see it; none, where there is no operators' token to ask with.
+    pub async fn listed(&self) -> Answer<Option<Names>> {
+        if let Some((asked, names)) = &*self.listed.lock()
+            && asked.elapsed() < REMEMBERED
+        {
+            return Ok(Some(Arc::clone(names)));
+        }
+        if !self.has_operator() {
+            return Ok(None);
+        }
+        let names = Arc::new(self.names(self.listings_of_all()?).await?);
+        *self.listed.lock() = Some((Instant::now(), Arc::clone(&names)));
+        Ok(Some(names))
+    }
+
+    /// Whether a model has a listing, whoever may see it; as if it had one, where there is no operators' token to ask with.
+    pub async fn is_listed(&self, model: &str) -> Answer<bool> {
+        if !self.has_operator() {
+            return Ok(true);
+        }
+        let asked = GetListingRequest { model: model.to_owned() };
+        match self.listings_of_all()?.get_listing(self.ask(asked)).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    async fn names(&self, mut who: Listings) -> Answer<HashSet<String>> {
+        let (mut names, mut page_token) = (HashSet::new(), String::new());
+        loop {
+            let asked = ListListingsRequest { page_size: PAGE, page_token, brief: true, ..Default::default() };
+            let told = who.list_listings(self.ask(asked)).await?.into_inner();
+            names.extend(told.listings.into_iter().map(|listing| listing.model));
+            page_token = told.next_page_token;
+            if page_token.is_empty() {
+                return Ok(names);
+            }
+        }
     }
 
     /// As nobody yet: to sign up and in.

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -58,9 +59,9 @@ impl Kept {
         Some(Self(Arc::new(Inner { headers, messages: messages(data)?, trailers, load, since, until: since + caching.ttl })))
     }
 
-    /// Whether one of these loads gave it, and its time is not up.
-    pub(super) fn is_good(&self, loads: &[u64], now: Instant) -> bool {
-        loads.contains(&self.0.load) && now < self.0.until
+    /// Whether one of these loads gave it, its time is not up, and it is not older than this caller has it.
+    pub(super) fn is_good(&self, loads: &[u64], ttl: Duration, now: Instant) -> bool {
+        loads.contains(&self.0.load) && now < self.0.until && now.saturating_duration_since(self.0.since) < ttl
     }
 
     /// How much memory it takes, about.
@@ -120,8 +121,6 @@ impl Body for Replay {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use http_body_util::BodyExt as _;
     use prost::Message as _;
     use torchmesh_api::{frame, headers::GRPC_STATUS, text::v1::GenerateResponse};
@@ -156,8 +155,10 @@ mod tests {
     async fn an_answer_is_good_for_its_time_and_while_the_load_that_gave_it_answers() {
         let kept = answered("stories/1 load=9").unwrap();
         let now = Instant::now();
-        assert!(kept.is_good(&[4, 9], now) && !kept.is_good(&[4, 10], now));
-        assert!(!kept.is_good(&[9], now + Duration::from_secs(5)));
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        assert!(kept.is_good(&[4, 9], hour, now) && !kept.is_good(&[4, 10], hour, now));
+        assert!(!kept.is_good(&[9], hour, now + 5 * second));
+        assert!(kept.is_good(&[9], 3 * second, now + 2 * second) && !kept.is_good(&[9], 2 * second, now + 2 * second));
         assert!(answered("stories/1 prompt=4").is_none(), "nobody knows which load that was");
     }
 }

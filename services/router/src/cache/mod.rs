@@ -1,6 +1,6 @@
 //! Answers that are kept for whoever asks the same again.
 //!
-//! Kept is what a route asks for ([`Caching`]), of calls whose answer is the same each time ([`question`]): for their own tenant unless the route says that all may share. An answer is found by the
+//! Kept is what a route, or a step of a pipeline, asks for ([`Caching`]), of calls whose answer is the same each time ([`question`]): for their own tenant unless the route says that all may share. An answer is found by the
 //! version that the routes chose for this call, and is good as long as the load of that version which gave it answers somewhere: what a new version, or the same one loaded anew, would say, is
 //! never answered by the old one. It is kept here and not in the gateway because only the router knows which version a call goes to.
 //!
@@ -16,6 +16,7 @@ pub mod question;
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderMap;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -23,6 +24,7 @@ use prometheus_client::{
 };
 use quick_cache::{Weighter, sync};
 use tokio::time::Instant;
+use torchmesh_api::headers::X_TORCHMESH_CACHE_TTL;
 use torchmesh_runtime::config::{ByteSize, Section};
 
 pub use keeping::Keeping;
@@ -38,6 +40,19 @@ pub struct Caching {
     pub ttl: Duration,
     /// Whether tenants get each other's answers.
     pub shared: bool,
+}
+
+impl Caching {
+    /// What holds for one call: what its route has, and what a pipeline's step asks for ([`X_TORCHMESH_CACHE_TTL`]), which cannot make an answer live longer than the route does.
+    pub fn of(routed: Option<Self>, headers: &HeaderMap) -> Option<Self> {
+        let asked = headers.get(X_TORCHMESH_CACHE_TTL).and_then(|ttl| ttl.to_str().ok()?.parse::<u32>().ok());
+        let asked = asked.map(|seconds| Duration::from_secs(seconds.into()));
+        match (routed, asked) {
+            (Some(routed), Some(asked)) => Some(Self { ttl: routed.ttl.min(asked), ..routed }),
+            (None, Some(ttl)) => Some(Self { ttl, shared: false }),
+            (routed, None) => routed,
+        }
+    }
 }
 
 /// How much is kept.
@@ -132,7 +147,7 @@ impl Cache {
             self.count("miss");
             return Found::Miss(None);
         }
-        if let Some(kept) = self.good(&question.key, loads) {
+        if let Some(kept) = self.good(question, loads) {
             return Found::Hit(kept);
         }
         if question.waits {
@@ -143,7 +158,7 @@ impl Cache {
                 }
                 Err(another) => another.lands().await,
             }
-            if let Some(kept) = self.good(&question.key, loads) {
+            if let Some(kept) = self.good(question, loads) {
                 return Found::Hit(kept);
             }
         }
@@ -151,10 +166,10 @@ impl Cache {
         Found::Miss(None)
     }
 
-    fn good(&self, key: &Key, loads: &[u64]) -> Option<Kept> {
-        let kept = self.0.shelf.get(key)?;
-        if !kept.is_good(loads, Instant::now()) {
-            self.0.shelf.remove(key);
+    fn good(&self, question: &Question, loads: &[u64]) -> Option<Kept> {
+        let kept = self.0.shelf.get(&question.key)?;
+        if !kept.is_good(loads, question.caching.ttl, Instant::now()) {
+            self.0.shelf.remove(&question.key);
             return None;
         }
         self.count("hit");
@@ -202,6 +217,15 @@ mod tests {
         drop(flight);
         assert!(matches!(second.await, Found::Miss(None)), "one who has waited waits for nobody else");
         assert!(matches!(cache.ask(&asked, &[1]).await, Found::Miss(Some(_))), "and nothing of the first is left");
+    }
+
+    #[test]
+    fn a_step_may_have_its_answers_kept_and_none_for_longer_than_the_route_has_it() {
+        let keeps = |seconds, shared| Some(Caching { ttl: Duration::from_secs(seconds), shared });
+        let asks = |text: &'static str| HeaderMap::from_iter([(X_TORCHMESH_CACHE_TTL, http::HeaderValue::from_static(text))]);
+        assert_eq!((Caching::of(None, &HeaderMap::new()), Caching::of(keeps(9, true), &HeaderMap::new())), (None, keeps(9, true)));
+        assert_eq!((Caching::of(None, &asks("5")), Caching::of(None, &asks("-5"))), (keeps(5, false), None));
+        assert_eq!((Caching::of(keeps(9, true), &asks("5")), Caching::of(keeps(9, false), &asks("60"))), (keeps(5, true), keeps(9, false)));
     }
 
     #[tokio::test]

@@ -17,8 +17,10 @@ use super::{Caching, identity};
 use crate::table::Target;
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
-const GENERATE: &str = "/torchmesh.text.v1.GenerationService/Generate";
-const CHAT: &str = "/torchmesh.text.v1.GenerationService/Chat";
+/// The method that goes on with a prompt.
+pub(crate) const GENERATE: &str = "/torchmesh.text.v1.GenerationService/Generate";
+/// The method that goes on with a conversation.
+pub(crate) const CHAT: &str = "/torchmesh.text.v1.GenerationService/Chat";
 
 /// SHA-256 of everything that the answer depends on, and of whose it is: nobody can make two that are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,7 +89,8 @@ impl Question {
     }
 }
 
-fn joined<'a>(frames: impl Iterator<Item = &'a Bytes>) -> Bytes {
+/// Frames as one.
+pub(crate) fn joined<'a>(frames: impl Iterator<Item = &'a Bytes>) -> Bytes {
     let mut frames = frames.peekable();
     let Some(first) = frames.next() else { return Bytes::new() };
     if frames.peek().is_none() {

@@ -78,6 +78,8 @@ pub struct Route {
     pub shadow: Option<Shadow>,
     /// Whether and how answers are kept, those to callers who name a version too.
     pub caching: Option<Caching>,
+    /// Whether an answer that a worker breaks off is gone on with by another one.
+    pub resume: bool,
 }
 
 /// Every route, by the name that callers use.

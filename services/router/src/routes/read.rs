@@ -50,6 +50,7 @@ fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
         fallback: s.or("fallback", Vec::<Name>::new()).into_iter().map(|name| name.0).collect(),
         shadow: if s.has("shadow") { s.section("shadow", |s| read_shadow(s, own.as_ref())) } else { None },
         caching: if s.has("cache") { Some(s.section("cache", read_caching)) } else { None },
+        resume: s.or("resume", false),
     };
     (name, route)
 }

@@ -4,10 +4,18 @@ use bytes::Bytes;
 
 use crate::{DecoderError, structure::Broken};
 
-/// What happens to an answer, in this order: [`Event::Began`] once, [`Event::Piece`] as often as there is text, and [`Event::Ended`] or
-/// [`Event::Failed`] once, as the last. A token causes one event at most. Where the last is missing, the scheduler has dropped the sequence.
+/// What happens to an answer, in this order: [`Event::Before`] once where some of it was written before, [`Event::Began`] once, [`Event::Piece`] as often as there
+/// is text, and [`Event::Ended`] or [`Event::Failed`] once, as the last. A token causes one event at most. Where the last is missing, the scheduler has dropped the
+/// sequence. [`Event::Over`] is the only one of an answer that was complete before.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// The text of what was written before, which has been told: for whoever makes more of the text than to pass it on.
+    Before(String),
+    /// What was written before is the whole answer, and its end has been told.
+    Over {
+        /// All of its tokens.
+        completion_tokens: usize,
+    },
     /// The sequence runs from now on.
     Began {
         /// The prompt's tokens.

@@ -19,6 +19,8 @@ pub struct Plan {
     pub words: Arc<Words>,
     /// The prompt's tokens.
     pub prompt: Arc<[u32]>,
+    /// Tokens of the answer that were written, and told, before this began: it goes on behind them. Neither with an echo nor ranked.
+    pub written: Arc<[u32]>,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// What the draws depend on; for the answers of one request [`seed_of`](crate::sample::seed_of) the request's seed.
@@ -31,7 +33,7 @@ pub struct Plan {
     pub echo: Option<String>,
     /// Whether [`Ended::mean_logprob`] is needed, to choose among several answers.
     pub ranked: bool,
-    /// The most tokens that the scheduler lets the answer have.
+    /// The most tokens that the scheduler lets the answer have, behind those that were written before.
     pub max_new: usize,
 }
 
@@ -53,18 +55,30 @@ pub struct Answer {
     over: bool,
 }
 
+/// What a token does to its answer.
+enum Effect {
+    GoesOn,
+    /// It is complete, with all text that was held back.
+    Finishes(Reason),
+    /// It is complete with the text that there is.
+    Closes(Reason),
+    Fails(Failure),
+}
+
 /// An author for `plan`, and where it tells what it writes. Dropping the receiver ends the answer.
 ///
 /// The channel has room for everything that can be told, so the author, who may not wait, never finds it full; it takes memory only for what is
 /// in it.
+///
+/// Where nobody [wants](Author::wanted) the author any more, what was written before is the whole answer already.
 pub fn answer(plan: Plan) -> (Answer, Receiver<Event>) {
-    // Began, the echo, one event for each token, and the end.
-    let (events, receiver) = channel(plan.max_new.saturating_add(3).min(tokio::sync::Semaphore::MAX_PERMITS));
+    // What was written before, Began, the echo, one event for each token, and the end.
+    let (events, receiver) = channel(plan.max_new.saturating_add(4).min(tokio::sync::Semaphore::MAX_PERMITS));
     let mut sampling = plan.sampling.clone();
     if plan.ranked {
         sampling.logprobs.get_or_insert(0);
     }
-    let answer = Answer {
+    let mut answer = Answer {
         sampler: Sampler::new(sampling, plan.seed, &plan.prompt),
         matcher: plan.grammar.as_ref().map(Grammar::matcher),
         text: Text::default(),
@@ -77,6 +91,7 @@ pub fn answer(plan: Plan) -> (Answer, Receiver<Event>) {
         over: false,
         plan,
     };
+    answer.replay();
     (answer, receiver)
 }
 
@@ -143,30 +158,66 @@ impl Answer {
     /// Makes text of a token that was chosen, and tells what is ready.
     fn write(&mut self, choice: Choice) -> Next {
         let token = choice.token;
-        self.completion_tokens += 1;
         self.logprobs += f64::from(choice.logprob.unwrap_or_default());
         self.piece.tokens.push(written(&self.plan.words, self.told(choice)));
-        if let Some(reason) = self.ends(token) {
-            return self.finish(reason);
-        }
-        let mut whole = String::new();
-        self.text.push(&self.plan.words.written(token), &mut whole);
-        if let Some(stop) = self.stops.push(&whole, &mut self.piece.text) {
-            return self.close(Reason::StopText(stop));
-        }
-        if let Some(matcher) = &mut self.matcher {
-            if let Err(broken) = matcher.take(token) {
-                return self.fail(broken.into());
-            }
-            if matcher.is_done() || matcher.is_closed_by(&self.plan.words.written(token)) {
-                return self.finish(Reason::Form);
-            }
+        match self.take(token) {
+            Effect::GoesOn => {}
+            Effect::Finishes(reason) => return self.finish(reason),
+            Effect::Closes(reason) => return self.close(reason),
+            Effect::Fails(failure) => return self.fail(failure),
         }
         if !self.piece.text.is_empty() {
             let piece = std::mem::take(&mut self.piece);
             self.tell(Event::Piece(piece));
         }
         Next::Token(token)
+    }
+
+    /// Makes a token part of the answer.
+    fn take(&mut self, token: u32) -> Effect {
+        self.completion_tokens += 1;
+        if let Some(reason) = self.ends(token) {
+            return Effect::Finishes(reason);
+        }
+        let mut whole = String::new();
+        self.text.push(&self.plan.words.written(token), &mut whole);
+        if let Some(stop) = self.stops.push(&whole, &mut self.piece.text) {
+            return Effect::Closes(Reason::StopText(stop));
+        }
+        if let Some(matcher) = &mut self.matcher {
+            if let Err(broken) = matcher.take(token) {
+                return Effect::Fails(broken.into());
+            }
+            if matcher.is_done() || matcher.is_closed_by(&self.plan.words.written(token)) {
+                return Effect::Finishes(Reason::Form);
+            }
+        }
+        Effect::GoesOn
+    }
+
+    /// Takes what was written before, as if it were chosen now, and tells none of it again.
+    fn replay(&mut self) {
+        let written = Arc::clone(&self.plan.written);
+        if written.is_empty() {
+            return;
+        }
+        for &token in written.iter() {
+            self.sampler.wrote(token);
+            match self.take(token) {
+                Effect::GoesOn => {}
+                Effect::Finishes(_) | Effect::Closes(_) => {
+                    self.tell(Event::Over { completion_tokens: self.completion_tokens });
+                    self.over = true;
+                    return;
+                }
+                Effect::Fails(failure) => {
+                    self.fail(failure);
+                    return;
+                }
+            }
+        }
+        let text = std::mem::take(&mut self.piece.text);
+        self.tell(Event::Before(text));
     }
 
     /// The choice without what only the ranking needs.

@@ -78,10 +78,7 @@ impl Sampler {
                 apply(mask, logits);
             }
             let token = self.pick(logits, scratch).ok_or(NoToken)?;
-            self.place += 1;
-            if self.sees {
-                self.seen.add(token);
-            }
+            self.wrote(token);
             let Scratch { blocks, candidates, room, raw } = scratch;
             let (logprob, likeliest) = match self.sampling.logprobs {
                 None => (None, Vec::new()),
@@ -89,6 +86,14 @@ impl Sampler {
             };
             Ok(Choice { token, logprob, likeliest })
         })
+    }
+
+    /// Takes a token that was chosen before, elsewhere, as if it had been chosen here.
+    pub fn wrote(&mut self, token: u32) {
+        self.place += 1;
+        if self.sees {
+            self.seen.add(token);
+        }
     }
 
     /// What the model says of a token that the caller has written: the logarithms of `token` by `logits`, as [`Sampling::logprobs`] asks for them.

@@ -46,7 +46,8 @@ pub(super) async fn call<S: Steps>(
         let to_come = policy.retries.saturating_sub(attempt - 1);
         let Allowance { spare, fallbacks } = allowance;
         let most = share(shared.deadline.saturating_duration_since(Instant::now()), 1 + to_come + fallbacks, spare);
-        let call = Call { step: &step.name, target, inputs, parameters, outputs: &node.outputs, attempt, deadline: Instant::now() + most };
+        let (outputs, deadline) = (&node.outputs[..], Instant::now() + most);
+        let call = Call { step: &step.name, target, inputs, parameters, outputs, cache: policy.cache, attempt, deadline };
         let failed = match once(shared, node, call).await {
             Ok(outputs) => return Ok(outputs),
             Err(error) => error,

@@ -22,7 +22,7 @@ use torchmesh_api::{
 
 use crate::{
     plan::Plan,
-    spec::{Parameter, Target},
+    spec::{Parameter, StepCache, Target},
     transform::Given,
 };
 
@@ -32,6 +32,12 @@ use state::{Looked, State};
 pub trait Steps: Sync {
     /// Calls a model. Dropping the future gives the call up.
     fn call(&self, call: Call<'_>) -> impl Future<Output = Result<Answer, ApiError>> + Send;
+
+    /// Has a step's transform done, which is `work`: whoever wants to know when that was does so here.
+    fn transform<R>(&self, step: &str, transform: &'static str, work: impl FnOnce() -> Result<R, ApiError>) -> Result<R, ApiError> {
+        let _ = (step, transform);
+        work()
+    }
 }
 
 /// One call of a model.
@@ -47,6 +53,8 @@ pub struct Call<'a> {
     pub parameters: &'a [(String, Parameter)],
     /// What is wanted of it.
     pub outputs: &'a [Arc<str>],
+    /// What may be kept of its answer, or taken from what was kept.
+    pub cache: StepCache,
     /// Which try of this model it is, from 1.
     pub attempt: usize,
     /// When the step stops waiting.

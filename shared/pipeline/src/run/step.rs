@@ -25,10 +25,11 @@ pub(super) async fn work<S: Steps>(
     target: Option<&Target>,
 ) -> (usize, StepResult) {
     let node = &shared.plan.nodes[at];
-    let result = match &shared.plan.step(node).work {
-        Work::Transform(transform) => {
+    let step = shared.plan.step(node);
+    let result = match &step.work {
+        Work::Transform(transform) => shared.steps.transform(&step.name, transform.name(), || {
             transform.apply(&inputs).map(Some).map_err(|message| wrong(format!("{} {message}", transform.name())))
-        }
+        }),
         Work::Call(calls) => match &calls.map {
             None => ask(shared, node, calls, target, &inputs).await.map(Some),
             Some(map) => map::each(shared, node, calls, map, target, &inputs).await,

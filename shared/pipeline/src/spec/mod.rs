@@ -187,6 +187,31 @@ pub struct Policy {
     pub retries: usize,
     /// `backoff`: the wait before the first of them; it doubles each time. Default 10ms.
     pub backoff: Duration,
+    /// `cache`: whether answers are kept for whoever asks the same again. Default as the route of the model has it.
+    pub cache: StepCache,
+}
+
+/// What is kept of a step's answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StepCache {
+    /// As the model's route has it.
+    #[default]
+    AsRouted,
+    /// Nothing: `cache = "off"`.
+    Off,
+    /// An answer may be so old: `cache = "10m"`.
+    For(Duration),
+}
+
+impl FromSetting for StepCache {
+    const EXPECTED: &'static str = "how old an answer may be, such as \"10m\", or \"off\"";
+
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) if text == "off" => Ok(Self::Off),
+            other => Duration::from_setting(other).map(Self::For).map_err(|_| format!("must be {}, not {other}", Self::EXPECTED)),
+        }
+    }
 }
 
 impl FromSetting for Parameter {

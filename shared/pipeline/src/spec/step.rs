@@ -5,13 +5,16 @@ use std::time::Duration;
 use torchmesh_settings::Section;
 
 use super::{
-    By, Calls, Choice, Ensemble, Map, Policy, Step, Switch, Target, When, Wire, Work,
+    By, Calls, Choice, Ensemble, Map, Policy, Step, StepCache, Switch, Target, When, Wire, Work,
     read::{name, timeout},
 };
 use crate::transform::Transform;
 
 /// The longest wait before the second try.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// The longest that an answer is kept, and the shortest: whoever keeps them counts seconds.
+const LONGEST_CACHE: Duration = Duration::from_secs(24 * 3600);
+const SHORTEST_CACHE: Duration = Duration::from_secs(1);
 
 const KINDS: [&str; 4] = ["model", "switch", "ensemble", "transform"];
 
@@ -127,5 +130,8 @@ fn policy(s: &mut Section, is_call: bool) -> Policy {
     s.check(retries <= 10, "retries", "must be at most 10");
     let backoff = s.or("backoff", Duration::from_millis(10));
     s.check(backoff <= LONGEST_BACKOFF, "backoff", "must be at most 1m");
-    Policy { optional, timeout, retries, backoff }
+    let cache = s.or("cache", StepCache::AsRouted);
+    let kept = !matches!(cache, StepCache::For(ttl) if !(SHORTEST_CACHE..=LONGEST_CACHE).contains(&ttl));
+    s.check(kept, "cache", "must be from 1s to 24h, or off");
+    Policy { optional, timeout, retries, backoff, cache }
 }

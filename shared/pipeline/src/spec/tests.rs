@@ -17,6 +17,7 @@ fallback = ["rules"]
 inputs = { text = "input.text" }
 timeout = "200ms"
 retries = 1
+cache = "10m"
 parameters = { max_tokens = 5, temperature = 0.5 }
 [[step]]
 name = "best"
@@ -49,6 +50,7 @@ fn a_whole_file_is_read() {
         ["model spam@2", "fallback[0] rules"]
     );
     assert_eq!((judge.policy.timeout, judge.policy.retries), (Some(Duration::from_millis(200)), 1));
+    assert_eq!((judge.policy.cache, more.policy.cache), (StepCache::For(Duration::from_secs(600)), StepCache::AsRouted));
     let Work::Call(Calls { parameters, .. }) = &judge.work else { panic!("{:?}", judge.work) };
     assert_eq!(parameters[..], [("max_tokens".to_owned(), Parameter::Whole(5)), ("temperature".to_owned(), Parameter::Real(0.5))]);
     assert!(best.policy.optional && matches!(best.work, Work::Transform(Transform::TopK(_))));
@@ -113,6 +115,8 @@ fn times_and_weights_without_a_sensible_end_are_mistakes() {
     for (own, step, part) in [
         ("timeout = '25h'\n", step(""), "timeout: must be at most 24h"),
         ("", step("timeout = '100000000000h'"), "step[0].timeout: must be at most 24h"),
+        ("", step("cache = '10ms'"), "step[0].cache: must be from 1s to 24h, or off"),
+        ("", step("cache = 'never'"), "step[0].cache: must be how old an answer may be, such as \"10m\", or \"off\", not \"never\""),
         ("", step("backoff = '61s'"), "step[0].backoff: must be at most 1m"),
         ("", step("").replace("model = 'm'", "transform = 'mean'\nweights = [inf]"), "step[0].weights: must be a number, not inf"),
         ("", step("").replace("model = 'm'", "transform = 'mean'\nweights = [1e308, 1e308]"), "step[0].weights: must be 0 or more"),

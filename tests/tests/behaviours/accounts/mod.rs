@@ -3,8 +3,10 @@
 mod asking;
 mod billing;
 mod gateways;
+mod listings;
 mod measure;
 mod meshctl;
+mod privacy;
 mod usage;
 mod webhooks;
 

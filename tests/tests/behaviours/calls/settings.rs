@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 27] = [
     "batches",
     "gateway",
     "router",
@@ -32,6 +32,7 @@ const TABLES: [&str; 26] = [
     "mail",
     "billing",
     "webhooks",
+    "retention",
 ];
 
 /// What a service says it takes, when it is asked for something that it does not know: every setting as `key` or `table.key`.

@@ -3,6 +3,7 @@
 mod browsers;
 mod embeddings;
 mod meshctl_senses;
+mod offered_tls;
 mod openai_http;
 mod openapi;
 mod python_clients;

@@ -9,5 +9,6 @@ mod parity;
 mod protocol;
 mod refusals;
 mod repository;
+mod resuming;
 mod sharing;
 mod tools;

@@ -33,6 +33,36 @@ fn asking(choice: Choice, settings: GenerationSettings) -> ChatRequest {
 }
 
 #[test]
+fn a_call_that_breaks_off_in_the_middle_goes_on_as_a_call() {
+    bounded(async {
+        let mesh = worker([Model::smollm2().headed("chat_template = \"tools.jinja\"")]).await;
+        let mut client = client::generation(mesh.workers[0].addr);
+        let asked = |written: &[u32]| {
+            let settings = GenerationSettings { written: written.to_vec(), ..seeded(1, 160) };
+            ChatRequest { parallel_tool_calls: Some(false), ..asking(Choice::Required(true), settings) }
+        };
+        let whole = chat(&client, asked(&[])).await.unwrap().one();
+        let written = whole.tokens.len() * 2 / 3;
+        let mut rest = client.chat(asked(&whole.ids()[..written])).await.unwrap().into_inner();
+        let (mut arguments, mut reason) = (String::new(), FinishReason::Unspecified);
+        while let Some(piece) = rest.message().await.unwrap() {
+            assert_eq!(piece.content.trim(), "", "half a call is no text");
+            for call in &piece.tool_calls {
+                assert_eq!((call.index, call.id.as_str(), call.name.as_str()), (0, "", ""), "it was told whose arguments these are");
+                arguments.push_str(&call.arguments);
+            }
+            if piece.finish_reason() != FinishReason::Unspecified {
+                reason = piece.finish_reason();
+            }
+        }
+        let [call] = &whole.calls[..] else { panic!("{:?}", whole.calls) };
+        assert!(!arguments.is_empty() && call.arguments.ends_with(&arguments), "{arguments:?} of {call:?}");
+        assert!(arguments.len() < call.arguments.len(), "some of it was told before: {call:?}");
+        assert_eq!(reason, FinishReason::ToolCalls);
+    });
+}
+
+#[test]
 fn a_tool_that_must_be_called_is_called_as_its_schema_says() {
     bounded(async {
         let mesh = worker([Model::smollm2().headed("chat_template = \"tools.jinja\"")]).await;

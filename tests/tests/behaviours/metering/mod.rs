@@ -5,6 +5,7 @@ mod audit;
 mod crash;
 mod figures;
 mod full;
+mod memory;
 mod streams;
 
 use bytes::Bytes;

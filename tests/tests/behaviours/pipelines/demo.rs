@@ -88,12 +88,13 @@ fn a_mail_is_kept_out_or_told_its_topic_as_the_models_themselves_would() {
         let told = |at: usize, field: &str| tries[at][field].as_u64().unwrap();
         assert_eq!(
             (tries.len(), &tries[0]["step"], &tries[0]["model"], &tries[0]["code"]),
-            (3, &json!("judge"), &json!("spam"), &json!("Ok"))
+            (6, &json!("judge"), &json!("spam"), &json!("Ok"))
         );
         assert!(
             (1..3).all(|at| tries[at]["model"] == "minilm" && told(at, "began_us") >= told(0, "began_us") + told(0, "took_us")),
             "{said}"
         );
+        assert_eq!([3, 4, 5].map(|at| tries[at]["transform"].as_str().unwrap()), ["similarity", "top_k", "pick"]);
         let body = json!({ "inputs": [{ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["The meeting was moved to Thursday."] }],
             "outputs": [{ "name": "label" }, { "name": "topic" }] });
         let answer = web::post(mesh.gateway(), "/v2/models/moderate/infer", &body).await.json();

@@ -60,25 +60,34 @@ fn what_three_steps_cost_beside_their_models() {
             &output("c", "'c.OUTPUT0'"),
         ]
         .concat();
+        let two = [
+            input,
+            &step("a", "slow", "INPUT0 = 'input.x'", ""),
+            &step("b", "slow-too", "INPUT0 = 'input.x'", ""),
+            &output("a", "'a.OUTPUT0'"),
+            &output("b", "'b.OUTPUT0'"),
+        ]
+        .concat();
         let models = [Model::slow(), Model::slow().called("slow-too"), Model::slow().called("slow-as-well")];
-        let mesh = mesh(models, &[("chain/1", &chain), ("beside/1", &beside)]).await;
+        let mesh = mesh(models, &[("chain/1", &chain), ("beside/1", &beside), ("two/1", &two)]).await;
         for millis in [0, 10, 20] {
             let x = [("x", Tensor::from_i64s([1, 1], &[millis]))];
             let model = [("INPUT0", x[0].1.clone())];
             let rounds = if millis == 0 { ROUNDS } else { ROUNDS / 4 };
             let (gateway, router) = (mesh.gateway(), mesh.routers[0].addr);
-            let questions: [Question<'_>; 5] = [
+            let questions: [Question<'_>; 6] = [
                 (gateway, "slow", &model),
                 (router, "slow", &model),
                 (gateway, "chain", &x),
                 (router, "chain", &x),
                 (gateway, "beside", &x),
+                (gateway, "two", &x),
             ];
-            let [one, one_inside, chain, chain_inside, beside] = times(questions, rounds).await.map(micros);
+            let [one, one_inside, chain, chain_inside, beside, two] = times(questions, rounds).await.map(micros);
             let computed = 3.0 * 1000.0 * millis as f64;
             println!(
                 "models of {millis} ms: three in a row {chain:.0} us, three calls by the caller {:.0} us; from the router on {chain_inside:.0} us and {:.0} us; \
-                 {:.0} us more than the models compute; three side by side {beside:.0} us, one call {one:.0} us",
+                 {:.0} us more than the models compute; two side by side {two:.0} us, three {beside:.0} us, one call {one:.0} us",
                 3.0 * one,
                 3.0 * one_inside,
                 chain - computed,

@@ -1,5 +1,7 @@
 //! What a call of a pipeline costs, and what is seen of it: one call, with all of its steps.
 
+use std::fs;
+
 use serde_json::json;
 use torchmesh_api::{inference::ModelInferResponse, tensor::Tensor};
 use torchmesh_tests::{
@@ -10,7 +12,7 @@ use torchmesh_tests::{
     spans::Collector,
 };
 
-use super::{X, output, request, start, step, texts};
+use super::{X, given, output, request, start, step, texts, transform};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -79,6 +81,47 @@ fn a_call_is_one_event_with_what_all_of_its_steps_have_used() {
 }
 
 #[test]
+fn a_step_has_its_answers_kept_as_its_pipeline_says_and_a_caller_may_want_none_of_it() {
+    bounded(async {
+        let ledger = Ledger::default();
+        let again = |cache: &str| [X, &step("a", "wide", "INPUT0 = 'input.x'", cache), &output("y", "'a.OUTPUT0'")].concat();
+        let folder = tempfile::tempdir().unwrap();
+        let routes = folder.path().join("routes.toml");
+        fs::write(&routes, "[[route]]\nmodel = 'fails_on_negative'\nto = [{}]\ncache = {}\n").unwrap();
+        let routed = [X, &step("a", "fails_on_negative", "INPUT0 = 'input.x'", "cache = 'off'"), &output("y", "'a.OUTPUT0'")].concat();
+        let models = MeshSandbox::builder().model(Model::wide()).model(Model::fails_on_negative());
+        let builder = ledger.of(models).set("router", "routes_file", routes.to_str().unwrap());
+        let mesh = start(builder, &[("kept/1", &again("cache = '10m'")), ("anew/1", &again("")), ("off/1", &routed)]).await;
+        let ask = async |name: &str, id: &str, said: &str| {
+            let call = Call::new(raw::MODEL_INFER, &request(name, &x())).with_key().header("x-request-id", id);
+            let answer: ModelInferResponse = raw::call(mesh.gateway(), &call.header("cache-control", said)).await.message();
+            (given(&answer, "y").unwrap(), mesh.workers[0].metrics().await.count("torchmesh_worker_requests_total", &[]))
+        };
+        let (first, computed) = ask("kept", "first", "max-age=60").await;
+        assert_eq!(ask("kept", "second", "max-age=60").await, (first.clone(), computed), "nothing is computed again");
+        assert_eq!(ask("kept", "third", "no-store").await.1, computed + 1, "nor is it, where the caller wants none of it");
+        assert_eq!(ask("anew", "fourth", "max-age=60").await.1, computed + 2, "another pipeline has asked for nothing");
+        assert_eq!(ask("off", "fifth", "max-age=60").await.1, computed + 3);
+        assert_eq!(ask("off", "sixth", "max-age=60").await.1, computed + 4, "whatever the route of the model keeps");
+        let outside = Call::new(raw::MODEL_INFER, &request("wide", &[("INPUT0", x()[0].1.clone())])).with_key();
+        for _ in 0..2 {
+            let answer = raw::call(mesh.gateway(), &outside.clone().header("x-torchmesh-cache-ttl", "600")).await;
+            assert_eq!(
+                (answer.status().code(), answer.head.get("x-cache")),
+                (tonic::Code::Ok, None),
+                "a caller cannot say it for the mesh"
+            );
+        }
+        let items = async |id: &str| ledger.line(id).await["items"].clone();
+        assert_eq!(
+            (items("first").await, items("second").await),
+            (json!(2), json!(2)),
+            "what is kept is answered, and metered, all the same"
+        );
+    });
+}
+
+#[test]
 fn a_pipeline_that_answers_whole_on_a_stream_is_billed_for_the_tokens_of_all_of_its_steps() {
     bounded(async {
         let ledger = Ledger::default();
@@ -111,7 +154,8 @@ fn one_trace_has_a_span_for_each_step_and_the_forward_passes_below_them() {
         let exporting = services.into_iter().fold(MeshSandbox::builder().model(Model::wide()), |builder, service| {
             builder.set(service, "telemetry.otlp_endpoint", &endpoint)
         });
-        let mut mesh = start(exporting, &[("three/1", &three_calls())]).await;
+        let three = three_calls() + &transform("whole", "cast", "x = 'a.OUTPUT0'", "to = 'INT32'") + &output("z", "'whole.out'");
+        let mut mesh = start(exporting, &[("three/1", &three)]).await;
         let traceparent = format!("00-{TRACE}-00f067aa0ba902b7-01");
         let call = Call::new(raw::MODEL_INFER, &request("three", &x())).with_key().header("traceparent", &traceparent);
         raw::call(mesh.gateway(), &call).await.message::<ModelInferResponse>();
@@ -124,7 +168,7 @@ fn one_trace_has_a_span_for_each_step_and_the_forward_passes_below_them() {
         let hex = |bytes: &[u8]| bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         let ours: Vec<_> = spans.iter().filter(|kept| hex(&kept.span.trace_id) == TRACE).collect();
         let count = |name: &str| ours.iter().filter(|kept| kept.span.name == name).count();
-        assert_eq!(["pipelines.call", "pipelines.step", "worker.forward"].map(count), [1, 3, 3]);
+        assert_eq!(["pipelines.call", "pipelines.step", "pipelines.transform", "worker.forward"].map(count), [1, 3, 1, 3]);
         let above = |id: &[u8]| ours.iter().find(|kept| kept.span.span_id == id);
         for forward in ours.iter().filter(|kept| kept.span.name == "worker.forward") {
             let (mut line, mut next) = (Vec::new(), Some(forward));

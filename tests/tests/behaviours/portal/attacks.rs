@@ -12,12 +12,12 @@ use torchmesh_tests::{
 
 use super::alone;
 
-const SCRIPT: &str = "<script>alert(1)</script>";
-const TEMPLATE: &str = "{{7*7}}${7*7}#{7*7}";
+pub(super) const SCRIPT: &str = "<script>alert(1)</script>";
+pub(super) const TEMPLATE: &str = "{{7*7}}${7*7}#{7*7}";
 const SQL: [&str; 4] = ["' OR '1'='1", "'; DROP TABLE members; --", "\" OR 1=1 --", "1' UNION SELECT password_hash FROM members --"];
 
 /// A page has it as it was typed, and as nothing but text.
-fn is_text(page: &str, typed: &str) {
+pub(super) fn is_text(page: &str, typed: &str) {
     let escaped = typed.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     assert!(page.contains(&escaped), "{typed} is missing in {page}");
     assert!(!page.contains(SCRIPT) && !page.contains(">49<"), "{page}");
@@ -114,7 +114,7 @@ fn a_call_from_the_browser_that_stops_half_way_is_not_waited_for() {
 }
 
 /// A gateway that says such things of its models.
-async fn hostile_gateway(name: &str) -> std::net::SocketAddr {
+pub(super) async fn hostile_gateway(name: &str) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let body = serde_json::json!([{ "name": name, "version": name, "state": "READY" }]).to_string();

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use torchmesh_api::{
-    accounts::v1::{IssueInvoicesRequest, ListTenantsRequest, SubscribeRequest},
+    accounts::v1::{self as api, IssueInvoicesRequest, ListTenantsRequest, SubscribeRequest},
     usage::v1::{RecordRequest, Units, UsageEvent},
 };
 use torchmesh_billing::Moment;
@@ -57,6 +57,27 @@ async fn a_month_goes_by(accounts: &Accounts) {
     assert!(!issued.issued.is_empty(), "{issued:?}");
 }
 
+/// What is said of the model that chats.
+async fn is_listed(accounts: &Accounts) {
+    let text = |language: &str, summary: &str| api::ListingText {
+        language: language.into(),
+        summary: summary.into(),
+        description: "First.\n\nSecond.".into(),
+        terms: "None.".into(),
+    };
+    let version = api::ListingVersion { version: "1".into(), day_unix_ms: now(), text: "The first one.".into() };
+    let asked = api::CreateListingRequest {
+        model: "smollm2".into(),
+        task: "generate".into(),
+        texts: vec![text("en", "A small model that chats."), text("zh", "一个会聊天的小模型。")],
+        versions: vec![version],
+        ..Default::default()
+    };
+    let mut operator = accounts.listings(OPERATOR);
+    operator.create_listing(asked).await.unwrap();
+    operator.publish_listing(api::PublishListingRequest { model: "smollm2".into(), revision: 0 }).await.unwrap();
+}
+
 #[test]
 fn somebody_signs_up_and_calls_a_model_an_operator_takes_a_version_back_and_every_page_is_for_everybody() {
     bounded_by(BOUND, async {
@@ -65,6 +86,7 @@ fn somebody_signs_up_and_calls_a_model_an_operator_takes_a_version_back_and_ever
         let path = sold.path().join("billing.toml").display().to_string();
         let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd")];
         let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own].concat()).await;
+        is_listed(&accounts).await;
         let (ledger, kept) = (Ledger::default(), tempfile::tempdir().unwrap());
         let mesh = MeshSandbox::builder().model(Model::smollm2()).model(Model::minilm()).model(Model::noop());
         let mesh = mesh.set("router", "store.folder", kept.path().to_str().unwrap());

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use torchmesh_api::accounts::v1::SubscribeRequest;
+use torchmesh_api::accounts::v1::{self as api, SubscribeRequest};
 use torchmesh_tests::{
     accounts::{Accounts, Database, OPERATOR},
     bounded_by, eventually,
@@ -14,7 +14,10 @@ use torchmesh_tests::{
     wait::median,
 };
 
-use super::billing::{DAY_MS, SOLD, now};
+use super::{
+    attacks::hostile_gateway,
+    billing::{DAY_MS, SOLD, now},
+};
 
 /// A fifth of them is the member's.
 const EVENTS: usize = 10_000_000;
@@ -33,6 +36,27 @@ const SUMS: &str = "INSERT INTO TABLE SELECT tenant, time_ms - time_ms % PERIOD,
     count(*) FILTER (WHERE code <> 0), sum(prompt_tokens), sum(cached_tokens), sum(completion_tokens), sum(items), 0, sum(bytes_in), sum(bytes_out), \
     sum(compute_us), max(time_ms) FROM usage_events WHERE ONLY GROUP BY 1, 2, 3, 4, 5";
 
+/// How long they took: in 60 buckets, which is a spread of two hundred times.
+const MEASURED: &str = "INSERT INTO usage_measured SELECT model, time_ms - time_ms % 86400000, CASE WHEN code = 14 THEN -1 ELSE 80 + prompt_tokens % 60 END, \
+    count(*) FROM usage_events GROUP BY 1, 2, 3";
+
+/// A listing for every model.
+async fn are_listed(accounts: &Accounts) {
+    let mut operator = accounts.listings(OPERATOR);
+    for at in 0..8 {
+        let text = api::ListingText {
+            language: "en".into(),
+            summary: "A model.".into(),
+            description: "It does.\n\n".repeat(500),
+            ..Default::default()
+        };
+        let model = format!("model-{at}");
+        let asked = api::CreateListingRequest { model: model.clone(), task: "generate".into(), texts: vec![text], ..Default::default() };
+        operator.create_listing(asked).await.unwrap();
+        operator.publish_listing(api::PublishListingRequest { model, revision: 0 }).await.unwrap();
+    }
+}
+
 fn fill(postgres: &Postgres) {
     postgres.ask(&CALLS.replace("EVENTS", &EVENTS.to_string()));
     for (table, period, credential, version, only) in [
@@ -43,6 +67,7 @@ fn fill(postgres: &Postgres) {
         let words = [("TABLE", table), ("PERIOD", period), ("CREDENTIAL", credential), ("VERSION", version), ("ONLY", only)];
         postgres.ask(&words.into_iter().fold(SUMS.to_owned(), |text, (word, with)| text.replacen(word, with, 1)));
     }
+    postgres.ask(MEASURED);
     postgres.ask("ANALYZE");
 }
 
@@ -57,13 +82,16 @@ fn how_long_pages_take_beside_ten_million_events() {
         fs::write(&file, SOLD).unwrap();
         let own = [("billing.file", &*file), ("billing.issuer", "Torchmesh Ltd")];
         let accounts = Accounts::start(&database, &[&FOR_ACCOUNTS[..], &own].concat()).await;
-        let portal = Portal::start(&accounts, None, &[("operators", "tenant-0@example.org")]).await;
+        // The catalogue needs a gateway that answers.
+        let gateway = format!("http://{}", hostile_gateway("model-1").await);
+        let portal = Portal::start(&accounts, None, &[("gateway.address", &gateway), ("operators", "tenant-0@example.org")]).await;
         let mut member = portal.member(&accounts, TENANT).await;
         let subscribed =
             SubscribeRequest { tenant: TENANT.into(), plan: "pro".into(), at_unix_ms: now() - 62 * DAY_MS, ..Default::default() };
         let mut billing = accounts.billing(OPERATOR);
         eventually("the plan is sold", Duration::from_secs(20), async || billing.subscribe(subscribed.clone()).await.ok()).await;
         fill(postgres);
+        are_listed(&accounts).await;
         println!(
             "{} events of usage, {} sums of days",
             postgres.ask("SELECT count(*) FROM usage_events"),
@@ -78,6 +106,10 @@ fn how_long_pages_take_beside_ten_million_events() {
             "/console/usage.csv",
             "/console/billing",
             "/console/changes",
+            "/models",
+            "/models/model-1",
+            "/console/listings",
+            "/operator/listings",
             "/operator/tenants",
             "/operator/changes",
         ] {

@@ -5,6 +5,7 @@ mod belonging;
 mod billing;
 mod browser;
 mod forms;
+mod listings;
 mod measure;
 mod playground;
 mod sessions;

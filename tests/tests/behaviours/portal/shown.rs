@@ -6,7 +6,7 @@ use torchmesh_tests::{bounded, web::Answer};
 use super::alone;
 
 /// Every page that somebody can open who owns a tenant and is an operator.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 24] = [
     "/",
     "/models",
     "/docs",
@@ -27,7 +27,9 @@ const PAGES: [&str; 22] = [
     "/console/billing",
     "/console/members",
     "/console/changes",
+    "/console/listings",
     "/operator/tenants",
+    "/operator/listings",
     "/nowhere",
 ];
 

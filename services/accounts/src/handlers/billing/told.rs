@@ -53,7 +53,12 @@ pub(super) fn plan(plan: &Plan) -> api::BillingPlan {
 }
 
 /// A price, with what was corrected of it by `at`, until another one of the same list and models takes over.
-pub(super) fn price(catalogue: &Catalogue, version: &PriceVersion, currency: Currency, at: torchmesh_billing::Moment) -> api::Price {
+pub(in crate::handlers) fn price(
+    catalogue: &Catalogue,
+    version: &PriceVersion,
+    currency: Currency,
+    at: torchmesh_billing::Moment,
+) -> api::Price {
     let same = |other: &&PriceVersion| other.list == version.list && other.models == version.models && other.from > version.from;
     let until = catalogue.prices.versions().filter(same).map(|other| other.from).min();
     let corrected = catalogue.prices.corrections().filter(|one| one.version == version.id && one.known <= at);

@@ -102,4 +102,9 @@ impl WebhookDesk {
         };
         Ok(api::RedeliverWebhookResponse { count })
     }
+
+    pub(super) async fn keys_asked(&self, call: Call<api::ListSealingKeysRequest>) -> Result<api::ListSealingKeysResponse> {
+        let keys = webhooks::sealing_keys(&self.0.webhooks, &self.0.store, &call.asker).await?;
+        Ok(api::ListSealingKeysResponse { keys: keys.into_iter().map(told::sealing_key).collect() })
+    }
 }

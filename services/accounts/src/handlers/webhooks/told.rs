@@ -2,7 +2,7 @@
 
 use torchmesh_api::accounts::v1 as api;
 
-use crate::webhooks::{Delivery, DeliveryState, State, Webhook};
+use crate::webhooks::{Delivery, DeliveryState, SealingKey, State, Webhook};
 
 pub(super) fn webhook(told: Webhook) -> api::Webhook {
     let state = match told.state {
@@ -42,4 +42,9 @@ pub(super) fn delivery(told: Delivery, with_body: bool) -> api::WebhookDelivery 
         last_error: told.error,
         body: if with_body { told.body } else { String::new() },
     }
+}
+
+pub(super) fn sealing_key(told: SealingKey) -> api::SealingKey {
+    let place = told.place.and_then(|place| i32::try_from(place).ok()).unwrap_or_default();
+    api::SealingKey { id: told.id, place, secrets: told.secrets }
 }

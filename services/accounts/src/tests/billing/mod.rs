@@ -67,16 +67,16 @@ const SOLD: &str = r#"
     terms = [{ from = "2026-01-01", plan = "partner" }]
 "#;
 
-fn at(text: &str) -> i64 {
+pub(super) fn at(text: &str) -> i64 {
     ms(text.parse::<Moment>().unwrap())
 }
 
 /// Accounts that sell, and a tenant.
-struct Shop {
-    folder: TempDir,
-    store: Store,
-    billing: Billing,
-    acme: Tenant,
+pub(super) struct Shop {
+    pub(super) folder: TempDir,
+    pub(super) store: Store,
+    pub(super) billing: Billing,
+    pub(super) acme: Tenant,
 }
 
 fn settings(folder: &Path) -> BillingSettings {
@@ -91,7 +91,7 @@ fn settings(folder: &Path) -> BillingSettings {
 }
 
 impl Shop {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         Self::selling(SOLD).await
     }
 
@@ -110,12 +110,12 @@ impl Shop {
         self.billing.take_over(&self.store, at(now)).await
     }
 
-    async fn subscribe(&self, plan: &str, when: When, now: &str) -> Result<()> {
+    pub(super) async fn subscribe(&self, plan: &str, when: When, now: &str) -> Result<()> {
         let wanted = Wanted { plan, seats: 0, when, at_ms: 0, trial_until_ms: 0 };
         billing::subscribe(&self.billing, &self.store, &Asker::Operator, &self.acme, wanted, at(now)).await
     }
 
-    async fn start(&self, plan: &str, now: &str) {
+    pub(super) async fn start(&self, plan: &str, now: &str) {
         self.subscribe(plan, When::Now, now).await.unwrap();
     }
 
@@ -124,7 +124,7 @@ impl Shop {
         usage::record(&self.store, &[call("acme", when, model, code, units)]).await.unwrap();
     }
 
-    async fn issue(&self, now: &str) -> Vec<Invoice> {
+    pub(super) async fn issue(&self, now: &str) -> Vec<Invoice> {
         billing::issue(&self.billing, &self.store, &Asker::Operator, &self.acme, 0, at(now)).await.unwrap()
     }
 
@@ -132,29 +132,29 @@ impl Shop {
         billing::preview(&self.billing, &self.store, &self.acme, at(now)).await.unwrap().total.number()
     }
 
-    async fn credit(&self, id: &str, amount: &str, now: &str) {
+    pub(super) async fn credit(&self, id: &str, amount: &str, now: &str) {
         let new = NewCredit { id, amount: (amount, ""), bought: true, expires_ms: 0 };
         billing::add_credit(&self.billing, &self.store, &Asker::Operator, &self.acme, new, at(now)).await.unwrap();
     }
 
-    async fn pay(&self, id: &str, kind: PaymentKind, amount: &str, now: &str) -> Result<()> {
+    pub(super) async fn pay(&self, id: &str, kind: PaymentKind, amount: &str, now: &str) -> Result<()> {
         let paid = Payment { id, kind, amount: (amount, "EUR") };
         billing::pay(&self.billing, &self.store, &Asker::Operator, &self.acme, paid, at(now)).await.map(|_| ())
     }
 
-    async fn owed(&self) -> String {
+    pub(super) async fn owed(&self) -> String {
         billing::balance(&self.billing, &self.store, &self.acme).await.unwrap().owed.number()
     }
 }
 
 /// A call that no other one is.
-fn call(tenant: &str, when: &str, model: &str, code: u32, units: Units) -> UsageEvent {
+pub(super) fn call(tenant: &str, when: &str, model: &str, code: u32, units: Units) -> UsageEvent {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = u128::from(NEXT.fetch_add(1, Ordering::Relaxed)).to_be_bytes().to_vec();
     let (tenant, model, time_unix_ms) = (tenant.to_owned(), model.to_owned(), at(when).unsigned_abs());
     UsageEvent { id, tenant, model, time_unix_ms, code, units: Some(units), ..Default::default() }
 }
 
-fn tokens(prompt_tokens: u64, completion_tokens: u64) -> Units {
+pub(super) fn tokens(prompt_tokens: u64, completion_tokens: u64) -> Units {
     Units { prompt_tokens, completion_tokens, ..Default::default() }
 }

@@ -7,7 +7,7 @@ use crate::{
     access::{Asker, Role},
     people::{self, NewMember, Passwords},
     tests::outbox,
-    webhooks::{self, DeliveryState, State, Update, tidy},
+    webhooks::{self, DeliveryState, State, Update, reseal::reseal, tidy},
 };
 
 #[tokio::test]
@@ -161,6 +161,20 @@ async fn one_process_sends_to_a_webhook_and_another_goes_on_when_it_is_gone() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_takes_its_time_leaves_their_turn_to_others() {
+    let (hooked, receiver) = (Hooked::open().await, Receiver::open().await);
+    hooked.registered(&receiver).await;
+    for name in ["one", "two", "three"] {
+        key(hooked.store(), &hooked.acme, name).await;
+    }
+    receiver.answers(&[Answer::Stalls]);
+    send_at(&hooked.courier, NOW).await;
+    assert_eq!(receiver.names(), ["acme/one"], "its turn is over");
+    send_at(&hooked.courier, NOW).await;
+    assert_eq!(receiver.names(), ["acme/one", "acme/two", "acme/three"]);
+}
+
+#[tokio::test]
 async fn whoever_has_lost_a_lease_sends_nothing_with_it() {
     let (hooked, receiver) = (Hooked::open().await, Receiver::open().await);
     hooked.registered(&receiver).await;
@@ -187,7 +201,8 @@ async fn the_newest_key_seals_what_older_ones_have_and_then_they_can_go() {
     key(hooked.store(), &hooked.acme, "search").await;
     send_at(&with(&["cd"]), NOW).await;
     assert_eq!(receiver.got().len(), 0, "what cannot be signed waits");
-    tidy::begin(&with(&["cd", "ab"])).await.unwrap();
+    let both = with(&["cd", "ab"]);
+    reseal(&both.webhooks, &both.store).await.unwrap();
     send_at(&with(&["cd"]), NOW + 61 * SECOND).await;
     assert_eq!(receiver.got()[0].verified(&secret, NOW + 61 * SECOND), Ok(()));
 }

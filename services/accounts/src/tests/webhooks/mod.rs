@@ -2,6 +2,7 @@
 
 mod changing;
 mod failing;
+mod keys;
 mod receiver;
 mod sending;
 

@@ -42,6 +42,8 @@ pub(super) enum Answer {
     To(String),
     /// Says 200, and goes on for as long as somebody listens.
     Endless,
+    /// Says 200, and never the rest.
+    Stalls,
     Never,
 }
 
@@ -137,6 +139,10 @@ async fn reply(stream: &mut BufReader<TcpStream>, answer: Answer) -> std::io::Re
         Answer::Status(status) => stream.write_all(format!("HTTP/1.1 {status} x\r\ncontent-length: 2\r\n\r\nok").as_bytes()).await,
         Answer::To(url) => stream.write_all(format!("HTTP/1.1 307 x\r\nlocation: {url}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await,
         Answer::Never => std::future::pending().await,
+        Answer::Stalls => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await?;
+            std::future::pending().await
+        }
         Answer::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await?;
             loop {

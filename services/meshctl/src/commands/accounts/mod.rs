@@ -2,7 +2,10 @@
 
 mod billing;
 mod keys;
+mod listing_file;
+mod listings;
 mod people;
+mod privacy;
 mod usage;
 mod webhooks;
 
@@ -59,9 +62,15 @@ impl Accounts {
 
     /// A request with the token and the deadline.
     fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = self.unhurried(message);
+        request.set_timeout(self.timeout);
+        request
+    }
+
+    /// A request with the token, whose answer takes as long as it is.
+    fn unhurried<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.token.clone());
-        request.set_timeout(self.timeout);
         request
     }
 }
@@ -98,6 +107,9 @@ pub(crate) async fn accounts(args: &AccountsArgs, home: &Home, screen: &Screen) 
         AccountsCommand::Budget(command) => billing::budgets(&accounts, command, screen).await,
         AccountsCommand::Statement(command) => billing::statements(&accounts, command, screen).await,
         AccountsCommand::Webhook(args) => webhooks::webhooks(&accounts, &args.what, screen).await,
+        AccountsCommand::Listing(args) => listings::listings(&accounts, &args.what, screen).await,
+        AccountsCommand::Erase(command) => privacy::erase(&accounts, command, screen).await,
+        AccountsCommand::Export(command) => privacy::export(&accounts, command, screen).await,
         AccountsCommand::Ledger { tenant } => billing::ledger(&accounts, tenant.as_deref(), screen).await,
         AccountsCommand::Changes { tenant } => usage::changes(&accounts, tenant.as_deref(), screen).await,
     }

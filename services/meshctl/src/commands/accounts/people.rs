@@ -27,6 +27,7 @@ impl From<api::Tenant> for Tenant {
         let state = match told.state() {
             TenantState::Active => "active",
             TenantState::Suspended => "suspended",
+            TenantState::Closed if told.erased_unix_ms != 0 => "erased",
             TenantState::Closed => "closed",
             TenantState::Unspecified => "unknown",
         };
@@ -36,7 +37,7 @@ impl From<api::Tenant> for Tenant {
     }
 }
 
-/// Makes, lists, suspends and resumes tenants.
+/// Makes, lists, suspends, resumes and closes tenants.
 pub(super) async fn tenants(accounts: &Accounts, command: &TenantCommand, screen: &Screen) -> Result<()> {
     let state = |tenant: &String, state: TenantState| UpdateTenantRequest { tenant: tenant.clone(), state: state.into(), models: None };
     let asked = match command {
@@ -48,13 +49,15 @@ pub(super) async fn tenants(accounts: &Accounts, command: &TenantCommand, screen
         }
         TenantCommand::List => return list(accounts, screen).await,
         TenantCommand::Suspend { tenant } => state(tenant, TenantState::Suspended),
+        TenantCommand::Close { tenant } => state(tenant, TenantState::Closed),
         TenantCommand::Resume { tenant } => state(tenant, TenantState::Active),
     };
     let changed = accounts.client().update_tenant(accounts.request(asked)).await.map_err(refused)?;
     one(changed.into_inner().tenant, screen)
 }
 
-fn one(tenant: Option<api::Tenant>, screen: &Screen) -> Result<()> {
+/// Shows what has become of a tenant.
+pub(super) fn one(tenant: Option<api::Tenant>, screen: &Screen) -> Result<()> {
     let tenant = Tenant::from(tenant.unwrap_or_default());
     screen.show(&tenant, || format!("{} is {}", tenant.name, tenant.state))
 }

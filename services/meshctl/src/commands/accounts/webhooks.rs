@@ -123,6 +123,7 @@ pub(super) async fn webhooks(accounts: &Accounts, command: &WebhookCommand, scre
             let made = accounts.webhooks().rotate_webhook_secret(asked).await.map_err(refused)?.into_inner();
             told_once(&Webhook::of(made.webhook, made.secret), screen)
         }
+        WebhookCommand::Keys => keys(accounts, screen).await,
         WebhookCommand::List { tenant } => list(accounts, tenant, screen).await,
         WebhookCommand::Update { id, url, events, description } => {
             let events = (!events.is_empty()).then(|| api::WebhookEvents { names: events.clone() });
@@ -175,6 +176,37 @@ async fn update(accounts: &Accounts, asked: api::UpdateWebhookRequest, screen: &
     let told = accounts.webhooks().update_webhook(accounts.request(asked)).await.map_err(refused)?.into_inner();
     let webhook = Webhook::of(told.webhook, String::new());
     screen.show(&webhook, || format!("{} is {}, and told of {}", webhook.url, webhook.state, webhook.events.join(", ")))
+}
+
+#[derive(Serialize)]
+struct SealingKey {
+    id: String,
+    /// 0: the file lacks it.
+    place: i32,
+    secrets: i64,
+    can_be_removed: bool,
+}
+
+async fn keys(accounts: &Accounts, screen: &Screen) -> Result<()> {
+    let asked = accounts.request(api::ListSealingKeysRequest {});
+    let told = accounts.webhooks().list_sealing_keys(asked).await.map_err(refused)?.into_inner().keys;
+    let of = |key: api::SealingKey| SealingKey {
+        can_be_removed: key.place > 1 && key.secrets == 0,
+        id: key.id,
+        place: key.place,
+        secrets: key.secrets,
+    };
+    let all: Vec<SealingKey> = told.into_iter().map(of).collect();
+    let row = |key: &SealingKey| {
+        let what = match (key.place, key.can_be_removed) {
+            (0, _) => "is not in the file: what it seals cannot be opened",
+            (1, _) => "seals what is new",
+            (_, true) => "can be removed",
+            (_, false) => "is needed",
+        };
+        [key.id.clone(), key.place.to_string(), key.secrets.to_string(), what.to_owned()]
+    };
+    screen.show(&all, || table(["key", "place", "secrets", ""], all.iter().map(row)))
 }
 
 async fn list(accounts: &Accounts, tenant: &str, screen: &Screen) -> Result<()> {

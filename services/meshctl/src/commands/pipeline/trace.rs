@@ -35,7 +35,11 @@ struct Traced {
 #[derive(Debug, Serialize, Deserialize)]
 struct Try {
     step: String,
-    model: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// What was done instead of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transform: Option<String>,
     attempt: u64,
     began_us: u64,
     took_us: u64,
@@ -69,8 +73,9 @@ fn text(traced: &Traced) -> String {
     let millis = |micros: u64| format!("{:.1}", micros as f64 / 1000.0);
     let row = |one: &Try| {
         let what = if one.code == "Ok" { String::new() } else { format!(" {}", one.code) };
-        let (model, bar) = (one.model.clone(), bar(one.began_us, one.took_us, traced.took_us) + &what);
-        [one.step.clone(), model, one.attempt.to_string(), millis(one.began_us), millis(one.took_us), bar]
+        let bar = bar(one.began_us, one.took_us, traced.took_us) + &what;
+        let work = one.model.clone().or_else(|| Some(format!("({})", one.transform.as_ref()?)));
+        [one.step.clone(), work.unwrap_or_default(), one.attempt.to_string(), millis(one.began_us), millis(one.took_us), bar]
     };
     let rows = table(["step", "model", "try", "began ms", "took ms", ""], traced.tries.iter().map(row));
     format!("request {}, {} ms as its caller saw it\n\n{rows}", traced.request_id, millis(traced.took_us))
@@ -99,13 +104,14 @@ mod tests {
 
     #[test]
     fn a_failed_try_is_told_with_its_code_and_who_does_not_tell_is_named() {
-        let told = r#"[{"step":"a","model":"spam","attempt":1,"began_us":0,"took_us":1500,"code":"Unavailable"}]"#;
+        let told = r#"[{"step":"a","model":"spam","attempt":1,"began_us":0,"took_us":1500,"code":"Unavailable"},
+            {"step":"b","transform":"top_k","attempt":1,"began_us":1500,"took_us":2,"code":"Ok"}]"#;
         let parameter = InferParameter { parameter_choice: Some(ParameterChoice::StringParam(told.to_owned())) };
         let answer = ModelInferResponse { parameters: [(TRACE_STEPS.to_owned(), parameter)].into(), ..Default::default() };
         let traced = Traced { request_id: "4bf9".to_owned(), took_us: 2000, tries: tries(&answer, "judge").unwrap() };
         let shown = text(&traced);
         assert!(shown.starts_with("request 4bf9, 2.0 ms as its caller saw it\n\nSTEP"), "{shown}");
-        assert!(shown.ends_with(&format!("{} Unavailable", "█".repeat(30))), "{shown}");
+        assert!(shown.contains(&format!("{} Unavailable\n", "█".repeat(30))) && shown.contains("b     (top_k)"), "{shown}");
         assert!(tries(&ModelInferResponse::default(), "judge").unwrap_err().help.unwrap().contains("tell_steps"));
     }
 }

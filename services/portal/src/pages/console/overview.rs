@@ -2,10 +2,10 @@
 
 use axum::response::Response;
 use maud::{Markup, html};
-use torchmesh_api::accounts::v1::{Credential, UsageBy, UsageSum};
+use torchmesh_api::accounts::v1::{Credential, ListNoticesRequest, ListingNotice, UsageBy, UsageSum};
 
 use super::{
-    super::{Page, Place, parts},
+    super::{Page, Place, encoded, parts},
     billing,
     sums::{self, Total},
 };
@@ -26,12 +26,20 @@ pub async fn show(visit: Visit, person: Person) -> Answer {
     let from_ms = (figures::day_of(now) - (DAYS - 1) * DAY_MS).min(figures::month_of(now));
     let used = Used { from_ms, by: vec![UsageBy::Day], ..Default::default() };
     let accounts = &visit.app().accounts;
-    let (sums, keys) = tokio::join!(accounts.usage(person.token(), &used), accounts.credentials(person.accounts(&visit), ""));
+    let mut listings = accounts.listings(Some(person.token()));
+    let (sums, keys, notices) = tokio::join!(
+        accounts.usage(person.token(), &used),
+        accounts.credentials(person.accounts(&visit), ""),
+        listings.list_notices(accounts.ask(ListNoticesRequest {}))
+    );
     let spend = billing::spend(&visit, &person).await?;
-    Ok(page(&visit, &person, &sums?, &keys?, spend.as_deref()))
+    let notices = notices?.into_inner().notices;
+    Ok(page(&visit, &person, (&sums?, &keys?, &notices), spend.as_deref()))
 }
 
-fn page(visit: &Visit, person: &Person, sums: &[UsageSum], keys: &[Credential], spend: Option<&str>) -> Response {
+type Known<'a> = (&'a [UsageSum], &'a [Credential], &'a [ListingNotice]);
+
+fn page(visit: &Visit, person: &Person, (sums, keys, notices): Known<'_>, spend: Option<&str>) -> Response {
     let now = figures::now_ms();
     let month: Vec<_> = sums.iter().filter(|sum| sum.begin_unix_ms >= figures::month_of(now)).cloned().collect();
     let keys: Vec<_> = keys.iter().filter(|key| key.revoked_unix_ms == 0 && !key.name.starts_with(NAMED)).collect();
@@ -40,11 +48,29 @@ fn page(visit: &Visit, person: &Person, sums: &[UsageSum], keys: &[Credential], 
     let body = html! {
         (parts::told(visit))
         (parts::head(visit.say("overview.title"), &visit.texts().fill("overview.lead", &[("month", &figures::day(figures::month_of(now))[..7])]), actions))
+        @for notice in notices { (ending(visit, notice)) }
         (tiles(visit, sums::total(&month), spend))
         @if keys.is_empty() && person.may_change_keys() { (first_steps(visit)) }
         section { (calls_chart(visit, &days)) }
     };
     Page::new(Place::Overview, visit.say("overview.title"), body).answer(visit)
+}
+
+/// A model that the tenant uses, and that ends.
+fn ending(visit: &Visit, notice: &ListingNotice) -> Markup {
+    let places = [("model", &*notice.model), ("day", &figures::day(notice.retires_unix_ms))];
+    html! {
+        div.notice.warn role="status" {
+            p {
+                (visit.texts().fill("listing.ends", &places)) " "
+                @if notice.successor.is_empty() {
+                    a href={ "/models/" (encoded(&notice.model)) } { (visit.say("listing.more")) }
+                } @else {
+                    (visit.say("listing.instead")) " " a href={ "/models/" (encoded(&notice.successor)) } { (notice.successor) }
+                }
+            }
+        }
+    }
 }
 
 fn tiles(visit: &Visit, total: Total, spend: Option<&str>) -> Markup {

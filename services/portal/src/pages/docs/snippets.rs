@@ -1,7 +1,7 @@
 //! Code to copy, for models that there are.
 
 use super::Client;
-use crate::visit::Visit;
+use crate::{catalogue, visit::Visit};
 
 /// Models that examples name: of the catalogue where it has one of the task, a likely name otherwise.
 #[derive(Debug, Clone)]
@@ -15,9 +15,9 @@ pub struct Pick {
 }
 
 impl Pick {
-    /// Of the mesh's own models, while the gateway answers.
+    /// Of the models that whoever looks may see, while those who know answer.
     pub async fn of(visit: &Visit) -> Self {
-        let models = visit.app().gateway.catalogue().await.unwrap_or_default();
+        let models = catalogue::served(visit).await.unwrap_or_default();
         let first = |task: &str, otherwise: &str| {
             let mut of_task = models.iter().filter(|model| model.task == task);
             of_task.find(|model| model.is_ready()).map_or_else(|| otherwise.to_owned(), |model| model.name.clone())
@@ -35,18 +35,16 @@ pub fn curl_chat(gateway: &str, model: &str) -> String {
     Client::Curl.chat(gateway, model)
 }
 
-/// Those of a model's page: by the command line and by Python.
+/// Those of a model's page: in every language that there are examples in.
 pub fn of_task(task: &str, gateway: &str, model: &str) -> Vec<(&'static str, String)> {
-    let both = |code: fn(Client, &str, &str) -> String| {
-        [Client::Curl, Client::Python].map(|client| (client.name(), code(client, gateway, model))).to_vec()
-    };
+    let all = |code: fn(Client, &str, &str) -> String| Client::ALL.map(|client| (client.name(), code(client, gateway, model))).to_vec();
     match task {
-        "generate" => both(Client::chat),
-        "embed" => both(Client::embed),
+        "generate" => all(Client::chat),
+        "embed" => all(Client::embed),
         "tensor" | "" => vec![("curl", tensors(gateway, model))],
         "classify-image" | "detect-objects" => vec![("curl", file(gateway, model, "image/jpeg", "picture.jpg"))],
         "detect-voice" => vec![("curl", file(gateway, model, "audio/wav", "speech.wav"))],
-        _ => both(Client::task),
+        _ => all(Client::task),
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Answers {
 /// What is told next.
 #[derive(Debug)]
 pub(super) enum Told {
+    /// The text of an answer that was told before it was resumed here.
+    Before(usize, String),
     /// A piece of an answer.
     Piece(usize, Piece),
     /// The end of an answer.
@@ -63,8 +65,14 @@ impl Answers {
             let (place, event) = self.event().await;
             let number = self.open[place].0;
             match event {
+                Some(Event::Before(text)) => return Ok(Some(Told::Before(number, text))),
                 Some(Event::Began { cached, .. }) => {
-                    self.cached.get_or_insert(cached);
+                    // What was written before is read like a prompt, and is none.
+                    self.cached.get_or_insert(cached.min(self.prompt));
+                }
+                Some(Event::Over { completion_tokens }) => {
+                    self.open.remove(place);
+                    self.completion += completion_tokens;
                 }
                 Some(Event::Piece(piece)) => return Ok(Some(Told::Piece(number, piece))),
                 Some(Event::Ended(ended)) => {
@@ -98,6 +106,8 @@ impl Answers {
         let mut whole: Vec<(Piece, Option<Ended>)> = self.open.iter().map(|_| Default::default()).collect();
         while let Some(next) = self.written().await? {
             match next {
+                // Only one answer is resumed, and it is not ranked.
+                Told::Before(..) => {}
                 Told::Piece(number, piece) => join(&mut whole[number].0, piece),
                 Told::Ended(number, mut ended) => {
                     join(&mut whole[number].0, std::mem::take(&mut ended.last));

@@ -172,6 +172,7 @@ impl Teller {
     async fn tell(mut self, mut answers: Answers) -> Result<(), ApiError> {
         while let Some(told) = answers.next().await? {
             match told {
+                Told::Before(number, text) => self.was_told(number, &text),
                 Told::Piece(number, piece) => self.say(number, piece).await,
                 Told::Ended(number, ended) => self.end(number, ended).await,
             }
@@ -181,6 +182,13 @@ impl Teller {
         self.trace.end(&usage);
         send(&self.messages, ChatResponse { usage: Some(usage), ..self.blank }).await;
         Ok(())
+    }
+
+    /// Whoever looks for calls has to know how the text began.
+    fn was_told(&mut self, number: usize, text: &str) {
+        if let Some(Some(calls)) = self.readers.get_mut(number) {
+            drop(calls.push(text));
+        }
     }
 
     async fn say(&mut self, number: usize, piece: Piece) {

@@ -70,6 +70,9 @@ async fn prepared(front: &Front, model: &Model, info: &CallInfo, request: Genera
     if request.prompt.is_empty() == request.tokens.is_empty() {
         return Err(invalid("prompt: send either prompt or tokens, and not both"));
     }
+    if request.echo && !wishes.written.is_empty() {
+        return Err(invalid("written: an answer that begins with its prompt (echo) cannot be resumed"));
+    }
     let (prompt, tokens, echo) = (request.prompt, request.tokens, request.echo);
     let (shared, form) = (Arc::clone(&language), wishes.form.clone());
     let admission = front.decoders.admit(prompt.len() * 8 + tokens.len() * 4)?;
@@ -107,6 +110,7 @@ impl Teller {
     async fn tell(mut self, mut answers: Answers) -> Result<(), ApiError> {
         while let Some(told) = answers.next().await? {
             match told {
+                Told::Before(..) => {}
                 Told::Piece(number, piece) => self.say(number, piece, FinishReason::Unspecified).await,
                 Told::Ended(number, ended) => self.end(number, ended).await,
             }

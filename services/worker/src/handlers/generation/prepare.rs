@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_generation::{
-    Job, Priority, Refusal, SubmitError,
+    Author as _, End, Job, Priority, Refusal, SubmitError,
     answer::{Plan, answer, max_new},
     sample::seed_of,
     structure::{Form, Grammar},
@@ -58,6 +58,9 @@ pub(super) fn submit(
     let field = prompt.field;
     let named = |refusal: Refusal| if refusal.field == "prompt" { Refusal::new(field, refusal.why) } else { refusal };
     let max_new = max_new(wishes.max_tokens, preset, prompt.tokens.len(), language.context()).map_err(|refusal| refused(named(refusal)))?;
+    let left = max_new
+        .checked_sub(wishes.written.len())
+        .ok_or_else(|| invalid(format!("written: has {} tokens, and the answer may have {max_new}", wishes.written.len())))?;
     let shared: Arc<[u32]> = prompt.tokens.into();
     let tenant: Arc<str> = info.caller.tenant.key().into();
     let scope = if language.settings.share_prefixes { Arc::from("") } else { Arc::clone(&tenant) };
@@ -67,18 +70,27 @@ pub(super) fn submit(
         let plan = Plan {
             words: Arc::clone(&language.words),
             prompt: Arc::clone(&shared),
+            written: Arc::clone(&wishes.written),
             sampling: wishes.sampling.clone(),
             seed: seed_of(wishes.seed, u32::try_from(index).unwrap_or(u32::MAX)),
             stopping: wishes.stopping.clone(),
             grammar: grammar.cloned(),
             echo: prompt.echo.clone(),
             ranked: wishes.counts.ranked(),
-            max_new,
+            max_new: left,
         };
-        let (author, receiver) = answer(plan);
+        let (mut author, receiver) = answer(plan);
+        receivers.push(receiver);
+        if left == 0 {
+            // Whoever wrote it has not come to tell that this was all.
+            author.end(End::Length);
+        }
+        if !author.wanted() {
+            continue;
+        }
         let job = Job {
-            prompt: shared.to_vec(),
-            max_new,
+            prompt: [&shared[..], &wishes.written].concat(),
+            max_new: left,
             author: Box::new(author),
             priority,
             deadline: info.deadline,
@@ -87,7 +99,6 @@ pub(super) fn submit(
         };
         // The receivers of those before go with the error, and end their sequences.
         language.submit(job).map_err(|error| unsubmitted(model, field, &error))?;
-        receivers.push(receiver);
     }
     Ok(Answers::new(receivers, shared.len(), wishes.counts))
 }

@@ -6,7 +6,7 @@ use torchmesh_api::{
     error::ApiError,
     text::v1::{Format, GenerationSettings, format::Form as Asked},
 };
-use torchmesh_generation::{answer::Counts, sample::Sampling, structure::Form, write::Stopping};
+use torchmesh_generation::{Refusal, answer::Counts, sample::Sampling, structure::Form, write::Stopping};
 
 use super::refused;
 use crate::language::LanguageModel;
@@ -21,6 +21,8 @@ pub(super) struct Wishes {
     /// Tokens of each answer at most, if the caller says so.
     pub(super) max_tokens: Option<u32>,
     pub(super) form: Option<Form>,
+    /// What was written of the answer before.
+    pub(super) written: Arc<[u32]>,
 }
 
 /// Checks the settings, and fills up what the caller left out.
@@ -49,15 +51,30 @@ pub(super) fn held(asked: GenerationSettings, plain: &Sampling, end_tokens: &Arc
         ignore_end: asked.ignore_end,
     };
     stopping.check(vocabulary).map_err(refused)?;
+    let counts = Counts::of(asked.n, asked.best_of).map_err(refused)?;
+    check_written(&asked.written, counts, vocabulary).map_err(refused)?;
     Ok(Wishes {
         sampling,
         // A seed that nobody chose is a new one each time.
         seed: asked.seed.unwrap_or_else(random),
         stopping,
-        counts: Counts::of(asked.n, asked.best_of).map_err(refused)?,
+        counts,
         max_tokens: asked.max_tokens,
         form: asked.format.and_then(form),
+        written: asked.written.into(),
     })
+}
+
+fn check_written(written: &[u32], counts: Counts, vocabulary: usize) -> Result<(), Refusal> {
+    if !written.is_empty() && counts.best_of > 1 {
+        return Err(Refusal::new("written", "is for one answer: leave n and best_of out"));
+    }
+    match written.iter().find(|&&token| token as usize >= vocabulary) {
+        Some(token) => {
+            Err(Refusal::new("written", format!("token {token} is not in the vocabulary, which ends at {}", vocabulary.saturating_sub(1))))
+        }
+        None => Ok(()),
+    }
 }
 
 fn form(asked: Format) -> Option<Form> {

@@ -1,6 +1,7 @@
 mod counts;
 mod endings;
 mod pieces;
+mod resuming;
 mod telling;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ fn plan() -> Plan {
     Plan {
         words: Arc::new(Words::of(&byte_level()).unwrap()),
         prompt: Arc::from([104, 105]),
+        written: Arc::default(),
         sampling: Sampling { temperature: 0.0, ..Sampling::default() },
         seed: 1,
         stopping: Stopping { end_tokens: Arc::from([END]), ..Stopping::default() },
