@@ -109,11 +109,20 @@ def report(name, text, failed, log):
         return found[-1] if found else "-"
 
     runs, covered, kept = last(r"number_of_executed_units: (\d+)"), last(r"cov: (\d+)"), last(r"corp: (\d+)")
-    line = f"{name:10} {runs:>10} runs  {covered:>6} edges  {kept:>5} inputs kept"
+    line = f"{name:10} {runs:>10} runs  {tried(runs, kept, last(r'corp: [0-9]+/([0-9]+[KM]?b)')):>6} MB  {covered:>6} edges  {kept:>5} inputs kept"
     if not failed:
         return line + "  nothing found"
     artefact = last(r"Test unit written to (\S+)")
     return f"{line}  FOUND {artefact} (log: {log}; again: python3 fuzz/run.py {name} --again {artefact})"
+
+
+def tried(runs, kept, size):
+    """How many megabytes were tried: as many inputs as there were runs, each as long as those that were kept are on average."""
+    if "-" in (runs, kept, size):
+        return "-"
+    number, unit = re.fullmatch(r"(\d+)([KM]?)b", size).groups()
+    mean = int(number) * {"": 1, "K": 1 << 10, "M": 1 << 20}[unit] / int(kept)
+    return f"{int(runs) * mean / 1e6:.1f}"
 
 
 if __name__ == "__main__":

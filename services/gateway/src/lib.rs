@@ -15,6 +15,8 @@ pub mod catalogue;
 pub mod config;
 pub mod form;
 pub mod forward;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod generation;
 pub mod health;
 pub mod identity;

@@ -11,6 +11,8 @@ pub mod credit;
 pub mod currency;
 pub mod error;
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod invoice;
 pub mod ledger;
 pub mod moment;

@@ -3,6 +3,8 @@
 //! The gateway writes both, and `meshctl` reads them.
 
 pub mod audit;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod id;
 pub mod lines;
 pub mod time;

@@ -6,6 +6,9 @@ use torchmesh_settings::FromSetting;
 
 use crate::price;
 
+/// The longest time: with the largest amount in it, what is reckoned with still fits into its numbers.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// So much in such a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Amount {
@@ -32,22 +35,25 @@ impl Unit {
     /// What is right, as the end of a sentence.
     pub fn expected(self) -> &'static str {
         match self {
-            Self::Count => "must be an amount and a time such as \"1000/1m\", \"100k/1h\" or \"5M/month\"",
-            Self::Bytes => "must be an amount and a time such as \"64MiB/1s\" or \"100GiB/month\"",
+            Self::Count => "must be an amount and a time of at most a year such as \"1000/1m\", \"100k/1h\" or \"5M/month\"",
+            Self::Bytes => "must be an amount and a time of at most a year such as \"64MiB/1s\" or \"100GiB/month\"",
             Self::Money => "must be an amount of money a month such as \"25.00/month\", with at most six digits behind the point",
         }
     }
 }
 
 impl Amount {
-    /// Reads one; none when it has another form, is nothing, or counts for no time at all.
+    /// Reads one; none when it has another form, is nothing, or counts for no time at all or for more than a year.
     pub fn read(text: &str, unit: Unit) -> Option<Self> {
         let (amount, period) = text.split_once('/')?;
         let amount = count(amount.trim(), unit).filter(|amount| *amount > 0)?;
         let period = match period.trim() {
             "month" => None,
             _ if unit == Unit::Money => return None,
-            period => Some(Duration::from_setting(&period.to_owned().into()).ok().filter(|period| *period >= Duration::from_millis(1))?),
+            period => {
+                let period = Duration::from_setting(&period.to_owned().into()).ok();
+                Some(period.filter(|period| (Duration::from_millis(1)..=LONGEST).contains(period))?)
+            }
         };
         Some(Self { amount, period, said: text.replace(' ', "") })
     }
@@ -93,6 +99,8 @@ mod tests {
             ("1.5k/1m", Unit::Count),
             ("1000/0s", Unit::Count),
             ("1000/day", Unit::Count),
+            ("1/8785h", Unit::Count),
+            ("1/18446744073709551615s", Unit::Count),
             ("1k/1s", Unit::Bytes),
             ("25/1m", Unit::Money),
             ("99999999999G/1s", Unit::Count),

@@ -10,6 +10,8 @@ pub mod cell;
 pub mod charge;
 pub mod file;
 pub mod fleet;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod gcra;
 pub mod limiter;
 pub mod pattern;

@@ -6,6 +6,8 @@
 pub mod check;
 pub mod draw;
 pub mod element;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod kind;
 pub mod plan;
 pub mod run;

@@ -8,6 +8,8 @@
 //! Whoever uses this chooses what happens when the disk is full: [`Spool::is_full`] says so while it is, and a ticket ends with [`Lost`] where its record could not be written.
 
 mod cursor;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod group;
 mod open;
 mod position;

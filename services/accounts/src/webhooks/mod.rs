@@ -10,6 +10,8 @@ mod courier;
 mod deliveries;
 mod endpoints;
 mod events;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod outcome;
 mod record;
 pub(crate) mod reseal;

@@ -9,6 +9,8 @@ mod batch;
 mod call;
 mod doors;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lines;
 mod metrics;
 mod owner;

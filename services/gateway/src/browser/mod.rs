@@ -5,6 +5,8 @@
 
 mod bodies;
 mod cors;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod kept;
 mod web;
 

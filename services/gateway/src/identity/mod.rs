@@ -7,6 +7,8 @@
 pub(crate) mod accounts;
 mod auth;
 mod everybody;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod grants;
 mod issuer;
 mod keys;

@@ -68,7 +68,7 @@ fn thumbprint(key: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(canonical))
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) mod testing {
     use super::*;
 

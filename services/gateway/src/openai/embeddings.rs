@@ -41,7 +41,7 @@ enum Input {
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub(super) enum Format {
     #[default]
     Float,
     Base64,
@@ -91,7 +91,7 @@ async fn answer(mesh: &Mesh, caller: &Caller, question: Result<Json<Question>, J
     Ok(convert(embedded, format))
 }
 
-fn check(question: Question) -> Result<(EmbedRequest, Format), Refusal> {
+pub(super) fn check(question: Question) -> Result<(EmbedRequest, Format), Refusal> {
     let wrong = |message: String, param| Err((ApiError::new(ErrorKind::InvalidArgument, message), Some(param)));
     if question.dimensions.is_some() {
         return wrong("dimensions: shortening the vector is not supported by this model; leave it out".to_owned(), "dimensions");

@@ -5,6 +5,8 @@ pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod models;
 pub(crate) mod rerank;
 pub(crate) mod responses;

@@ -85,7 +85,7 @@ async fn answer(mesh: &Mesh, caller: &Caller, question: Result<Json<Question>, J
     })
 }
 
-fn check(question: Question) -> Result<RerankRequest, Refusal> {
+pub(super) fn check(question: Question) -> Result<RerankRequest, Refusal> {
     let wrong = |message: String, param| Err((ApiError::new(ErrorKind::InvalidArgument, message), Some(param)));
     let count = question.documents.len();
     if !(1..=MAX_DOCUMENTS).contains(&count) {

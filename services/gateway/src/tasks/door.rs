@@ -90,7 +90,7 @@ async fn input(headers: &HeaderMap, body: bytes::Bytes) -> Result<Input, ApiErro
     aside::run(body.len(), move || read(&body)).await?
 }
 
-fn read(body: &[u8]) -> Result<Input, ApiError> {
+pub(super) fn read(body: &[u8]) -> Result<Input, ApiError> {
     let Question { inputs, parameters } =
         serde_json::from_slice(body).map_err(|error| invalid(format!("the body cannot be read: {error}")))?;
     let (content, count) = match inputs {

@@ -1,6 +1,8 @@
 //! `POST /v1/tasks/{model}`: in goes what the model's task takes, out comes what it gives, in one shape for every task.
 
 pub(crate) mod door;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod input;
 mod output;
 pub(crate) mod senses;

@@ -118,7 +118,7 @@ async fn files(content: Content) -> Result<Vec<Bytes>, ApiError> {
     aside::run(size, move || texts.iter().enumerate().map(|(at, text)| decoded(at, text)).collect()).await?
 }
 
-fn decoded(at: usize, text: &str) -> Result<Bytes, ApiError> {
+pub(super) fn decoded(at: usize, text: &str) -> Result<Bytes, ApiError> {
     // What a browser gives: `data:image/png;base64,…`.
     let text = if text.starts_with("data:") { text.split_once(',').map_or("", |(_, data)| data) } else { text };
     let wrong = |_| invalid(format!("inputs[{at}] is no base64 (RFC 4648, section 4); send the file in base64, or as the body itself"));

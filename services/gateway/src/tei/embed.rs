@@ -70,7 +70,7 @@ async fn embed(
     Ok(Measured { body, model: told.model, characters, tokens, spent })
 }
 
-fn asked(question: Question, described: &Described) -> Result<EmbedRequest, Refusal> {
+pub(super) fn asked(question: Question, described: &Described) -> Result<EmbedRequest, Refusal> {
     if question.prompt_name.is_some() {
         return Err(Refusal::invalid("prompt_name: prompts are not added here; put the prompt before the text and leave it out"));
     }

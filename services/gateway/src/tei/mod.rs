@@ -4,6 +4,8 @@
 
 pub(crate) mod embed;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod info;
 mod measured;
 pub(crate) mod predict;

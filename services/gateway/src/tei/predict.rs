@@ -80,7 +80,7 @@ fn predictions(found: Classification) -> Vec<Prediction> {
     found.labels.into_iter().map(|label| Prediction { score: label.score, label: label.label }).collect()
 }
 
-fn asked(question: Question, described: &Described) -> Result<ClassifyRequest, Refusal> {
+pub(super) fn asked(question: Question, described: &Described) -> Result<ClassifyRequest, Refusal> {
     let texts: Vec<_> = match question.inputs {
         Inputs::Text(text) => vec![text],
         Inputs::One(one) => vec![only(one)?],

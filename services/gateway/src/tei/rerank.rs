@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use torchmesh_api::text::v1::{RerankRequest, RerankResponse, ScoreFunction};
 
 use super::{Direction, Named, error::Refusal, meant, measured::Measured, read, truncation};
-use crate::{caller::Caller, catalogue::Catalogue};
+use crate::{
+    caller::Caller,
+    catalogue::{Catalogue, Described},
+};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Question {
@@ -51,13 +54,22 @@ async fn rerank(
     body: Result<Json<Question>, JsonRejection>,
 ) -> Result<Measured<Vec<Rank>>, Refusal> {
     let question = read(body)?;
+    let described = meant(catalogue, caller, named, &["rerank"]).await?;
+    let request = asked(question, &described)?;
+    let characters = request.documents.iter().chain([&request.query]).map(|text| text.chars().count()).sum();
+    let (told, spent): (RerankResponse, _) = catalogue.mesh.timed(caller, "/torchmesh.text.v1.TextService/Rerank", &request).await?;
+    let tokens = told.results.iter().map(|one| u64::from(one.tokens)).sum();
+    let text = |document| request.return_documents.then_some(document);
+    let body = told.results.into_iter().map(|one| Rank { index: one.index, text: text(one.document), score: one.score }).collect();
+    Ok(Measured { body, model: told.model, characters, tokens, spent })
+}
+
+pub(super) fn asked(question: Question, described: &Described) -> Result<RerankRequest, Refusal> {
     if question.texts.is_empty() {
         return Err(Refusal::Empty("texts"));
     }
     let truncation = truncation(question.truncate, question.truncation_direction)?;
-    let described = meant(catalogue, caller, named, &["rerank"]).await?;
-    let characters = question.texts.iter().chain([&question.query]).map(|text| text.chars().count()).sum();
-    let request = RerankRequest {
+    Ok(RerankRequest {
         model: described.model.clone(),
         model_version: described.version.clone(),
         query: question.query,
@@ -66,10 +78,5 @@ async fn rerank(
         return_documents: question.return_text,
         function: if question.raw_scores { ScoreFunction::None } else { ScoreFunction::Unspecified }.into(),
         ..Default::default()
-    };
-    let (told, spent): (RerankResponse, _) = catalogue.mesh.timed(caller, "/torchmesh.text.v1.TextService/Rerank", &request).await?;
-    let tokens = told.results.iter().map(|one| u64::from(one.tokens)).sum();
-    let text = |document| question.return_text.then_some(document);
-    let body = told.results.into_iter().map(|one| Rank { index: one.index, text: text(one.document), score: one.score }).collect();
-    Ok(Measured { body, model: told.model, characters, tokens, spent })
+    })
 }

@@ -3,6 +3,8 @@
 //! Its default handlers decide what comes out of a model; so do we, by the model's task ([`shape`]).
 
 mod content;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod shape;
 
 use axum::{

@@ -7,6 +7,8 @@
 //! Of many who ask the same at once, one is passed on and the others wait for its answer, once.
 
 mod flights;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod identity;
 mod keeping;
 mod kept;

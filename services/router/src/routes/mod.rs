@@ -4,6 +4,8 @@
 //! [`read`] makes routes of a file and refuses a wrong one whole; [`share`] draws by weight; [`in_use`] keeps them up to date. What is decided here is a
 //! wish: the table knows who is there.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod in_use;
 pub mod read;
 pub mod shadow;

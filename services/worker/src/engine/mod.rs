@@ -26,6 +26,8 @@ pub use cuda::cuda_available;
 pub use device::{Device, UnknownDevice};
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::EngineError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use language::is_built;
 pub use language::{LanguageSpec, load_language};
 pub use memory::give_memory_back;
 

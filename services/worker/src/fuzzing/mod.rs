@@ -9,6 +9,8 @@ mod image;
 mod manifest;
 mod published;
 mod tensors;
+mod weights;
+mod writing;
 
 pub use self::{
     audio::audio,
@@ -17,7 +19,10 @@ pub use self::{
     manifest::{imported, manifest},
     published::published,
     tensors::tensors,
+    weights::weights,
+    writing::writing,
 };
+pub use crate::handlers::fuzzing::asked;
 
 /// Shapes for the engine's kernels, six bytes.
 pub fn kernels(shapes: &[u8]) {
@@ -67,6 +72,16 @@ mod tests {
     #[test]
     fn every_seed_of_audio_holds() {
         each_seed("audio", super::audio);
+    }
+
+    #[test]
+    fn every_seed_of_weights_holds() {
+        each_seed("weights", super::weights);
+    }
+
+    #[test]
+    fn every_seed_of_writing_holds() {
+        each_seed("writing", super::writing);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub use audio::Audio;
 pub use call::CallInfo;
 pub use front::Front;
 pub use generation::Generation;
+#[cfg(any(test, fuzzing))]
+pub(crate) use generation::fuzzing;
 pub use inference::Inference;
 pub use text::Text;
 pub use vision::Vision;

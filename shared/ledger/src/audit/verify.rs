@@ -47,9 +47,9 @@ pub fn verify(files: &[PathBuf]) -> io::Result<Result<Whole, Broken>> {
     let mut chain: Option<Chain> = None;
     let (mut first, mut lines_of_last) = (0, 0);
     for path in files {
-        let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+        let bytes = fs::read(path)?;
         lines_of_last = 0;
-        for (at, line) in text.split_inclusive('\n').enumerate() {
+        for (at, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let broken = |number, why: String| Broken { file: path.clone(), line: at + 1, number, why };
             let before = match chain {
                 Some(chain) => chain,
@@ -76,14 +76,19 @@ pub fn verify(files: &[PathBuf]) -> io::Result<Result<Whole, Broken>> {
     })
 }
 
-fn record(line: &str) -> Result<(&str, Record<'_>), String> {
-    let line = line.strip_suffix('\n').ok_or("it has no end: the file was cut within it")?;
-    let record = serde_json::from_str(line).map_err(|error| format!("it cannot be read: {error}"))?;
+fn record(line: &[u8]) -> Result<(&str, Record<'_>), String> {
+    let line = line.strip_suffix(b"\n").ok_or("it has no end: the file was cut within it")?;
+    // Byte for byte: what is no text must not be taken for the character that stands for such.
+    let line = str::from_utf8(line).map_err(|error| format!("it cannot be read: {error}"))?;
+    let record: Record<'_> = serde_json::from_str(line).map_err(|error| format!("it cannot be read: {error}"))?;
+    if record.number == u64::MAX {
+        return Err(format!("no log has come to the number {}", record.number));
+    }
     Ok((line, record))
 }
 
 /// What the first record that is looked at follows, as it says itself; the file's name says which record it is.
-fn begin(line: &str, named: Option<u64>) -> Result<Chain, String> {
+fn begin(line: &[u8], named: Option<u64>) -> Result<Chain, String> {
     let (_, record) = record(line)?;
     if named.is_some_and(|named| named != record.number) {
         return Err(format!("it is missing; record {} stands in its place", record.number));
@@ -96,7 +101,7 @@ fn begin(line: &str, named: Option<u64>) -> Result<Chain, String> {
     Ok(before)
 }
 
-fn follow(before: Chain, line: &str) -> Result<Chain, String> {
+fn follow(before: Chain, line: &[u8]) -> Result<Chain, String> {
     let (line, record) = record(line)?;
     let expected = before.number + 1;
     if record.number > expected {

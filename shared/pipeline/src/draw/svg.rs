@@ -86,7 +86,10 @@ fn draw_arrow(text: &mut String, arrow: &Arrow, from: Option<(usize, usize)>, to
     }
 }
 
+/// As XML takes it: it has no form at all for most control characters.
 fn safe(text: &str) -> String {
-    let short: String = if text.chars().count() > 30 { text.chars().take(29).chain(['…']).collect() } else { text.to_owned() };
+    let shown = |c: char| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { char::REPLACEMENT_CHARACTER } else { c };
+    let text: String = text.chars().map(shown).collect();
+    let short: String = if text.chars().count() > 30 { text.chars().take(29).chain(['…']).collect() } else { text };
     short.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

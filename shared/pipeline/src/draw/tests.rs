@@ -16,6 +16,14 @@ fn mermaid_has_every_step_and_arrow_and_nothing_that_it_would_misread() {
 }
 
 #[test]
+fn a_name_with_characters_that_xml_does_not_have_is_drawn_without_them() {
+    let text = "[[input]]\nname = 'x'\ndatatype = 'FP32'\nshape = [-1]\n[[step]]\nname = 'a'\nmodel = 'm'\ninputs = { x = 'input.x' }\n\
+        [[output]]\nname = 'y'\nfrom = \"a.\\u0001\\uFFFE\"\n";
+    let drawn = svg(&Plan::parse(text).unwrap_or_else(|problems| panic!("{problems}")));
+    assert!(drawn.contains(">\u{fffd}\u{fffd}</text>") && !drawn.contains(['\u{1}', '\u{fffe}']), "{drawn}");
+}
+
+#[test]
 fn the_drawing_has_a_box_for_each_step_and_is_well_formed() {
     let drawn = svg(&plan());
     assert_eq!(drawn.matches("<rect x=").count(), 4);

@@ -47,7 +47,7 @@ pub(super) fn read(source: &Source, count: usize) -> Result<String, WeightsError
     }
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let added = SPECIAL.map(|(id, _, text)| Added { id, text: text.to_owned(), special: true });
-    Ok(pieces::tokenizer(&Pieces {
+    pieces::tokenizer(&Pieces {
         texts: &texts,
         scores: &scores,
         merged: &|id| id >= SPECIAL.len() && !is_byte(texts[id]),
@@ -55,7 +55,8 @@ pub(super) fn read(source: &Source, count: usize) -> Result<String, WeightsError
         added: &added,
         begin: Some((BEGIN, SPECIAL[1].2)),
         blank_before: true,
-    }))
+    })
+    .map_err(|problem| source.wrong(problem))
 }
 
 /// Takes the next piece off.

@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{metadata::Metadata, names::Architecture, rope};
 
+/// The most layers of a network.
+const MOST_LAYERS: usize = 1024;
+
 /// What the file itself shows, beside its metadata.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -33,6 +36,14 @@ impl Keys<'_> {
     pub(super) fn count(&self, name: &str) -> Result<usize, String> {
         let key = self.key(name);
         self.metadata.count(&key).ok_or_else(|| format!("{key} is missing, or not the same number for every layer"))
+    }
+
+    fn layers(&self) -> Result<usize, String> {
+        let layers = self.count("block_count")?;
+        if layers > MOST_LAYERS {
+            return Err(format!("{} is {layers}; at most {MOST_LAYERS} layers are read", self.key("block_count")));
+        }
+        Ok(layers)
     }
 
     pub(super) fn fraction(&self, name: &str) -> Option<f64> {
@@ -78,7 +89,7 @@ fn gpt2(keys: &Keys<'_>, seen: &Seen) -> Result<Map<String, Value>, String> {
     Ok(object(json!({
         "n_embd": keys.count("embedding_length")?,
         "n_inner": keys.count("feed_forward_length")?,
-        "n_layer": keys.count("block_count")?,
+        "n_layer": keys.layers()?,
         "n_head": keys.count("attention.head_count")?,
         "n_positions": keys.count("context_length")?,
         "n_ctx": keys.count("context_length")?,
@@ -102,7 +113,7 @@ fn rotating(keys: &Keys<'_>, seen: &Seen) -> Result<Map<String, Value>, String> 
     let mut fields = object(json!({
         "hidden_size": hidden,
         "intermediate_size": keys.count("feed_forward_length")?,
-        "num_hidden_layers": keys.count("block_count")?,
+        "num_hidden_layers": keys.layers()?,
         "num_attention_heads": queries,
         "num_key_value_heads": keys.optional("attention.head_count_kv").unwrap_or(queries),
         "head_dim": head,
@@ -119,7 +130,7 @@ fn rotating(keys: &Keys<'_>, seen: &Seen) -> Result<Map<String, Value>, String> 
 
 /// What one architecture has and others have not.
 fn own(keys: &Keys<'_>, seen: &Seen, rotated: usize, head: usize) -> Result<Map<String, Value>, String> {
-    let layers = keys.count("block_count")?;
+    let layers = keys.layers()?;
     let gemma = || json!({"hidden_act": "gelu_pytorch_tanh", "hidden_activation": "gelu_pytorch_tanh"});
     Ok(object(match keys.architecture {
         "llama" => json!({"mlp_bias": seen.mlp_bias}),

@@ -101,6 +101,9 @@ fn tensor(reader: &mut Reader, name: &str) -> Result<Stored, WeightsError> {
         return Err(reader.wrong(format!("{what} has {dimensions} dimensions; from 1 to {DIMENSIONS} are read")));
     }
     let sides = (0..dimensions).map(|_| reader.u64(&what)).collect::<Result<Vec<u64>, _>>()?;
+    if sides.contains(&0) {
+        return Err(reader.wrong(format!("{what} has no elements: its sides are {sides:?}")));
+    }
     let kind = reader.u32(&what)?;
     let at = reader.u64(&what)?;
     let format = Format::of(kind).map_err(|known| reader.wrong(format!("{what} is quantised in the form {kind}; read are {known}")))?;

@@ -64,7 +64,7 @@ fn of_pieces(metadata: &Metadata, tokens: &[&str]) -> Result<String, String> {
     }
     let kinds = metadata.integers(KINDS).ok_or_else(|| format!("{KINDS} is missing"))?;
     let unknown = named(metadata, "unknown").and_then(|id| tokens.get(id as usize)).copied();
-    Ok(pieces::tokenizer(&pieces::Pieces {
+    pieces::tokenizer(&pieces::Pieces {
         texts: tokens,
         scores,
         merged: &|id| [NORMAL, USER_DEFINED].contains(&kinds[id]),
@@ -72,7 +72,7 @@ fn of_pieces(metadata: &Metadata, tokens: &[&str]) -> Result<String, String> {
         added: &added(metadata, tokens),
         begin: begin(metadata, tokens, true),
         blank_before: metadata.truth("tokenizer.ggml.add_space_prefix").unwrap_or(true),
-    }))
+    })
 }
 
 fn tokens(metadata: &Metadata) -> Result<Vec<&str>, String> {

@@ -1,7 +1,7 @@
 //! Tokenizers of pieces with scores, as SentencePiece's and Llama 2's: the pair whose piece has the highest score is merged first, and what is no piece is
 //! written byte by byte.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
@@ -9,6 +9,8 @@ use super::{Added, added_tokens, begins_with};
 
 /// What stands for a blank in a piece.
 pub(crate) const BLANK: &str = "\u{2581}";
+/// The longest piece, in bytes: what a piece is merged from is looked for at each of its letters.
+const LONGEST: usize = 1024;
 
 /// A vocabulary. Piece i has the id i; `merged` says which of them come about by merging.
 pub(crate) struct Pieces<'a> {
@@ -23,8 +25,11 @@ pub(crate) struct Pieces<'a> {
     pub(crate) blank_before: bool,
 }
 
-/// The `tokenizer.json`.
-pub(crate) fn tokenizer(pieces: &Pieces<'_>) -> String {
+/// The `tokenizer.json`. Error: a piece that is too long.
+pub(crate) fn tokenizer(pieces: &Pieces<'_>) -> Result<String, String> {
+    if let Some((id, text)) = pieces.texts.iter().enumerate().find(|(_, text)| text.len() > LONGEST) {
+        return Err(format!("piece {id} has {} bytes; at most {LONGEST} are read", text.len()));
+    }
     let vocabulary: Map<String, Value> = pieces.texts.iter().enumerate().map(|(id, text)| ((*text).to_owned(), id.into())).collect();
     let byte_fallback = vocabulary.contains_key("<0x00>") && vocabulary.contains_key("<0xFF>");
     let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": BLANK});
@@ -38,7 +43,7 @@ pub(crate) fn tokenizer(pieces: &Pieces<'_>) -> String {
         normalizers.insert(0, json!({"type": "Prepend", "prepend": BLANK}));
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
-    json!({
+    let file = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
@@ -51,8 +56,8 @@ pub(crate) fn tokenizer(pieces: &Pieces<'_>) -> String {
             "type": "BPE", "dropout": null, "unk_token": pieces.unknown, "continuing_subword_prefix": null, "end_of_word_suffix": null,
             "fuse_unk": true, "byte_fallback": byte_fallback, "ignore_merges": false, "vocab": vocabulary, "merges": merges(pieces),
         },
-    })
-    .to_string()
+    });
+    Ok(file.to_string())
 }
 
 /// Every way in which a piece can be merged from two others, those with the highest scores first.
@@ -65,7 +70,8 @@ fn merges(pieces: &Pieces<'_>) -> Value {
         let pairs = cuts.filter_map(|(left, right)| Some((*ids.get(left)?, *ids.get(right)?)));
         found.extend(pairs.map(|pair| (id, pair)));
     }
-    let score = |id: usize| pieces.scores.get(id).copied().unwrap_or_default();
-    found.sort_by(|one, other| score(other.0).partial_cmp(&score(one.0)).unwrap_or(Ordering::Equal).then(one.cmp(other)));
+    // With nothing added, 0 and -0 are the same; a score that is no number has a place too.
+    let score = |id: usize| pieces.scores.get(id).copied().unwrap_or_default() + 0.0;
+    found.sort_by(|one, other| score(other.0).total_cmp(&score(one.0)).then(one.cmp(other)));
     found.into_iter().map(|(_, (left, right))| json!([pieces.texts[left], pieces.texts[right]])).collect()
 }

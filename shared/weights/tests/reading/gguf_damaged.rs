@@ -35,6 +35,8 @@ fn what_is_missing_or_cannot_be_read_is_named() {
         (llama().without("tokenizer.ggml.scores"), "tokenizer.ggml.scores is missing"),
         (llama().fractions("tokenizer.ggml.scores", &[1.0]), "of different lengths"),
         (llama().integers("tokenizer.ggml.token_type", &[1]), "of different lengths"),
+        (llama().count("llama.block_count", 4_000_000_000), "llama.block_count is 4000000000; at most 1024 layers are read"),
+        (llama().texts("tokenizer.ggml.tokens", &vec!["x".repeat(1025).as_str(); 263]), "piece 0 has 1025 bytes"),
         (llama().count("general.alignment", 24), "general.alignment is 24"),
         (llama().count("general.alignment", 0), "general.alignment is 0"),
     ] {
@@ -98,7 +100,8 @@ fn a_tensor_of_impossible_size_or_place_is_refused() {
         (sided(&[1 << 40]), "ends after the file's"),
         (sided(&[]), "0 dimensions"),
         (sided(&[1; 5]), "5 dimensions"),
-        (sided(&[1, 4]).counting("blk.0.attn_q.weight", &[u64::from(u32::MAX), 0]), "token_embd.weight is missing"),
+        (sided(&[1, 4]).counting("blk.0.attn_q.weight", &[u64::from(u32::MAX), 0]), "tensor blk.0.attn_q.weight has no elements"),
+        (sided(&[0, 1 << 60]), "has no elements"),
     ] {
         assert_refused(&made, expected);
     }
@@ -172,4 +175,16 @@ proptest! {
         let folder = file(whole[..length.index(whole.len() - 32)].to_vec());
         prop_assert!(folder.open().is_err());
     }
+}
+
+#[test]
+fn scores_that_are_no_numbers_put_the_merges_into_some_order() {
+    let tokens: Vec<String> = (0..64).map(|id| "a".repeat(1 + id % 8) + &"b".repeat(id / 8)).collect();
+    let scores: Vec<f32> = (0..64).map(|id| if id % 3 == 0 { f32::NAN } else { (id * 37 % 11) as f32 }).collect();
+    let made = llama()
+        .texts("tokenizer.ggml.tokens", &tokens.iter().map(String::as_str).collect::<Vec<_>>())
+        .integers("tokenizer.ggml.token_type", &[1; 64])
+        .fractions("tokenizer.ggml.scores", &scores);
+    let folder = made.folder();
+    assert!(folder.open().unwrap().tokenizer().unwrap().contains("\"merges\""));
 }

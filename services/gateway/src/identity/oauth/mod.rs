@@ -129,6 +129,12 @@ async fn watch(oauth: Arc<Oauth>, path: PathBuf) {
     }
 }
 
+/// Name and secret that a client shows, in a form or in its header.
+#[cfg(any(test, fuzzing))]
+pub(super) fn client(form: &[u8], authorization: Option<&[u8]>) -> Option<(String, String)> {
+    form::Form::parse(form).and_then(|form| form.client(authorization)).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{

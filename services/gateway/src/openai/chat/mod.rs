@@ -49,6 +49,13 @@ async fn answer(mesh: &Mesh, caller: &Caller, max_body: usize, request: Request)
     Ok(served(&answer.model, Json(&answer).into_response()))
 }
 
+/// What a body asks.
+#[cfg(any(test, fuzzing))]
+pub(super) fn asked(body: &[u8]) -> Result<torchmesh_api::text::v1::ChatRequest, Refused> {
+    let question: Question = crate::generation::fields::parse(body)?;
+    question.check().map(|(asked, _)| asked)
+}
+
 /// How an answer is to be written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Manner {

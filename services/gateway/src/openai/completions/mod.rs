@@ -63,6 +63,13 @@ fn ask(mesh: &Mesh, caller: &Caller, asked: Vec<GenerateRequest>, answers: u32) 
     stream::iter(calls).flatten_unordered(AT_ONCE).boxed()
 }
 
+/// What a body asks.
+#[cfg(any(test, fuzzing))]
+pub(super) fn asked(body: &[u8]) -> Result<Vec<GenerateRequest>, Refused> {
+    let question: Question = crate::generation::fields::parse(body)?;
+    question.check().map(|(asked, _)| asked)
+}
+
 /// How an answer is to be written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Manner {

@@ -46,3 +46,10 @@ async fn answer(mesh: &Mesh, caller: &Caller, max_body: usize, request: Request)
     let body = Json(response.shown(Status::of(&output), &output)).into_response();
     Ok(served(response.model(), body))
 }
+
+/// What a body asks, and what the answer's beginning says of it.
+#[cfg(any(test, fuzzing))]
+pub(super) fn asked(body: &[u8]) -> Result<(torchmesh_api::text::v1::ChatRequest, serde_json::Value), Refused> {
+    let question: Question = crate::generation::fields::parse(body)?;
+    question.check().map(|(asked, response, _)| (asked, response.shown(Status::InProgress, &Output::default())))
+}

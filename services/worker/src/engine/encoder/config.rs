@@ -128,6 +128,9 @@ impl EncoderConfig {
             let (first, all) = (self.first_position(), self.max_position_embeddings);
             return Err(format!("pad_token_id makes {first} the first of {all} positions; it must leave room for a text"));
         }
+        if self.num_hidden_layers > 1024 {
+            return Err(format!("num_hidden_layers is {}; at most 1024 are built", self.num_hidden_layers));
+        }
         if self.hidden_size % self.num_attention_heads != 0 {
             return Err(format!("hidden_size {} is not a multiple of num_attention_heads {}", self.hidden_size, self.num_attention_heads));
         }
@@ -241,6 +244,7 @@ pub(super) mod tests {
             ("position_embedding_type", json!("relative_key")),
             ("num_attention_heads", json!(7)),
             ("num_attention_heads", json!(0)),
+            ("num_hidden_layers", json!(1025)),
             ("vocab_size", json!(-1)),
             ("hidden_size", Value::Null),
         ] {

@@ -5,6 +5,11 @@ use serde_json::Value;
 
 use super::LanguageError;
 
+/// The most layers of a network, and the most values of a head and of a token: what is reckoned from a file takes memory before its weights are looked at.
+const MOST_LAYERS: usize = 1024;
+const MOST_OF_HEAD: usize = 1 << 16;
+const MOST_OF_TOKEN: usize = 1 << 24;
+
 /// The fields that some architecture reads.
 #[expect(clippy::struct_field_names, reason = "the names are the file's")]
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -64,8 +69,20 @@ impl Config {
         let wrong = |error: serde_json::Error| LanguageError::Config(format!("is not what it should be: {error}"));
         let config: Self = serde_json::from_str(text).map_err(wrong)?;
         match config.text_config {
-            Some(inner) => serde_json::from_value(inner).map_err(wrong),
-            None => Ok(config),
+            Some(inner) => serde_json::from_value::<Self>(inner).map_err(wrong)?.bounded(),
+            None => config.bounded(),
+        }
+    }
+
+    fn bounded(self) -> Result<Self, LanguageError> {
+        let sizes = [
+            ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS),
+            ("head_dim", self.head(), MOST_OF_HEAD),
+            ("hidden_size", self.hidden_size, MOST_OF_TOKEN),
+        ];
+        match sizes.into_iter().find(|(_, size, most)| size > most) {
+            Some((name, size, most)) => Err(LanguageError::Config(format!("{name} is {size}; at most {most} is built here"))),
+            None => Ok(self),
         }
     }
 
@@ -83,5 +100,23 @@ impl Config {
     pub(super) fn slides(&self, layer: usize, otherwise: bool) -> bool {
         let listed = self.layer_types.as_ref().and_then(|types| types.get(layer));
         listed.map_or(otherwise, |kind| kind == "sliding_attention")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_no_network_has_is_refused_before_memory_is_taken_for_it() {
+        for (text, expected) in [
+            (r#"{"num_hidden_layers": 1000000000000}"#, "num_hidden_layers is 1000000000000; at most 1024"),
+            (r#"{"text_config": {"n_layer": 1025}}"#, "num_hidden_layers is 1025"),
+            (r#"{"head_dim": 1000000000000}"#, "head_dim is 1000000000000"),
+            (r#"{"hidden_size": 18446744073709551615, "num_attention_heads": 18446744073709551615}"#, "hidden_size is"),
+        ] {
+            let refused = Config::read(text).unwrap_err().to_string();
+            assert!(refused.contains(expected), "{refused}");
+        }
     }
 }

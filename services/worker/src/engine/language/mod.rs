@@ -84,6 +84,12 @@ fn read(spec: &LanguageSpec, device: tch::Device) -> Result<Box<dyn Decoder>, La
     }
 }
 
+/// Whether a model's description is one of a network that is built here.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn is_built(model: &dyn PublishedModel) -> bool {
+    plan(model).is_ok()
+}
+
 fn plan(model: &dyn PublishedModel) -> Result<Plan, LanguageError> {
     architectures::plan(&Config::read(model.config())?)
 }

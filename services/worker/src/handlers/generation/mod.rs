@@ -2,6 +2,8 @@
 
 mod answers;
 mod chat;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod generate;
 mod infer;
 mod prepare;

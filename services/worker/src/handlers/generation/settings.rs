@@ -27,9 +27,11 @@ pub(super) struct Wishes {
 
 /// Checks the settings, and fills up what the caller left out.
 pub(super) fn wishes(language: &LanguageModel, asked: Option<GenerationSettings>) -> Result<Wishes, ApiError> {
-    let asked = asked.unwrap_or_default();
-    let vocabulary = language.facts().vocabulary;
-    let plain = &language.sampling;
+    held(asked.unwrap_or_default(), &language.sampling, &language.end_tokens, language.facts().vocabulary)
+}
+
+/// The same, of a model that chooses in this way where nothing is said, whose answers end with these tokens, and that has so many.
+pub(super) fn held(asked: GenerationSettings, plain: &Sampling, end_tokens: &Arc<[u32]>, vocabulary: usize) -> Result<Wishes, ApiError> {
     let sampling = Sampling {
         temperature: asked.temperature.unwrap_or(plain.temperature),
         top_k: asked.top_k.unwrap_or(plain.top_k),
@@ -45,7 +47,7 @@ pub(super) fn wishes(language: &LanguageModel, asked: Option<GenerationSettings>
     let stopping = Stopping {
         stop: asked.stop.into(),
         stop_tokens: asked.stop_tokens,
-        end_tokens: Arc::clone(&language.end_tokens),
+        end_tokens: Arc::clone(end_tokens),
         ignore_end: asked.ignore_end,
     };
     stopping.check(vocabulary).map_err(refused)?;

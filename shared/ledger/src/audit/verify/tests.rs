@@ -125,3 +125,26 @@ proptest! {
         prop_assert!(verify(&files).unwrap().is_err());
     }
 }
+
+#[test]
+fn a_byte_that_is_no_text_is_not_taken_for_the_character_that_stands_for_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenant = UsageEvent { tenant: "caf\u{fffd}".into(), ..event(1) };
+    Log::open(folder.path(), 1 << 20).unwrap().add([Call::of(&tenant)].into_iter()).unwrap();
+    let files = files(&folder);
+    let bytes = fs::read(&files[0]).unwrap();
+    let at = bytes.windows(3).position(|part| part == "\u{fffd}".as_bytes()).unwrap();
+    fs::write(&files[0], [&bytes[..at], &[0xff], &bytes[at + 3..]].concat()).unwrap();
+    let broken = verify(&files).unwrap().unwrap_err();
+    assert!(broken.number == 1 && broken.why.contains("cannot be read"), "{broken}");
+}
+
+#[test]
+fn a_record_of_the_last_number_there_is_is_refused() {
+    let (_folder, files) = log(2, 1 << 20);
+    let last = |line: String| line.replacen("\"number\":1,", &format!("\"number\":{},", u64::MAX), 1);
+    let all: String = lines(&files[0]).into_iter().map(last).collect();
+    let other = files[0].with_file_name("copy.jsonl");
+    fs::write(&other, all).unwrap();
+    assert!(verify(&[other]).unwrap().unwrap_err().why.contains(&u64::MAX.to_string()));
+}

@@ -2,7 +2,7 @@
 
 use super::{
     Simd,
-    reference::{attention, norm, product, random},
+    reference::{Newest, attention, norm, product, product_of_bytes, random},
 };
 use crate::engine::kernels::{Activation, linear, pack};
 
@@ -10,12 +10,13 @@ use crate::engine::kernels::{Activation, linear, pack};
 pub(crate) fn kernels(shapes: &[u8]) {
     let &[which, count, wide, deep, flags, seed] = shapes else { return };
     tch::manual_seed(seed.into());
+    let newest = newest([count, wide, deep, flags]);
     let (count, wide, deep) = (i64::from(count % 96), 1 + i64::from(wide % 80), 1 + i64::from(deep % 80));
-    if which % 4 == 3 {
+    if which % 6 == 3 {
         return packed(count, deep, wide);
     }
     for simd in Simd::usable() {
-        let (found, most) = match which % 4 {
+        let (found, most) = match which % 6 {
             0 => {
                 let activation = [Activation::None, Activation::Gelu, Activation::GeluTanh][usize::from(flags % 3)];
                 let brief = flags & 64 != 0 && simd.multiplies_bf16();
@@ -25,9 +26,24 @@ pub(crate) fn kernels(shapes: &[u8]) {
                 let reach = (flags & 128 != 0 && count > 0).then(|| count + i64::from(flags / 4 % 16));
                 (attention(simd, count, 1 + i64::from(flags % 4), deep, reach), 1e-5)
             }
-            _ => (norm(simd, count, deep, 1e-5), 1e-4),
+            2 => (norm(simd, count, deep, 1e-5), 1e-4),
+            4 => (product_of_bytes(simd, [count, deep, wide]), 4e-6),
+            _ => (newest.differs(simd), 2e-5),
         };
         assert!(found < most, "{} is {found} from libtorch", simd.name);
+    }
+}
+
+/// A sequence of up to 48 new tokens behind up to 95, of one or two heads of keys for one to four of queries each.
+fn newest([rows, before, size, flags]: [u8; 4]) -> Newest {
+    Newest {
+        rows: 1 + i64::from(rows % 48),
+        before: i64::from(before % 96),
+        heads: 1 + i64::from(flags & 1),
+        group: 1 + i64::from(flags >> 1 & 3),
+        size: 1 + i64::from(size % 80),
+        window: (flags & 8 != 0).then(|| 1 + i64::from(rows / 2)),
+        cap: (flags & 16 != 0).then(|| 1.0 + f64::from(before / 8)),
     }
 }
 
