@@ -17,7 +17,8 @@ pub fn spool(crash: &[u8]) {
     let contents: Vec<&[u8]> = contents.split(|&byte| byte == 0).filter(|content| !content.is_empty()).collect();
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for content in &contents {
-        push(&mut bytes, Position { offset: START.offset + bytes.len() as u64, ..START }, content);
+        let at = Position { offset: START.offset + bytes.len() as u64, ..START };
+        push(&mut bytes, at, content);
         ends.push(bytes.len());
     }
     assert_eq!(scanned(&bytes), contents, "what was written is read");

@@ -48,15 +48,14 @@ fn address(text: &str) {
     let Ok(url) = parse(text, CLOSED) else { return };
     assert!(url.scheme() == "https" && url.username().is_empty() && url.password().is_none() && url.fragment().is_none(), "{url}");
     let host = url.host_str().expect("it has a host");
-    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(ip) => assert!(!inside(ip), "{text:?} is {ip}"),
+    if let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        assert!(!inside(ip), "{text:?} is {ip}");
+    } else {
         // What ends in a number is an address to whoever connects, in however old a form.
-        Err(_) => {
-            let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-            let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            let number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
-            assert!(!number && !hexadecimal, "{host:?} may be an address");
-        }
+        let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        let hexadecimal = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+        assert!(!number && !hexadecimal, "{host:?} may be an address");
     }
     assert_eq!(parse(url.as_str(), CLOSED).as_ref(), Ok(&url), "what is kept is taken again");
 }

@@ -39,7 +39,7 @@ fn hold(routes: &Routes) {
             "{route:?}"
         );
         assert!(route.caching.as_ref().is_none_or(|caching| caching.ttl > Duration::ZERO), "{route:?}");
-        let mut place = || routes.find(name, &headers, 7, &mut |to: &Destination| Some(to.clone()));
+        let place = || routes.find(name, &headers, 7, &mut |to: &Destination| Some(to.clone()));
         let first = place();
         assert!(first.is_some() && first == place(), "{route:?} leads to {first:?}");
     }

@@ -12,7 +12,7 @@ use super::settings::held;
 const VOCABULARY: usize = 1 << 32;
 
 /// Settings that the gateway has taken: a model that has every token takes them too.
-pub fn asked(settings: GenerationSettings) {
+pub fn asked(settings: &GenerationSettings) {
     let ends: Arc<[u32]> = [2].into();
     let wishes =
         held(settings.clone(), &Sampling::default(), &ends, VOCABULARY).unwrap_or_else(|refused| panic!("{refused}: {settings:?}"));
