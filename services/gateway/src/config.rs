@@ -51,13 +51,14 @@ impl GatewayConfig {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
         let discovery = SourceSettings::read(s);
-        let identity = IdentitySettings::read(s);
+        let accounts_tls = HopTls::read_for_address(s, "accounts_tls");
+        let identity = IdentitySettings::read(s, accounts_tls.as_ref());
         let limits_file = s.optional::<PathBuf>("limits_file");
         // Rarer and later than the router's own: what is slow is the model nearly always, and then another router would not help.
         let hedge = HedgeSettings::after(0.999, Duration::from_millis(250));
         let relay = RelaySettings::read(s, ByteSize::mib(1), hedge, Blame::Connections);
         let mesh_tls = HopTls::read(s);
-        let metering = MeteringSettings::read(s);
+        let metering = MeteringSettings::read(s, accounts_tls.as_ref());
         let cors = CorsSettings::read(s);
         let batches = BatchSettings::read(s);
         let (server, (max_in_flight, allowance, limits)) = ServerSettings::read_with(s, 8080, 9080, |s| {

@@ -43,7 +43,7 @@ impl App {
         Ok(Self {
             accounts: Accounts::new(&config)?,
             gateway: Gateway::new(&config)?,
-            router: config.router.as_deref().map(|address| Router::new(address, config.timeout)).transpose()?,
+            router: config.router.as_ref().map(|router| Router::new(router, config.timeout)).transpose()?,
             assets: Assets::new(),
             words: Words::new()?,
             attempts: Attempts::new(config.limits.attempts, config.limits.attempts_window),

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use torchmesh_channel::{Peer, check};
+use torchmesh_relay::tls::HopTls;
 use torchmesh_runtime::{
     config::{DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
@@ -16,14 +18,14 @@ pub struct PortalConfig {
     pub drain: DrainSettings,
     /// `telemetry`.
     pub telemetry: TelemetrySettings,
-    /// `accounts.address`: who knows people, keys and usage, such as `http://accounts:8083`.
-    pub accounts: String,
+    /// `accounts.address`: who knows people, keys and usage, such as `http://accounts:8083`, or `https://` with `accounts_tls`.
+    pub accounts: Peer,
     /// `accounts.operator_token_file`: the operators' token. Default none: there are no operators' pages.
     pub operator_token: Option<PathBuf>,
     /// `gateway`: where models are called.
     pub gateway: GatewaySettings,
-    /// `router.address`: a router, for the operators' pages, such as `http://router:8081`. Default none.
-    pub router: Option<String>,
+    /// `router.address`: a router, for the operators' pages, such as `http://router:8081`, or `https://` with `router_tls`. Default none.
+    pub router: Option<Peer>,
     /// `operators`: addresses of the members who are operators too. Default none.
     pub operators: Vec<String>,
     /// `public_address`: what people type, such as `https://portal.example.org`. Default none.
@@ -76,9 +78,10 @@ impl PortalConfig {
     pub fn read(s: &mut Section) -> Self {
         let drain = DrainSettings::read(s);
         let telemetry = TelemetrySettings::read(s);
-        let (accounts, operator_token) = s.section("accounts", |s| (address_in_clear(s, "address"), file(s, "operator_token_file")));
+        let [accounts_tls, router_tls] = ["accounts_tls", "router_tls"].map(|table| HopTls::read_for_address(s, table));
+        let (accounts, operator_token) = s.section("accounts", |s| (peer(s, "accounts_tls", accounts_tls), file(s, "operator_token_file")));
         let gateway = s.section("gateway", read_gateway);
-        let router = s.section("router", |s| if s.has("address") { Some(address_in_clear(s, "address")) } else { None });
+        let router = s.section("router", |s| if s.has("address") { Some(peer(s, "router_tls", router_tls)) } else { None });
         let operators: Vec<String> = s.or("operators", Vec::new());
         s.check(operators.iter().all(|one| one.contains('@')), "operators", "must be addresses such as ada@example.org");
         let operators = operators.into_iter().map(|one| one.trim().to_lowercase()).collect();
@@ -142,12 +145,13 @@ fn address(s: &mut Section, key: &str) -> String {
     told.unwrap_or_default().trim_end_matches('/').to_owned()
 }
 
-/// The address of a service that is spoken to without TLS.
-fn address_in_clear(s: &mut Section, key: &str) -> String {
-    let told = address(s, key);
-    let is_for_tls = reqwest::Url::parse(&told).is_ok_and(|url| url.scheme() == "https");
-    s.check(!is_for_tls, key, "must begin with http://: it is spoken to in clear text");
-    told
+/// A service that is spoken to as a table says, or in clear text.
+fn peer(s: &mut Section, table: &str, tls: Option<HopTls>) -> Peer {
+    let address = s.required::<String>("address");
+    if let Some(address) = &address {
+        check(s, "address", address, table, tls.as_ref());
+    }
+    Peer { address: address.unwrap_or_default(), tls }
 }
 
 /// A file that can be read now; it is read again whenever it is needed.
@@ -178,16 +182,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_spoken_to_in_clear_text_has_no_address_that_promises_tls() {
+    fn an_address_that_promises_tls_needs_a_table_that_says_whom_to_believe() {
         let read = |text: &str| Section::read_all(text.parse().unwrap(), PortalConfig::read).map_err(|problems| problems.to_string());
         let all = |accounts: &str, router: &str| {
             read(&format!("accounts.address = '{accounts}'\nrouter.address = '{router}'\ngateway.address = 'https://gateway:8080'"))
         };
         let good = all("http://accounts:8083", "http://router:8081").unwrap();
-        assert_eq!((&*good.accounts, good.router.as_deref()), ("http://accounts:8083", Some("http://router:8081")));
+        let router = good.router.map(|router| router.address);
+        assert_eq!((&*good.accounts.address, router.as_deref()), ("http://accounts:8083", Some("http://router:8081")));
         let report = all("https://accounts:8083", "HTTPS://router:8081").unwrap_err();
-        for setting in ["accounts.address", "router.address"] {
-            let part = format!("{setting}: must begin with http://: it is spoken to in clear text");
+        for table in ["accounts", "router"] {
+            let part = format!("{table}.address: needs the table {table}_tls for https://");
             assert!(report.contains(&part), "{part:?} is missing in:\n{report}");
         }
         assert!(!report.contains("gateway"), "{report}");

@@ -93,7 +93,7 @@ impl Lane {
             let transport = match &self.tls {
                 None => Transport::Clear(stream),
                 Some(tls) => {
-                    let (connector, name) = tls.connector().map_err(io::Error::other)?;
+                    let (connector, name) = tls.connector("").map_err(io::Error::other)?;
                     Transport::Tls(Box::new(connector.connect(name, stream).await?))
                 }
             };

@@ -1,6 +1,9 @@
 //! TLS to the next hop: it shows who it is, and so do we.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -16,14 +19,16 @@ use tokio_rustls::TlsConnector;
 use torchmesh_settings::Section;
 use webpki::EndEntityCert;
 
-/// `mesh_tls`: how the services behind this one are reached.
+/// `mesh_tls`, and tables like it: how the services behind this one are reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HopTls {
+    /// The table's name, for what is wrong with its files.
+    table: &'static str,
     /// `mesh_tls.ca`: PEM certificates that theirs must be signed by. Required.
     pub ca: PathBuf,
     /// `mesh_tls.cert` and `mesh_tls.key`: what they are shown, PEM, the chain with the leaf first. Default nothing.
     pub shown: Option<(PathBuf, PathBuf)>,
-    /// `mesh_tls.name`: the name in their certificates. Required.
+    /// `mesh_tls.name`: the name in their certificates. Required, where they have no address of their own.
     pub name: PeerName,
 }
 
@@ -36,6 +41,8 @@ pub enum PeerName {
     Spiffe(String),
     /// SPIFFE ids that begin so.
     SpiffeBelow(String),
+    /// The host of the address that is connected to.
+    Asked,
 }
 
 impl PeerName {
@@ -64,21 +71,27 @@ impl PeerName {
 }
 
 impl HopTls {
-    /// Reads the table; without it the next hop is spoken to in clear text.
+    /// Reads the table `mesh_tls`; without it the next hop is spoken to in clear text.
     pub fn read(s: &mut Section) -> Option<Self> {
-        if !s.has("mesh_tls") {
+        Self::read_table(s, "mesh_tls", |s| s.required("name"))
+    }
+
+    /// Reads a table like it for a service that has an address, whose host is the name unless another is said.
+    pub fn read_for_address(s: &mut Section, table: &'static str) -> Option<Self> {
+        Self::read_table(s, table, |s| s.optional("name"))
+    }
+
+    fn read_table(s: &mut Section, table: &'static str, name: impl FnOnce(&mut Section) -> Option<String>) -> Option<Self> {
+        if !s.has(table) {
             return None;
         }
-        s.section("mesh_tls", |s| {
-            let (ca, name) = (s.required::<PathBuf>("ca"), s.required::<String>("name"));
+        s.section(table, |s| {
+            let (ca, name) = (s.required::<PathBuf>("ca"), name(s));
             let (cert, key) = (s.optional::<PathBuf>("cert"), s.optional::<PathBuf>("key"));
             s.check(cert.is_some() == key.is_some(), "cert", "and key must be given together");
-            let name = name.and_then(|name| {
-                let read = PeerName::parse(&name);
-                s.check(read.is_some(), "name", "must be a DNS name, a SPIFFE id, or the beginning of SPIFFE ids with /* at its end");
-                read
-            });
-            Some(Self { ca: ca?, shown: cert.zip(key), name: name? })
+            let read = name.as_deref().map_or(Some(PeerName::Asked), PeerName::parse);
+            s.check(read.is_some(), "name", "must be a DNS name, a SPIFFE id, or the beginning of SPIFFE ids with /* at its end");
+            Some(Self { table, ca: ca?, shown: cert.zip(key), name: read? })
         })
     }
 
@@ -88,43 +101,49 @@ impl HopTls {
     pub fn config(&self) -> Result<ClientConfig, String> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
-        for root in certificates("ca", &self.ca)? {
-            roots.add(root).map_err(|error| format!("mesh_tls.ca: {error}"))?;
+        let table = self.table;
+        for root in self.certificates("ca", &self.ca)? {
+            roots.add(root).map_err(|error| format!("{table}.ca: {error}"))?;
         }
-        let verifier = Arc::new(Verifier { roots, name: self.name.clone(), provider: Arc::clone(&provider) });
+        let verifier = Arc::new(Verifier { roots, table, name: self.name.clone(), provider: Arc::clone(&provider) });
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| error.to_string())?.dangerous().with_custom_certificate_verifier(verifier);
         let mut config = match &self.shown {
             None => builder.with_no_client_auth(),
             Some((cert, key)) => {
-                let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("mesh_tls.key: {}: {error}", key.display()))?;
-                let fitting = builder.with_client_auth_cert(certificates("cert", cert)?, key);
-                fitting.map_err(|error| format!("mesh_tls.cert and mesh_tls.key do not fit together: {error}"))?
+                let key = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{table}.key: {}: {error}", key.display()))?;
+                let fitting = builder.with_client_auth_cert(self.certificates("cert", cert)?, key);
+                fitting.map_err(|error| format!("{table}.cert and {table}.key do not fit together: {error}"))?
             }
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(config)
     }
 
-    pub(crate) fn connector(&self) -> Result<(TlsConnector, ServerName<'static>), String> {
+    /// What makes TLS of a connection to this host, and the name that is asked for.
+    ///
+    /// Error: which file is wrong, and how.
+    pub fn connector(&self, host: &str) -> Result<(TlsConnector, ServerName<'static>), String> {
         let name = match &self.name {
             PeerName::Host(name) => name.clone(),
+            PeerName::Asked => ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?,
             // Sent as the name that is asked for, and not looked at: the certificate has a SPIFFE id.
             PeerName::Spiffe(_) | PeerName::SpiffeBelow(_) => ServerName::try_from("torchmesh").map_err(|error| error.to_string())?,
         };
         Ok((TlsConnector::from(Arc::new(self.config()?)), name))
     }
-}
 
-fn certificates(setting: &str, path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    read.map_err(|error| format!("mesh_tls.{setting}: {}: {error}", path.display()))
+    fn certificates(&self, setting: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+        read.map_err(|error| format!("{}.{setting}: {}: {error}", self.table, path.display()))
+    }
 }
 
 /// Holds a certificate against those who may have signed it, and against the name.
 #[derive(Debug)]
 struct Verifier {
     roots: RootCertStore,
+    table: &'static str,
     name: PeerName,
     provider: Arc<CryptoProvider>,
 }
@@ -134,7 +153,7 @@ impl ServerCertVerifier for Verifier {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
+        asked: &ServerName<'_>,
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
@@ -143,8 +162,9 @@ impl ServerCertVerifier for Verifier {
         verify_server_cert_signed_by_trust_anchor(&leaf, &self.roots, intermediates, now, algorithms)?;
         match &self.name {
             PeerName::Host(name) => verify_server_name(&leaf, name)?,
+            PeerName::Asked => verify_server_name(&leaf, asked)?,
             name if name.is_in(end_entity) => {}
-            _ => return Err(Error::General("the certificate is not that of mesh_tls.name".to_owned())),
+            _ => return Err(Error::General(format!("the certificate is not that of {}.name", self.table))),
         }
         Ok(ServerCertVerified::assertion())
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use torchmesh_relay::tls::HopTls;
 use torchmesh_runtime::config::Section;
 
 use super::{accounts::AccountsSettings, issuer::IssuerSettings, oauth::OauthSettings};
@@ -20,9 +21,9 @@ pub struct IdentitySettings {
 }
 
 impl IdentitySettings {
-    /// Reads the settings.
-    pub fn read(s: &mut Section) -> Self {
-        let accounts = AccountsSettings::read(s);
+    /// Reads the settings; `accounts_tls` is how the accounts are reached.
+    pub fn read(s: &mut Section, accounts_tls: Option<&HopTls>) -> Self {
+        let accounts = AccountsSettings::read(s, accounts_tls);
         let keys_file = if accounts.is_some() { s.optional("keys_file") } else { s.required("keys_file") };
         let (issuers, oauth) = (IssuerSettings::read_all(s), OauthSettings::read(s));
         if let Some(own) = &oauth {

@@ -2,10 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tonic::{
-    Request,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, transport::Channel};
 use torchmesh_api::usage::v1::{RecordRequest, UsageEvent, usage_service_client::UsageServiceClient};
 
 use super::ship::Sink;
@@ -22,9 +19,8 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Those at this endpoint, who are shown the token of the file; the connection is made when it is needed, and made again.
-    pub fn at(endpoint: Endpoint, token_file: Option<PathBuf>) -> Self {
-        let channel = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect_lazy();
+    /// Those behind this channel, who are shown the token of the file.
+    pub fn over(channel: Channel, token_file: Option<PathBuf>) -> Self {
         Self { client: UsageServiceClient::new(channel), token_file }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use torchmesh_channel::{Peer, check};
+use torchmesh_relay::tls::HopTls;
 use torchmesh_runtime::config::{ByteSize, FromSetting, Section};
 
 /// What happens to calls while their events cannot be written.
@@ -37,8 +39,8 @@ pub struct MeteringSettings {
     pub max_bytes: u64,
     /// `metering.files`: whether events are written to files, a line for each. Default true.
     pub files: bool,
-    /// `metering.accounts`: a `torchmesh.usage.v1.UsageService` that events are sent to. Default none.
-    pub accounts: Option<String>,
+    /// `metering.accounts`: a `torchmesh.usage.v1.UsageService` that events are sent to, with `https://` as `accounts_tls` says. Default none.
+    pub accounts: Option<Peer>,
     /// `metering.accounts_token_file`: a file with the gateways' token of the accounts; read again for each delivery. Default none.
     pub accounts_token_file: Option<PathBuf>,
     /// `metering.audit`: whether there is an audit log. Default true.
@@ -48,17 +50,18 @@ pub struct MeteringSettings {
 }
 
 impl MeteringSettings {
-    /// Reads the table.
-    pub fn read(s: &mut Section) -> Self {
+    /// Reads the table; `accounts_tls` is how the accounts are reached.
+    pub fn read(s: &mut Section, accounts_tls: Option<&HopTls>) -> Self {
         s.section("metering", |s| {
             let size = |s: &mut Section, key: &str, default: usize, least: usize| {
                 let ByteSize(size) = s.or(key, ByteSize::mib(default));
                 s.check(size >= least, key, format!("must be at least {least} bytes"));
                 size as u64
             };
-            let accounts = s.optional::<String>("accounts");
-            let address = accounts.as_deref().is_none_or(|address| address.starts_with("http://") && address.parse::<http::Uri>().is_ok());
-            s.check(address, "accounts", "must be an address such as \"http://accounts:8090\"");
+            let accounts = s.optional::<String>("accounts").map(|address| Peer { address, tls: accounts_tls.cloned() });
+            if let Some(peer) = &accounts {
+                check(s, "accounts", &peer.address, "accounts_tls", accounts_tls);
+            }
             let accounts_token_file = s.optional::<PathBuf>("accounts_token_file");
             s.check(accounts_token_file.is_none() || accounts.is_some(), "accounts_token_file", "needs accounts, which it is shown to");
             let sync_every = s.or("sync_every", Duration::from_millis(2));

@@ -7,7 +7,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::interval,
 };
-use tonic::transport::Endpoint;
+use torchmesh_channel::Lazy;
 use torchmesh_runtime::process::{Context, StartError};
 use torchmesh_spool::{Figures, Found, Settings, Spool};
 
@@ -55,10 +55,10 @@ pub fn start(settings: &MeteringSettings, context: &Context) -> Result<Option<Me
         let audit = Audit::open(&folder.join("audit"), settings.rotate_bytes).map_err(told)?;
         begin(&spool, &metrics, move || audit)?;
     }
-    if let Some(address) = &settings.accounts {
-        let endpoint = Endpoint::from_shared(address.clone()).map_err(|error| format!("metering.accounts: {error}"))?;
+    if let Some(peer) = &settings.accounts {
         let token_file = settings.accounts_token_file.clone();
-        begin(&spool, &metrics, move || Accounts::at(endpoint, token_file))?;
+        let accounts = Lazy::to(peer).map_err(|error| format!("metering.accounts: {error}"))?;
+        begin(&spool, &metrics, move || Accounts::over(accounts.channel(), token_file))?;
     }
     Ok(Some(Meter::new(spool, settings.when_full, metrics)))
 }

@@ -13,19 +13,13 @@ pub use router::Router;
 
 use std::time::Duration;
 
-use tonic::{
-    Request,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, transport::Channel};
+use torchmesh_channel::{Lazy, Peer};
 use torchmesh_runtime::process::StartError;
 
-/// A connection has to be made within this.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
-
 /// A connection that is made when it is needed, and again when it is lost.
-fn channel(address: &str) -> Result<Channel, StartError> {
-    let endpoint = Endpoint::from_shared(address.to_owned())?.connect_timeout(CONNECTED_WITHIN).tcp_nodelay(true);
-    Ok(endpoint.connect_lazy())
+fn channel(peer: &Peer) -> Result<Channel, StartError> {
+    Ok(Lazy::to(peer)?.channel())
 }
 
 /// A request that has to be answered within a time.

@@ -7,6 +7,7 @@ use torchmesh_api::admin::v1::{
     ChangeRolloutRequest, Endpoint, GetRoutesRequest, GetRoutesResponse, ListEndpointsRequest, ListRolloutsRequest, Rollout,
     RolloutCommand, SetRoutesRequest, StartRolloutRequest, router_admin_client::RouterAdminClient,
 };
+use torchmesh_channel::Peer;
 use torchmesh_runtime::process::StartError;
 
 use super::{channel, within};
@@ -21,8 +22,8 @@ pub struct Router {
 
 impl Router {
     /// Nobody is asked yet.
-    pub fn new(address: &str, timeout: Duration) -> Result<Self, StartError> {
-        Ok(Self { admin: RouterAdminClient::new(channel(address)?), timeout })
+    pub fn new(peer: &Peer, timeout: Duration) -> Result<Self, StartError> {
+        Ok(Self { admin: RouterAdminClient::new(channel(peer)?), timeout })
     }
 
     fn ask<T>(&self, message: T) -> Request<T> {

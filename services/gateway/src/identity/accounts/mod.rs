@@ -7,12 +7,9 @@ mod settings;
 use std::{path::PathBuf, time::Duration};
 
 use tokio::time::{sleep, timeout};
-use tonic::{
-    Request, Status,
-    metadata::MetadataValue,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
 use torchmesh_api::accounts::v1::{WatchRequest, WatchResponse, identity_service_client::IdentityServiceClient};
+use torchmesh_channel::Lazy;
 use torchmesh_runtime::process::StartError;
 
 pub use settings::AccountsSettings;
@@ -41,9 +38,8 @@ pub(super) struct Accounts {
 impl Accounts {
     /// Reads what was told last; gives the credentials too, if anything was.
     pub(super) fn open(settings: AccountsSettings, metrics: IdentityMetrics) -> Result<(Self, Option<Keys>), StartError> {
-        let endpoint = Endpoint::from_shared(settings.address.clone()).map_err(|error| format!("accounts.address: {error}"))?;
         // A connection that is dead and says nothing is noticed by the heartbeats.
-        let channel = endpoint.connect_timeout(Duration::from_secs(5)).tcp_nodelay(true).connect_lazy();
+        let channel = Lazy::to(&settings.peer).map_err(|error| format!("accounts.address: {error}"))?.channel();
         let mut accounts = Self { settings, channel, roll: Roll::default(), metrics };
         let keys = match kept::read(&accounts.settings.snapshot_file) {
             Ok(kept) => kept.map(|kept| {
