@@ -16,6 +16,7 @@ pub mod error;
 pub mod handlers;
 mod ids;
 pub mod listings;
+pub mod mail;
 pub mod page;
 pub mod people;
 pub mod privacy;
@@ -40,6 +41,7 @@ use crate::{
     billing::Billing,
     config::AccountsConfig,
     handlers::{Accounts, BillingDesk, Ground, Identity, ListingDesk, PrivacyDesk, UsageQueries, UsageRecorder, WebhookDesk},
+    mail::MailMetrics,
     people::{Outbox, Passwords},
     privacy::Privacy,
     stack::Stack,
@@ -64,7 +66,12 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
     let store = Store::new(&config.database)?;
     context.control.spawn(store.clone().attend(context.readiness.clone()));
     let billing = Billing::new(config.billing);
+    let smtp = config.mail.smtp.clone();
     let outbox = Outbox::open(config.mail).map_err(|error| format!("mail.outbox: {error}"))?;
+    if let Some(smtp) = smtp {
+        let metrics = context.metrics.register(MailMetrics::register);
+        context.control.spawn(mail::attend(outbox.folder().to_owned(), smtp, metrics, context.drain.clone()));
+    }
     context.control.spawn(billing::attend(billing.clone(), store.clone(), outbox.clone(), context.drain.clone()));
     let webhooks = context.metrics.register(|registry| Webhooks::new(config.webhooks, registry))?;
     let courier = Courier { webhooks: webhooks.clone(), store: store.clone(), outbox: outbox.clone(), clock: clock::now_ms };

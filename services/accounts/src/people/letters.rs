@@ -1,7 +1,6 @@
 //! Letters to members, each with a token that is good once.
 //!
-//! They are written into a folder, a file for each, in the form in which mail is sent (RFC 5322): whatever delivers mail takes them from there. Sending them another way means another
-//! [`Outbox::send`], and nothing else.
+//! They are written into a folder, a file for each, in the form in which mail is sent (RFC 5322): whatever delivers mail takes them from there, or [`crate::mail`] does.
 
 use std::{
     fs,
@@ -10,13 +9,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use lettre::{
+    Message,
+    message::{Mailbox, header::ContentType},
+};
 use sha2::{Digest as _, Sha256};
 use torchmesh_runtime::config::Section;
 
 use crate::{
     clock::now_ms,
     error::{Refusal, Result},
-    ids, secrets,
+    ids,
+    mail::SmtpSettings,
+    secrets,
     store::Change,
 };
 
@@ -29,17 +34,18 @@ pub struct MailSettings {
     pub from: String,
     /// `mail.link`: what the token is put behind, for people to click on; `{purpose}` in it is `verify`, `reset` or `invite`. Default none: the letter has the token alone.
     pub link: Option<String>,
+    /// `mail.smtp`: a server that they are delivered to. Default none: whatever else delivers mail takes them.
+    pub smtp: Option<SmtpSettings>,
 }
 
 impl MailSettings {
     /// Reads the table.
     pub fn read(s: &mut Section, folder: &Path) -> Self {
         s.section("mail", |s| {
-            let read = Self {
-                outbox: s.optional("outbox").unwrap_or_else(|| folder.join("outbox")),
-                from: s.or("from", "torchmesh@localhost".to_owned()),
-                link: s.optional("link"),
-            };
+            let from = s.or("from", "torchmesh@localhost".to_owned());
+            let smtp = SmtpSettings::read(s, &from);
+            let outbox = s.optional("outbox").unwrap_or_else(|| folder.join("outbox"));
+            let read = Self { outbox, from, link: s.optional("link"), smtp };
             s.check(super::address(&read.from).is_ok(), "from", "must be an address such as torchmesh@example.org");
             let link = read.link.as_deref().is_none_or(|link| link.starts_with("https://") || link.starts_with("http://"));
             s.check(link && !read.link.as_deref().unwrap_or_default().contains(char::is_whitespace), "link", "must begin with https://");
@@ -112,7 +118,7 @@ impl Outbox {
     }
 
     /// Where they are.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.0.outbox
     }
 
@@ -145,17 +151,24 @@ impl Outbox {
         self.send(&id, to, subject, body).await
     }
 
+    /// A letter as it is sent: whatever its texts are, they do not become another header, and nothing in it is longer or of other bytes than mail may have.
+    fn text(&self, id: &str, to: &str, subject: &str, body: &str) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let head = Message::builder().from(Mailbox::new(None, self.0.from.parse()?)).to(Mailbox::new(None, to.parse()?));
+        let head = head.subject(subject).message_id(Some(format!("<{id}@torchmesh>"))).header(ContentType::TEXT_PLAIN);
+        Ok(head.body(body.to_owned())?.formatted())
+    }
+
     async fn send(&self, id: &str, to: &str, subject: &str, body: &str) -> Result<()> {
         let (id, folder) = (id.to_owned(), self.0.outbox.clone());
-        let text = format!(
-            "From: {}\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: <{id}@torchmesh>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}",
-            self.0.from,
-        );
+        let text = self.text(&id, to, subject, body).map_err(|error| {
+            tracing::error!(%error, "a letter cannot be written");
+            Refusal::Fault
+        })?;
         let written = tokio::task::spawn_blocking(move || {
             // Whole or not at all, and for nobody else to read: there is a token in it.
             let draft = folder.join(format!("{id}.draft"));
             let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
-            file.write_all(text.as_bytes())?;
+            file.write_all(&text)?;
             file.sync_all()?;
             fs::rename(&draft, folder.join(format!("{id}.eml")))
         });

@@ -8,7 +8,10 @@ use std::{
 };
 
 use super::letters::Outbox;
-use crate::error::{Refusal, Result};
+use crate::{
+    error::{Refusal, Result},
+    mail,
+};
 
 /// The head of a letter has no more bytes than this.
 const HEAD: u64 = 1024;
@@ -34,7 +37,8 @@ impl Outbox {
         let folder = self.folder().to_owned();
         aside(move || {
             let mut found = Vec::new();
-            for entry in fs::read_dir(folder)? {
+            let laid_aside = fs::read_dir(folder.join(mail::ASIDE)).map(Some).or_else(gone)?;
+            for entry in fs::read_dir(folder)?.chain(laid_aside.into_iter().flatten()) {
                 let path = entry?.path();
                 let is_letter = path.extension().is_some_and(|ending| ending == "eml" || ending == "draft");
                 // Whatever delivers letters may take one meanwhile.
@@ -63,7 +67,7 @@ async fn remove(letters: Vec<PathBuf>) -> Result<usize> {
 }
 
 /// Whom a letter is for, by its head.
-fn recipient(path: &Path) -> io::Result<Option<String>> {
+pub(crate) fn recipient(path: &Path) -> io::Result<Option<String>> {
     let mut head = Vec::new();
     fs::File::open(path)?.take(HEAD).read_to_end(&mut head)?;
     let head = String::from_utf8_lossy(&head);
@@ -88,7 +92,7 @@ mod tests {
 
     fn outbox() -> (tempfile::TempDir, Outbox) {
         let folder = tempfile::tempdir().unwrap();
-        let settings = MailSettings { outbox: folder.path().to_owned(), from: "t@localhost".to_owned(), link: None };
+        let settings = MailSettings { outbox: folder.path().to_owned(), from: "t@localhost".to_owned(), link: None, smtp: None };
         (folder, Outbox::open(settings).unwrap())
     }
 

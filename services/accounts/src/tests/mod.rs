@@ -39,7 +39,7 @@ async fn open(folder: &Path) -> Store {
 }
 
 fn outbox(folder: &Path) -> Outbox {
-    Outbox::open(MailSettings { outbox: folder.join("outbox"), from: "t@localhost".to_owned(), link: None }).unwrap()
+    Outbox::open(MailSettings { outbox: folder.join("outbox"), from: "t@localhost".to_owned(), link: None, smtp: None }).unwrap()
 }
 
 async fn tenant(store: &Store, name: &str) -> Tenant {

@@ -60,7 +60,8 @@ async fn whoever_signs_up_confirms_their_address_and_signs_in() {
 async fn a_letters_link_says_what_it_is_for() {
     let ((folder, store), passwords) = (store().await, Passwords::new().unwrap());
     let link = Some("https://portal.example.org/letters/{purpose}?token=".to_owned());
-    let outbox = Outbox::open(MailSettings { outbox: folder.path().join("outbox"), from: "t@localhost".to_owned(), link }).unwrap();
+    let outbox =
+        Outbox::open(MailSettings { outbox: folder.path().join("outbox"), from: "t@localhost".to_owned(), link, smtp: None }).unwrap();
     people::sign_up(&store, &passwords, &outbox, new("acme"), NOW).await.unwrap();
     people::request_reset(&store, &outbox, EMAIL, NOW).await.unwrap();
     let letters = letters(folder.path());
