@@ -22,7 +22,6 @@ mod settings;
 mod shown;
 mod signing;
 mod spiffe;
-mod token;
 
 pub use accounts::AccountsSettings;
 pub use auth::{Admission, Auth};
