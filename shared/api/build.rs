@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 15] = [
+const PROTOS: [&str; 16] = [
     "inference/grpc_service.proto",
     "inference/model_config.proto",
     "torchmesh/accounts/v1/accounts.proto",
@@ -12,6 +12,7 @@ const PROTOS: [&str; 15] = [
     "torchmesh/accounts/v1/identity.proto",
     "torchmesh/accounts/v1/listings.proto",
     "torchmesh/accounts/v1/privacy.proto",
+    "torchmesh/accounts/v1/sign_in.proto",
     "torchmesh/accounts/v1/usage_query.proto",
     "torchmesh/accounts/v1/webhooks.proto",
     "torchmesh/admin/v1/router.proto",

@@ -1,14 +1,18 @@
-"""The portal in a real browser: somebody signs up, makes a key, tries a model and sees the usage of it; an operator brings out a version and takes it back; and every page is looked at by axe-core,
+"""The portal in a real browser: somebody signs up, makes a key, tries a model and sees the usage of it, and sets up a second factor; an operator brings out a version and takes it back; and every page is looked at by axe-core,
 in light and in dark, in every language.
 
 Environment: PORTAL and GATEWAY (HOST:PORT), OUTBOX (the folder of the letters), CHAT, EMBED and ROLLED (models), BILLED (what the oldest invoice comes to), BROWSER (the folder of the unpacked browser), AXE (axe.min.js), SHOTS (a folder for
 pictures).
 """
 
+import base64
 import glob
+import hashlib
+import hmac
 import json
 import os
 import re
+import struct
 import time
 import urllib.request
 
@@ -21,7 +25,7 @@ SHOWN_WITHIN, PATIENCE_MS = 10.0, 60_000
 
 PUBLIC = ["/", "/models", f"/models/{os.environ['CHAT']}", "/docs", "/docs/python", "/sign-in", "/sign-up", "/forgotten", "/letters/verify?token=x", "/letters/invite?token=x", "/nowhere"]
 INSIDE = [
-    "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/members", "/console/listings", "/console/changes", "/playground",
+    "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/members", "/console/listings", "/console/changes", "/console/security", "/playground",
     "/operator", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
 ]
 VIOLATIONS = """async () => {
@@ -59,6 +63,40 @@ def sign_up_and_in(page: Page) -> None:
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.locator("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Overview").wait_for()
+
+
+def code(secret: str, steps: int) -> str:
+    """What an authenticator shows, so many steps of thirty seconds from now (RFC 6238)."""
+    counter = struct.pack(">Q", int(time.time()) // 30 + steps)
+    tag = hmac.new(base64.b32decode(secret.replace(" ", "")), counter, hashlib.sha1).digest()
+    at = tag[-1] & 15
+    return f"{(struct.unpack('>I', tag[at:at + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
+
+
+def set_up_a_second_factor(page: Page) -> None:
+    page.goto(f"{PORTAL}/console/security")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Set up").click()
+    page.get_by_role("img", name="QR code").wait_for()
+    page.screenshot(path=f"{SHOTS}/second-factor.png", full_page=True)
+    secret = page.locator(".code code").first.inner_text()
+    page.get_by_label("Code", exact=True).fill(code(secret, 0))
+    page.get_by_role("button", name="Confirm").click()
+    page.get_by_text("Keep these recovery codes").wait_for()
+    assert len(page.locator(".code code").first.inner_text().split()) == 10
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("banner").get_by_role("link", name="Sign in").click()
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("main").get_by_role("button", name="Sign in").click()
+    # A code is good once; the next one is good half a minute early.
+    page.get_by_label("Code", exact=True).fill(code(secret, 1))
+    page.evaluate(open(os.environ["AXE"], encoding="utf-8").read())
+    violations = page.evaluate(VIOLATIONS)
+    assert not violations, violations
+    page.screenshot(path=f"{SHOTS}/code.png", full_page=True)
+    page.locator("main").get_by_role("button", name="Sign in").first.click()
     page.get_by_role("heading", name="Overview").wait_for()
 
 
@@ -205,6 +243,7 @@ def main() -> None:
         usage_appears(page, secret)
         is_billed(page)
         bring_out_and_take_back(page)
+        set_up_a_second_factor(page)
         everybody_can_use_it(browser, context.storage_state())
         assert not mistakes, mistakes
         browser.close()

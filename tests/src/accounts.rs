@@ -14,8 +14,8 @@ use torchmesh_api::{
         CreateCredentialRequest, CreateTenantRequest, Credential, CredentialKind, SumUsageRequest, UsageSum,
         accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
         identity_service_client::IdentityServiceClient, listing_service_client::ListingServiceClient,
-        privacy_service_client::PrivacyServiceClient, usage_query_service_client::UsageQueryServiceClient,
-        webhook_service_client::WebhookServiceClient,
+        privacy_service_client::PrivacyServiceClient, sign_in_service_client::SignInServiceClient,
+        usage_query_service_client::UsageQueryServiceClient, webhook_service_client::WebhookServiceClient,
     },
     usage::v1::usage_service_client::UsageServiceClient,
 };
@@ -50,6 +50,9 @@ pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>
 
 /// A client of whom they tell what happens.
 pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// A client of how members sign in.
+pub type SignIn = SignInServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// A client of what is told whole, and erased.
 pub type Privacy = PrivacyServiceClient<InterceptedService<Channel, WithToken>>;
@@ -159,6 +162,11 @@ impl Accounts {
     /// The same of somebody who shows no token.
     pub fn listings_of_anybody(&self) -> ListingServiceClient<Channel> {
         ListingServiceClient::new(client::channel(self.addr()))
+    }
+
+    /// A client with a token that changes how its member signs in.
+    pub fn sign_in(&self, token: &str) -> SignIn {
+        SignInServiceClient::with_interceptor(client::channel(self.addr()), WithToken(token.to_owned()))
     }
 
     /// A client with a token that registers webhooks.

@@ -8,8 +8,8 @@ use torchmesh_runtime::{
 };
 
 use crate::{
-    access::TokenFile, billing::BillingSettings, people::MailSettings, privacy::RetentionSettings, store::DatabaseSettings,
-    webhooks::WebhookSettings,
+    access::TokenFile, billing::BillingSettings, oidc::ProviderSettings, people::MailSettings, privacy::RetentionSettings,
+    store::DatabaseSettings, webhooks::WebhookSettings,
 };
 
 /// All settings, with their defaults in [`Self::read`].
@@ -35,6 +35,8 @@ pub struct AccountsConfig {
     pub billing: BillingSettings,
     /// `webhooks`: how what happens is told to addresses that tenants register.
     pub webhooks: WebhookSettings,
+    /// `[[sign_in.oidc]]`: whom members may sign in through.
+    pub providers: Vec<ProviderSettings>,
     /// `retention`: how long what is kept.
     pub retention: RetentionSettings,
     /// `limits.max_in_flight`: calls at once, streams to gateways included; more are refused with RESOURCE_EXHAUSTED. Default 1024.
@@ -54,9 +56,24 @@ impl AccountsConfig {
         let mail = MailSettings::read(s, &folder);
         let billing = BillingSettings::read(s);
         let webhooks = WebhookSettings::read(s);
+        let providers = s.section("sign_in", ProviderSettings::read_all);
         let retention = RetentionSettings::read(s);
         let (server, max_in_flight) = ServerSettings::read_with(s, 8083, 9083, |s| s.or("max_in_flight", 1024));
-        Self { server, drain, telemetry, database, operators, gateways, sign_up, mail, billing, webhooks, retention, max_in_flight }
+        Self {
+            server,
+            drain,
+            telemetry,
+            database,
+            operators,
+            gateways,
+            sign_up,
+            mail,
+            billing,
+            webhooks,
+            providers,
+            retention,
+            max_in_flight,
+        }
     }
 }
 

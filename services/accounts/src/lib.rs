@@ -1,6 +1,6 @@
 //! The accounts: who the callers are, and what they have used.
 //!
-//! [`tenants`] have members ([`people`]) and [`credentials`]; what is changed is written down ([`changes`]), and told to the gateways as it happens. What calls have used comes from the
+//! [`tenants`] have members ([`people`], who may sign in through providers of OpenID Connect: [`oidc`]) and [`credentials`]; what is changed is written down ([`changes`]), and told to the gateways as it happens. What calls have used comes from the
 //! gateways and is added up ([`usage`]), and what it costs is invoiced ([`mod@billing`]). Models are shown with what is said of them ([`listings`]). Whoever registers an address is told of what happens ([`webhooks`]).
 //! All of it is in the [`store`], and told
 //! whole and erased where it is about somebody ([`privacy`]).
@@ -17,9 +17,11 @@ pub mod handlers;
 mod ids;
 pub mod listings;
 pub mod mail;
+pub mod oidc;
 pub mod page;
 pub mod people;
 pub mod privacy;
+pub mod sealing;
 mod secrets;
 pub mod stack;
 pub mod store;
@@ -40,8 +42,9 @@ use crate::{
     access::Access,
     billing::Billing,
     config::AccountsConfig,
-    handlers::{Accounts, BillingDesk, Ground, Identity, ListingDesk, PrivacyDesk, UsageQueries, UsageRecorder, WebhookDesk},
+    handlers::{Accounts, BillingDesk, Ground, Identity, ListingDesk, PrivacyDesk, SignInDesk, UsageQueries, UsageRecorder, WebhookDesk},
     mail::MailMetrics,
+    oidc::Providers,
     people::{Outbox, Passwords},
     privacy::Privacy,
     stack::Stack,
@@ -50,12 +53,13 @@ use crate::{
 };
 
 /// The services that there are beside those of every process.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "torchmesh.accounts.v1.AccountsService",
     "torchmesh.accounts.v1.BillingService",
     "torchmesh.accounts.v1.IdentityService",
     "torchmesh.accounts.v1.ListingService",
     "torchmesh.accounts.v1.PrivacyService",
+    "torchmesh.accounts.v1.SignInService",
     "torchmesh.accounts.v1.UsageQueryService",
     "torchmesh.accounts.v1.WebhookService",
     "torchmesh.usage.v1.UsageService",
@@ -87,6 +91,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         billing,
         webhooks,
         privacy,
+        providers: Providers::new(config.providers)?,
         sign_up: config.sign_up,
         drain: context.drain.clone(),
     };
@@ -96,6 +101,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         .add_service(Identity::service(ground.clone()))
         .add_service(ListingDesk::service(ground.clone()))
         .add_service(PrivacyDesk::service(ground.clone()))
+        .add_service(SignInDesk::service(ground.clone()))
         .add_service(UsageQueries::service(ground.clone()))
         .add_service(WebhookDesk::service(ground.clone()))
         .add_service(UsageRecorder::service(ground).max_decoding_message_size(config.server.max_message.0));

@@ -45,6 +45,9 @@ fn for_everybody() -> Router<Shared> {
         .route("/docs", get(docs::index))
         .route("/docs/{topic}", get(docs::client))
         .route("/sign-in", get(people::sign_in::show).post(people::sign_in::send))
+        .route("/sign-in/code", get(people::code::begin_again).post(people::code::send))
+        .route("/sign-in/with/{provider}", get(people::code::begin_again).post(people::provider::begin))
+        .route("/sign-in/with/{provider}/back", get(people::provider::back))
         .route("/sign-out", post(people::sign_in::out))
         .route("/sign-up", get(people::sign_up::show).post(people::sign_up::send))
         .route("/forgotten", get(people::letters::forgotten).post(people::letters::ask))
@@ -73,6 +76,9 @@ fn for_members() -> Router<Shared> {
         .route("/console/listings/{model}", get(listings::show::<Person>).post(listings::change::<Person>))
         .route("/console/listings/{model}/{step}", post(listings::step::<Person>))
         .route("/console/changes", get(console::changes::list))
+        .route("/console/security", get(console::security::show).post(console::security::enrol))
+        .route("/console/security/confirm", get(console::security::begin_again).post(console::security::confirm))
+        .route("/console/security/remove", get(console::security::begin_again).post(console::security::remove))
         .route("/playground", get(try_it::show))
 }
 

@@ -7,6 +7,7 @@ mod identity;
 mod listings;
 mod privacy;
 mod read;
+mod sign_in;
 mod tell;
 mod usage;
 mod webhooks;
@@ -18,12 +19,14 @@ pub use billing::BillingDesk;
 pub use identity::Identity;
 pub use listings::ListingDesk;
 pub use privacy::PrivacyDesk;
+pub use sign_in::SignInDesk;
 pub use usage::{UsageQueries, UsageRecorder};
 pub use webhooks::WebhookDesk;
 
 use crate::{
     access::Access,
     billing::Billing,
+    oidc::Providers,
     people::{Outbox, Passwords},
     privacy::Privacy,
     store::Store,
@@ -47,6 +50,8 @@ pub struct Ground {
     pub webhooks: Webhooks,
     /// Who is erased.
     pub privacy: Privacy,
+    /// Whom members may sign in through.
+    pub providers: Providers,
     /// Whether whoever wants to may sign up.
     pub sign_up: bool,
     /// When streams end.

@@ -21,14 +21,19 @@ fn wait(failures: i64, since_ms: i64, now: i64) -> Option<Duration> {
     (failures >= MOST && left > 0).then(|| Duration::from_millis(left.unsigned_abs()))
 }
 
-/// Whose attempts are counted for an address, as they are kept: to sign in, and to get letters.
-pub(crate) fn subjects(address: &str) -> [String; 2] {
-    [secrets::hash(address), secrets::hash(&of_resets(address))]
+/// Whose attempts are counted for an address, as they are kept: to sign in, to get letters, and to show codes.
+pub(crate) fn subjects(address: &str) -> [String; 3] {
+    [secrets::hash(address), secrets::hash(&of_resets(address)), secrets::hash(&of_codes(address))]
 }
 
 /// Letters cost attempts, too: nobody fills somebody else's letter box.
 pub(super) fn of_resets(address: &str) -> String {
     format!("reset {address}")
+}
+
+/// Codes are counted apart: whoever knows the password, or reads the letters, must not begin anew with each.
+pub(super) fn of_codes(address: &str) -> String {
+    format!("code {address}")
 }
 
 /// What failed before this moment does not count any more.

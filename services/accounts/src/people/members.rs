@@ -64,6 +64,12 @@ pub(crate) async fn by_id(connection: &mut AnyConnection, id: &str) -> Result<Op
     query.fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
+/// The one with this address.
+pub(crate) async fn by_address(connection: &mut AnyConnection, email: &str) -> Result<Option<Member>> {
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE email = $1"))).bind(email.to_owned());
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
 fn absent() -> Refusal {
     Refusal::Absent("there is no such member".to_owned())
 }

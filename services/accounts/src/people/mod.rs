@@ -1,28 +1,33 @@
 //! The members of tenants: how they come, sign in, and go.
 
 mod attempts;
+mod challenge;
 mod ended;
 mod letters;
 mod members;
 mod password;
+pub mod second_factor;
 mod sign_in;
 mod sign_up;
 mod sweep;
 
 pub(crate) use attempts::subjects as subjects_of_attempts;
+pub use challenge::complete;
 pub(crate) use ended::remove_ended;
 pub use letters::{MailSettings, Outbox};
 pub use members::{Member, find, find_named, list, update};
-pub(crate) use members::{by_id, is_last_owner};
+pub(crate) use members::{by_address, by_id, is_last_owner};
 pub use password::Passwords;
-pub use sign_in::{Session, sign_in, sign_out};
+pub(crate) use sign_in::begin;
+pub use sign_in::{Session, SignedIn, sign_in, sign_out};
 pub use sign_up::{NewMember, NewTenant, invite, request_reset, reset, sign_up, verify};
+pub(crate) use sign_up::{add, confirm};
 pub(crate) use sweep::recipient;
 
 use crate::error::{Refusal, Result};
 
 /// An address as it is kept: in lower case, with one `@` and no blanks. More about an address knows only whoever gets letters there.
-fn address(told: &str) -> Result<String> {
+pub(crate) fn address(told: &str) -> Result<String> {
     let wrong = || Refusal::Invalid("email: must be an address such as ada@example.org".to_owned());
     let text = told.trim().to_lowercase();
     let (name, host) = text.split_once('@').ok_or_else(wrong)?;

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::{
     Member, Outbox, Passwords, address, attempts,
     letters::{self, Purpose},
-    members::{COLUMNS, read},
+    members::{self, COLUMNS, read},
 };
 use crate::{
     access::{Act, Asker, Role},
@@ -45,7 +45,7 @@ pub async fn sign_up(store: &Store, passwords: &Passwords, outbox: &Outbox, new:
     let hash = passwords.hash(new.password).await?;
     // First, so that a name that is taken does not tell which addresses are known.
     tenants::check_free(store, new.name).await?;
-    if by_address(store, &email).await?.is_some() {
+    if members::by_address(&mut *store.reads()?.acquire().await?, &email).await?.is_some() {
         // The answer is that of an address that is new; whoever has it is told by a letter.
         return outbox.known_already(&email).await;
     }
@@ -85,7 +85,7 @@ pub async fn invite(store: &Store, outbox: &Outbox, asker: &Asker, new: NewMembe
 pub async fn request_reset(store: &Store, outbox: &Outbox, email: &str, now: i64) -> Result<()> {
     let email = address(email)?;
     attempts::attempt(store, &attempts::of_resets(&email), now).await?;
-    let Some(member) = by_address(store, &email).await? else { return Ok(()) };
+    let Some(member) = members::by_address(&mut *store.reads()?.acquire().await?, &email).await? else { return Ok(()) };
     let mut change = Change::begin(store, &Asker::Anybody, now).await?;
     let token = letters::token(&mut change, &member.id, Purpose::Reset).await?;
     change.commit(Told { tenant_id: &member.tenant_id, subject: &member.id, what: "password reset asked for", detail: "" }).await?;
@@ -103,6 +103,7 @@ pub async fn reset(store: &Store, passwords: &Passwords, token: &str, password: 
         ("UPDATE members SET password_hash = $2 WHERE id = $1", Some(hash)),
         ("DELETE FROM sessions WHERE member_id = $1", None),
         ("DELETE FROM letters WHERE member_id = $1", None),
+        ("DELETE FROM sign_in_challenges WHERE member_id = $1", None),
     ] {
         let query = sqlx::query(query).bind(member.id.clone());
         bound.into_iter().fold(query, sqlx::query::Query::bind).execute(change.connection()).await?;
@@ -111,12 +112,8 @@ pub async fn reset(store: &Store, passwords: &Passwords, token: &str, password: 
     attempts::forgive(store, &member.email).await
 }
 
-async fn by_address(store: &Store, email: &str) -> Result<Option<Member>> {
-    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM members WHERE email = $1"))).bind(email.to_owned());
-    query.fetch_optional(store.reads()?).await?.as_ref().map(read).transpose()
-}
-
-async fn add(change: &mut Change, tenant: &Tenant, email: &str, role: Role) -> Result<Member> {
+/// Adds a member who has not confirmed their address yet.
+pub(crate) async fn add(change: &mut Change, tenant: &Tenant, email: &str, role: Role) -> Result<Member> {
     let now = change.now();
     let member =
         Member { id: ids::new(now), tenant_id: tenant.id.clone(), email: email.to_owned(), role, verified_ms: None, created_ms: now };
@@ -144,7 +141,8 @@ async fn take(change: &mut Change, token: &str, purposes: &[Purpose]) -> Result<
     read(&query.fetch_one(change.connection()).await?)
 }
 
-async fn confirm(change: &mut Change, member_id: &str) -> Result<()> {
+/// Writes down that a member's address is theirs.
+pub(crate) async fn confirm(change: &mut Change, member_id: &str) -> Result<()> {
     let query = sqlx::query("UPDATE members SET verified_ms = COALESCE(verified_ms, $2) WHERE id = $1");
     query.bind(member_id.to_owned()).bind(change.now()).execute(change.connection()).await?;
     Ok(())

@@ -44,7 +44,7 @@ pub async fn export_person(store: &Store, outbox: &Outbox, member: &Member, now:
     for section in sections::PERSON {
         rows(store, section, &member.id, sink).await?;
     }
-    let names = ["failed_sign_ins", "reset_letters_asked_for"];
+    let names = ["failed_sign_ins", "reset_letters_asked_for", "failed_codes"];
     for (name, subject) in names.into_iter().zip(subjects_of_attempts(&member.email)) {
         rows(store, &sections::attempts(name), &subject, sink).await?;
     }

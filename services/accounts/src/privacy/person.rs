@@ -52,7 +52,16 @@ impl Privacy {
 }
 
 async fn forget(connection: &mut AnyConnection, member: &Member) -> Result<()> {
-    for table in ["sessions WHERE member_id", "letters WHERE member_id", "members WHERE id"] {
+    let tables = [
+        "sessions WHERE member_id",
+        "letters WHERE member_id",
+        "sign_in_challenges WHERE member_id",
+        "recovery_codes WHERE member_id",
+        "second_factors WHERE member_id",
+        "member_identities WHERE member_id",
+        "members WHERE id",
+    ];
+    for table in tables {
         let query = sqlx::query(AssertSqlSafe(format!("DELETE FROM {table} = $1"))).bind(member.id.clone());
         query.execute(&mut *connection).await?;
     }

@@ -75,6 +75,18 @@ pub(super) const TENANT: &[Section] = &[
         order: &["s.sha256"],
     },
     Section {
+        name: "second_factors",
+        columns: &["f.member_id", "f.created_ms", "f.confirmed_ms"],
+        from: "second_factors f JOIN members m ON m.id = f.member_id WHERE m.tenant_id = $1",
+        order: &["f.member_id"],
+    },
+    Section {
+        name: "identities",
+        columns: &["i.member_id", "i.issuer", "i.subject", "i.linked_ms"],
+        from: "member_identities i JOIN members m ON m.id = i.member_id WHERE m.tenant_id = $1",
+        order: &["i.issuer", "i.subject"],
+    },
+    Section {
         name: "credentials",
         columns: &["id", "kind", "name", "hint", "scopes", "models", "created_ms", "expires_ms", "revoked_ms"],
         from: "credentials WHERE tenant_id = $1",
@@ -230,6 +242,24 @@ pub(super) const PERSON: &[Section] = &[
     },
     Section { name: "letters", columns: &["purpose", "expires_ms"], from: "letters WHERE member_id = $1", order: &["sha256"] },
     Section { name: "sessions", columns: &["expires_ms"], from: "sessions WHERE member_id = $1", order: &["sha256"] },
+    Section {
+        name: "second_factor",
+        columns: &["created_ms", "confirmed_ms"],
+        from: "second_factors WHERE member_id = $1",
+        order: &["member_id"],
+    },
+    Section {
+        name: "sign_ins_that_wait_for_a_code",
+        columns: &["expires_ms"],
+        from: "sign_in_challenges WHERE member_id = $1",
+        order: &["sha256"],
+    },
+    Section {
+        name: "identities",
+        columns: &["issuer", "subject", "linked_ms"],
+        from: "member_identities WHERE member_id = $1",
+        order: &["issuer", "subject"],
+    },
     Section {
         name: "changes",
         columns: &["revision", "time_ms", "actor", "subject", "what", "detail"],

@@ -17,6 +17,10 @@ use crate::{
 const GOES: &[&str] = &[
     "DELETE FROM sessions WHERE member_id IN (SELECT id FROM members WHERE tenant_id = $1)",
     "DELETE FROM letters WHERE member_id IN (SELECT id FROM members WHERE tenant_id = $1)",
+    "DELETE FROM sign_in_challenges WHERE member_id IN (SELECT id FROM members WHERE tenant_id = $1)",
+    "DELETE FROM recovery_codes WHERE member_id IN (SELECT id FROM members WHERE tenant_id = $1)",
+    "DELETE FROM second_factors WHERE member_id IN (SELECT id FROM members WHERE tenant_id = $1)",
+    "DELETE FROM member_identities WHERE member_id IN (SELECT id FROM members WHERE tenant_id = $1)",
     "DELETE FROM members WHERE tenant_id = $1",
     // What operators' webhooks were to be told of it, too: the texts name its keys. Deliveries before their webhook, as whoever sends locks them.
     "DELETE FROM webhook_deliveries WHERE revision IN (SELECT revision FROM webhook_events WHERE body LIKE '%\"' || $1 || '\"%')",

@@ -4,8 +4,10 @@ mod backup;
 mod billing;
 mod keys;
 mod listings;
+mod oidc;
 mod people;
 mod privacy;
+mod second_factor;
 mod usage;
 mod webhooks;
 

@@ -6,11 +6,11 @@ use super::{NOW, outbox, store, tenant};
 use crate::{
     access::{Access, Asker, Role},
     error::Refusal,
-    people::{self, MailSettings, NewMember, NewTenant, Outbox, Passwords},
+    people::{self, MailSettings, NewMember, NewTenant, Outbox, Passwords, Session, SignedIn},
     store::Store,
 };
 
-const EMAIL: &str = "ada@example.org";
+pub(super) const EMAIL: &str = "ada@example.org";
 pub(super) const PASSWORD: &str = "correct horse battery";
 
 fn new(name: &str) -> NewTenant<'_> {
@@ -31,7 +31,15 @@ fn token(folder: &Path) -> String {
     line.unwrap().to_owned()
 }
 
-async fn asker(store: &Store, token: &str, now: i64) -> Result<Asker, Refusal> {
+/// What somebody gets who has no second factor.
+pub(super) fn session(signed_in: SignedIn) -> Session {
+    match signed_in {
+        SignedIn::Session(session) => session,
+        SignedIn::Challenge(_) => panic!("a code is asked for"),
+    }
+}
+
+pub(super) async fn asker(store: &Store, token: &str, now: i64) -> Result<Asker, Refusal> {
     let mut metadata = tonic::metadata::MetadataMap::new();
     metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
     Access::new(store.clone(), None, None).asker(&metadata, now).await
@@ -47,7 +55,7 @@ async fn whoever_signs_up_confirms_their_address_and_signs_in() {
     let letter = token(folder.path());
     people::verify(&store, &letter, NOW).await.unwrap();
     assert!(matches!(people::verify(&store, &letter, NOW).await, Err(Refusal::Invalid(_))), "a letter is good once");
-    let session = sign_in(NOW).await.unwrap();
+    let session = session(sign_in(NOW).await.unwrap());
     assert_eq!(session.member.role, Role::Owner);
     let known = asker(&store, &session.token, NOW).await.unwrap();
     assert!(matches!(&known, Asker::Member { tenant_id, role: Role::Owner, .. } if *tenant_id == session.member.tenant_id));
@@ -105,7 +113,7 @@ async fn a_new_password_ends_the_old_one_and_every_session() {
     let outbox = outbox(folder.path());
     people::sign_up(&store, &passwords, &outbox, new("acme"), NOW).await.unwrap();
     people::verify(&store, &token(folder.path()), NOW).await.unwrap();
-    let session = people::sign_in(&store, &passwords, EMAIL, PASSWORD, NOW).await.unwrap();
+    let session = session(people::sign_in(&store, &passwords, EMAIL, PASSWORD, NOW).await.unwrap());
     people::request_reset(&store, &outbox, EMAIL, NOW).await.unwrap();
     let letter = token(folder.path());
     let late = people::reset(&store, &passwords, &letter, "another password", NOW + 3_600_000).await;
@@ -123,7 +131,7 @@ async fn whoever_is_invited_sets_a_password_and_is_in_and_one_owner_stays() {
     let invited = NewMember { tenant: &acme, email: EMAIL, role: Role::Owner };
     let owner = people::invite(&store, &outbox, &Asker::Operator, invited, NOW).await.unwrap();
     people::reset(&store, &passwords, &token(folder.path()), PASSWORD, NOW).await.unwrap();
-    let session = people::sign_in(&store, &passwords, EMAIL, PASSWORD, NOW).await.unwrap();
+    let session = session(people::sign_in(&store, &passwords, EMAIL, PASSWORD, NOW).await.unwrap());
     let asker = asker(&store, &session.token, NOW).await.unwrap();
     let last = people::update(&store, &asker, &owner.id, Some(Role::Viewer), false, NOW).await;
     assert!(matches!(last, Err(Refusal::State(_))), "{last:?}");

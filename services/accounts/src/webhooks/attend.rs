@@ -8,8 +8,8 @@ use tokio::{
 };
 use torchmesh_runtime::lifecycle::{Drain, Unfinished};
 
-use super::{courier::Courier, reseal::reseal, tidy};
-use crate::error::Result;
+use super::{courier::Courier, tidy};
+use crate::{error::Result, sealing::reseal};
 
 /// How often it is looked at whether something is due. What is new is looked at as it is written down.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -72,7 +72,7 @@ async fn look(courier: &Courier, running: &mut JoinSet<()>, drain: &Drain, done:
     if done.tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_EVERY) {
         tidy::remove_old(courier).await?;
         // Once an hour, too: another process may have sealed with an older key until it had read the new one.
-        reseal(&courier.webhooks, &courier.store).await?;
+        reseal(courier.webhooks.keys()?, &courier.store).await?;
         done.tidied = Some(Instant::now());
     }
     let room = AT_ONCE.saturating_sub(running.len());

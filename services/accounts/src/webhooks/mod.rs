@@ -14,9 +14,7 @@ mod events;
 pub mod fuzzing;
 mod outcome;
 mod record;
-pub(crate) mod reseal;
 mod schedule;
-mod sealing;
 mod secrets;
 mod send;
 mod settings;
@@ -33,13 +31,14 @@ pub use deliveries::{Delivery, DeliveryState, find as find_delivery, list as del
 pub use endpoints::{NewWebhook, State, Update, Webhook, create, find, list, remove, update};
 pub use events::{Event, Kind};
 pub(crate) use record::happened;
-pub use reseal::{SealingKey, sealing_keys};
-pub use sealing::Keys;
 pub use secrets::rotate;
 pub use settings::{Rules, WebhookSettings};
 pub use signature::{Received, TOLERANCE_S, Unverified, verify};
 
-use crate::error::{Refusal, Result};
+use crate::{
+    error::{Refusal, Result},
+    sealing::Keys,
+};
 
 /// See the module. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use torchmesh_runtime::config::Section;
 
-use super::Keys;
+use crate::sealing::Keys;
 
 /// Where may be sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,13 +6,13 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use torchmesh_api::access::key::{Spelling, spelling};
+use torchmesh_token::{Claims, Expected, Jwks, Token, is_token};
 
 use super::{
     keys::{Found, Keys},
     oauth,
     signing::testing::Signer,
     spiffe::{Pattern, SpiffeId},
-    token::{Claims, Expected, Jwks, Token, is_token},
 };
 
 /// Somebody whose tokens are taken, what they have signed, and the token.

@@ -19,6 +19,7 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
 };
 use torchmesh_runtime::process::{Context, StartError};
+use torchmesh_token::{Refused, Token, is_token};
 
 use super::{
     IdentitySettings,
@@ -32,7 +33,6 @@ use super::{
     remembered::Remembered,
     rights::{Hash, Rights},
     spiffe::SpiffeId,
-    token::{Refused, Token, is_token},
 };
 
 /// How often the keys file is looked at: whatever was taken out is refused after at most this long.
@@ -68,12 +68,11 @@ pub(super) enum Doubt {
     NewKey(Arc<Issuer>, ApiError),
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::NoKeys => Self::new(ErrorKind::Unavailable, refused.to_string()).retry_after(Duration::from_secs(1)),
-            _ => Self::new(ErrorKind::Unauthenticated, refused.to_string()),
-        }
+#[expect(clippy::needless_pass_by_value, reason = "it is what a refusal becomes")]
+fn error(refused: Refused) -> ApiError {
+    match refused {
+        Refused::NoKeys => ApiError::new(ErrorKind::Unavailable, refused.to_string()).retry_after(Duration::from_secs(1)),
+        _ => ApiError::new(ErrorKind::Unauthenticated, refused.to_string()),
     }
 }
 
@@ -85,7 +84,7 @@ impl From<ApiError> for Doubt {
 
 impl From<Refused> for Doubt {
     fn from(refused: Refused) -> Self {
-        Self::Refused(refused.into())
+        Self::Refused(error(refused))
     }
 }
 
@@ -209,7 +208,7 @@ impl Identity {
         let (principal, until) = match (&self.0.oauth, self.0.issuers.iter().find(|issuer| issuer.name() == named)) {
             (Some(oauth), _) if oauth.name() == named => oauth.verify(&self.keys(), token, now)?,
             (_, Some(issuer)) => issuer.verify(token, now).map_err(|refused| match refused {
-                Refused::Key | Refused::NoKeys => Doubt::NewKey(Arc::clone(issuer), refused.into()),
+                Refused::Key | Refused::NoKeys => Doubt::NewKey(Arc::clone(issuer), error(refused)),
                 other => other.into(),
             })?,
             (_, None) => return Err(Refused::Issuer.into()),

@@ -24,7 +24,6 @@ mod settings;
 mod shown;
 mod signing;
 mod spiffe;
-mod token;
 
 pub use accounts::AccountsSettings;
 pub use auth::{Admission, Auth};

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use http::{header, request::Parts};
 use torchmesh_runtime::server::Peer;
-
-use super::token::is_token;
+use torchmesh_token::is_token;
 
 /// See the module.
 pub(super) enum Shown<'a> {

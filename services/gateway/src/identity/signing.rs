@@ -8,8 +8,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use rustls_pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-
-use super::token::{Jwks, PublicKey, encoded};
+use torchmesh_token::{Jwks, PublicKey, encoded};
 
 /// What the tokens say that they are (RFC 9068).
 pub(super) const TYPE: &str = "at+jwt";
@@ -98,7 +97,9 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::token::Token, *};
+    use torchmesh_token::Token;
+
+    use super::*;
 
     /// RFC 8410, section 10.3, and another.
     const ONE: &str =

@@ -227,6 +227,11 @@ pub(crate) enum MemberCommand {
         #[arg(long)]
         tenant: String,
     },
+    /// Remove the second factor of a member who has lost it, with a letter to them
+    ResetSecondFactor {
+        /// Their address or id
+        member: String,
+    },
 }
 
 /// The role of a member.

@@ -15,8 +15,17 @@ pub const HEADER: &str = "x-csrf-token";
 
 /// The token of the forms of whoever has this secret in their cookie. It does not tell the secret.
 pub fn token(secret: &str) -> String {
+    made_for(secret, b"torchmesh portal, forms")
+}
+
+/// What whoever has this secret in their cookie is known by when they come back from a provider. It does not tell the secret, nor the token of the forms.
+pub fn binding(secret: &str) -> String {
+    made_for(secret, b"torchmesh portal, providers")
+}
+
+fn made_for(secret: &str, purpose: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"torchmesh portal, forms"))
+    URL_SAFE_NO_PAD.encode(hmac::sign(&key, purpose))
 }
 
 /// Whether a token is that of the secret, in a time that does not tell how much of it is.
@@ -61,7 +70,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_token_fits_its_own_secret_and_no_other(one in ".{1,40}", other in ".{1,40}") {
-            prop_assert!(fits(&one, &token(&one)));
+            prop_assert!(fits(&one, &token(&one)) && !fits(&one, &binding(&one)));
+            prop_assert_eq!(binding(&one) == binding(&other), one == other);
             prop_assert_eq!(fits(&one, &token(&other)), one == other);
             prop_assert!(!fits(&one, "") && !fits(&one, &one) && !fits("", &token("")));
         }

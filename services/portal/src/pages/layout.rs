@@ -22,6 +22,7 @@ pub enum Place {
     Billing,
     Listings,
     Changes,
+    Security,
     Mesh,
     Routes,
     Rollouts,
@@ -34,7 +35,7 @@ type Entry = (Place, &'static str, &'static str);
 
 const PUBLIC: [Entry; 3] =
     [(Place::Models, "/models", "nav.models"), (Place::Playground, "/playground", "nav.playground"), (Place::Docs, "/docs", "nav.docs")];
-const CONSOLE: [Entry; 7] = [
+const CONSOLE: [Entry; 8] = [
     (Place::Overview, "/console", "nav.overview"),
     (Place::Keys, "/console/keys", "nav.keys"),
     (Place::Usage, "/console/usage", "nav.usage"),
@@ -42,6 +43,7 @@ const CONSOLE: [Entry; 7] = [
     (Place::Members, "/console/members", "nav.members"),
     (Place::Listings, "/console/listings", "nav.listings"),
     (Place::Changes, "/console/changes", "nav.changes"),
+    (Place::Security, "/console/security", "nav.security"),
 ];
 const OPERATOR: [Entry; 6] = [
     (Place::Mesh, "/operator", "nav.mesh"),

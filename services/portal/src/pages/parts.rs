@@ -26,6 +26,8 @@ pub(super) struct Field<'a> {
     pub(super) hint: &'a str,
     /// What browsers may fill in.
     pub(super) autocomplete: &'a str,
+    /// What phones show to type it with; nothing special when empty.
+    pub(super) inputmode: &'a str,
     /// Whether it must be filled in.
     pub(super) required: bool,
 }
@@ -33,7 +35,7 @@ pub(super) struct Field<'a> {
 impl<'a> Field<'a> {
     /// A line of text that must be filled in.
     pub(super) fn text(name: &'a str, label: &'a str, value: &'a str) -> Self {
-        Self { name, label, kind: "text", value, hint: "", autocomplete: "off", required: true }
+        Self { name, label, kind: "text", value, hint: "", autocomplete: "off", inputmode: "", required: true }
     }
 
     /// An address.
@@ -44,6 +46,11 @@ impl<'a> Field<'a> {
     /// A password: `current-password` or `new-password`.
     pub(super) fn password(label: &'a str, autocomplete: &'a str) -> Self {
         Self { kind: "password", autocomplete, ..Self::text("password", label, "") }
+    }
+
+    /// A code of an authenticator.
+    pub(super) fn code(label: &'a str) -> Self {
+        Self { autocomplete: "one-time-code", inputmode: "numeric", ..Self::text("code", label, "") }
     }
 
     /// With a line below it.
@@ -59,11 +66,12 @@ impl<'a> Field<'a> {
     /// As markup.
     pub(super) fn show(self) -> Markup {
         let id = format!("field-{}", self.name);
+        let inputmode = (!self.inputmode.is_empty()).then_some(self.inputmode);
         let described = (!self.hint.is_empty()).then(|| format!("{id}-hint"));
         html! {
             div.field {
                 label for=(id) { (self.label) }
-                input id=(id) name=(self.name) type=(self.kind) value=(self.value) autocomplete=(self.autocomplete) required[self.required]
+                input id=(id) name=(self.name) type=(self.kind) value=(self.value) autocomplete=(self.autocomplete) inputmode=[inputmode] required[self.required]
                     aria-describedby=[described.as_deref()] spellcheck="false" autocapitalize="none";
                 @if let Some(described) = &described { p.hint id=(described) { (self.hint) } }
             }

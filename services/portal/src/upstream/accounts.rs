@@ -13,7 +13,8 @@ use tonic::{Code, Request, service::interceptor::InterceptedService, transport::
 use torchmesh_api::accounts::v1::{
     Credential, GetListingRequest, GetSessionRequest, GetSessionResponse, ListCredentialsRequest, ListListingsRequest, SumUsageRequest,
     UsageBy, UsageSum, accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
-    listing_service_client::ListingServiceClient, usage_query_service_client::UsageQueryServiceClient,
+    listing_service_client::ListingServiceClient, sign_in_service_client::SignInServiceClient,
+    usage_query_service_client::UsageQueryServiceClient,
 };
 use torchmesh_runtime::process::StartError;
 
@@ -41,6 +42,9 @@ pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// The same, for what is said of models.
 pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// The same, for how members sign in.
+pub type SignIn = SignInServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// Names of models.
 pub(super) type Names = Arc<HashSet<String>>;
@@ -87,6 +91,11 @@ impl Accounts {
     /// What use costs, as somebody with a session.
     pub fn billing(&self, token: &str) -> Billing {
         BillingServiceClient::with_interceptor(self.channel.clone(), WithToken::new(token)).max_decoding_message_size(LARGEST)
+    }
+
+    /// How members sign in, as somebody with a session, or as everybody does.
+    pub fn sign_in(&self, token: Option<&str>) -> SignIn {
+        SignInServiceClient::with_interceptor(self.channel.clone(), token.map_or_else(WithToken::none, WithToken::new))
     }
 
     /// What is said of models, as somebody with a session sees it, or as everybody does.

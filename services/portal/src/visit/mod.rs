@@ -78,6 +78,11 @@ impl Visit {
         csrf::token(&self.secret)
     }
 
+    /// What the browser is known by when it comes back from a provider.
+    pub fn binding(&self) -> String {
+        csrf::binding(&self.secret)
+    }
+
     /// Whoever is signed in.
     pub fn person(&self) -> Option<&Person> {
         match &self.standing {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 28] = [
     "batches",
     "gateway",
     "router",
@@ -33,6 +33,7 @@ const TABLES: [&str; 27] = [
     "billing",
     "webhooks",
     "retention",
+    "sign_in",
 ];
 
 /// What a service says it takes, when it is asked for something that it does not know: every setting as `key` or `table.key`.

@@ -84,7 +84,10 @@ fn somebody_signs_up_and_calls_a_model_an_operator_takes_a_version_back_and_ever
         let sold = tempfile::tempdir().unwrap();
         fs::write(sold.path().join("billing.toml"), SOLD).unwrap();
         let path = sold.path().join("billing.toml").display().to_string();
-        let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd")];
+        let keys = sold.path().join("keys");
+        fs::write(&keys, "ab".repeat(32)).unwrap();
+        let keys = keys.display().to_string();
+        let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd"), ("webhooks.key_file", &*keys)];
         let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own].concat()).await;
         is_listed(&accounts).await;
         let (ledger, kept) = (Ledger::default(), tempfile::tempdir().unwrap());

@@ -10,6 +10,7 @@ mod measure;
 mod playground;
 mod sessions;
 mod shown;
+mod signing_in;
 
 use torchmesh_tests::{
     accounts::{Accounts, Database},

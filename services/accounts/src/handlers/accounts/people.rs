@@ -15,7 +15,7 @@ use crate::{
     access::{Act, Asker},
     clock::now_ms,
     error::{Refusal, Result},
-    people::{self, NewMember, NewTenant},
+    people::{self, NewMember, NewTenant, SignedIn},
 };
 
 impl Accounts {
@@ -35,9 +35,13 @@ impl Accounts {
     }
 
     pub(super) async fn sign_in_asked(&self, asked: SignInRequest) -> Result<SignInResponse> {
-        let session = people::sign_in(&self.0.store, &self.0.passwords, &asked.email, &asked.password, now_ms()).await?;
+        let signed_in = people::sign_in(&self.0.store, &self.0.passwords, &asked.email, &asked.password, now_ms()).await?;
+        let session = match signed_in {
+            SignedIn::Challenge(challenge) => return Ok(SignInResponse { challenge, ..SignInResponse::default() }),
+            SignedIn::Session(session) => session,
+        };
         let (expires_unix_ms, member) = (session.expires_ms, Some(tell::member(session.member)));
-        Ok(SignInResponse { session_token: session.token, expires_unix_ms, member })
+        Ok(SignInResponse { session_token: session.token, expires_unix_ms, member, challenge: String::new() })
     }
 
     pub(super) async fn get_session_asked(&self, call: Call<GetSessionRequest>) -> Result<GetSessionResponse> {

@@ -7,6 +7,7 @@ use crate::{
     access::{Act, Asker},
     error::{Refusal, Result},
     page::Page,
+    sealing::sealing_keys,
     tenants::Tenant,
     webhooks::{self, DeliveryState, NewWebhook, Update},
 };
@@ -104,7 +105,8 @@ impl WebhookDesk {
     }
 
     pub(super) async fn keys_asked(&self, call: Call<api::ListSealingKeysRequest>) -> Result<api::ListSealingKeysResponse> {
-        let keys = webhooks::sealing_keys(&self.0.webhooks, &self.0.store, &call.asker).await?;
+        call.asker.is_operator()?;
+        let keys = sealing_keys(self.0.webhooks.keys()?, &self.0.store, &call.asker).await?;
         Ok(api::ListSealingKeysResponse { keys: keys.into_iter().map(told::sealing_key).collect() })
     }
 }

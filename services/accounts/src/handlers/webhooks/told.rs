@@ -2,7 +2,10 @@
 
 use torchmesh_api::accounts::v1 as api;
 
-use crate::webhooks::{Delivery, DeliveryState, SealingKey, State, Webhook};
+use crate::{
+    sealing::SealingKey,
+    webhooks::{Delivery, DeliveryState, State, Webhook},
+};
 
 pub(super) fn webhook(told: Webhook) -> api::Webhook {
     let state = match told.state {

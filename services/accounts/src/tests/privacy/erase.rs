@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What says who acme was, or whoever was there.
-const SAYS_WHO: [&str; 9] = [
+const SAYS_WHO: [&str; 10] = [
     "ada@example.org",
     "bob@example.org",
     "Lovelace",
@@ -27,6 +27,7 @@ const SAYS_WHO: [&str; 9] = [
     "adas-laptop",
     "adas-phone",
     "adas-budget",
+    "adas-subject",
     "198.51.100.7",
     "127.0.0.1:9",
 ];
@@ -238,7 +239,7 @@ async fn a_member_goes_with_their_address_and_everybody_else_stays() {
     assert!(log.len() >= 4, "what they did is still known: {log:?}");
     assert!(!lines(&after, ADA).is_empty() && after.contains("Lovelace Engines"));
     assert_eq!(filled.outbox.letters_to(&[BOB.to_owned()]).await.unwrap().len(), 0);
-    assert_eq!(filled.outbox.letters_to(&[ADA.to_owned()]).await.unwrap().len(), 2);
+    assert_eq!(filled.outbox.letters_to(&[ADA.to_owned()]).await.unwrap().len(), 3);
     let subjects = people::subjects_of_attempts(BOB);
     assert!(subjects.iter().all(|subject| !after.contains(subject)), "not even a hash of it");
     assert_eq!(privacy.erase_person(&Asker::Operator, &id, NOW).await.unwrap(), id, "once more");

@@ -14,6 +14,7 @@ async fn a_tenants_document_has_all_that_is_kept_of_it_and_nothing_of_others() {
     let mut addresses: Vec<_> = told["members"].as_array().unwrap().iter().map(|member| member["email"].as_str().unwrap()).collect();
     addresses.sort_unstable();
     assert_eq!(addresses, [ADA, BOB]);
+    assert_eq!([count("second_factors"), count("identities")], [1, 1]);
     assert_eq!([count("sessions"), count("letters"), count("credentials"), count("webhooks")], [2, 2, 2, 1]);
     assert_eq!([count("webhook_deliveries"), count("budgets"), count("credit_notes"), count("ledger")], [1, 1, 1, 3]);
     assert_eq!([count("listings"), count("listing_texts"), count("listing_notices")], [1, 1, 0]);
@@ -37,6 +38,9 @@ async fn no_document_has_a_hash_of_a_secret_or_of_a_password() {
         "SELECT sha256 FROM sessions",
         "SELECT sha256 FROM letters",
         "SELECT sealed FROM webhook_secrets",
+        "SELECT sealed FROM second_factors",
+        "SELECT sha256 FROM recovery_codes",
+        "SELECT sha256 FROM sign_in_challenges",
         "SELECT subject FROM attempts",
     ];
     for query in queries {
@@ -55,7 +59,9 @@ async fn a_persons_document_is_about_them_alone() {
     assert_eq!((told["member"][0]["email"].as_str(), told["member"][0]["role"].as_str()), (Some(ADA), Some("owner")));
     let count = |section: &str| told[section].as_array().unwrap().len();
     assert_eq!([count("letters"), count("sessions"), count("failed_sign_ins"), count("reset_letters_asked_for")], [1, 1, 1, 1]);
-    assert_eq!(told["letters_in_the_outbox"], 2, "an invitation, and one to set another password");
+    assert_eq!(told["letters_in_the_outbox"], 3, "an invitation, one to set another password, and of the second factor");
+    assert_eq!([count("second_factor"), count("sign_ins_that_wait_for_a_code"), count("failed_codes")], [1, 1, 0]);
+    assert_eq!((&told["second_factor"][0]["confirmed_ms"], &told["identities"][0]["subject"]), (&NOW.into(), &"adas-subject".into()));
     assert!(count("changes") >= 4);
     assert!(!told.to_string().contains("bob"), "{told}");
 }

@@ -17,6 +17,7 @@ use super::{
     billing::{Shop, at, call, tokens},
     key, outbox,
     people::PASSWORD,
+    second_factor::decoded,
     tenant,
     webhooks::listening,
 };
@@ -25,8 +26,12 @@ use crate::{
     billing::{self, NewBudget, NewNote, NewProfile, PaymentKind},
     error::Result,
     listings::{self, Content, New, Text},
-    people::{self, Member, NewMember, Outbox, Passwords},
+    people::{
+        self, Member, NewMember, Outbox, Passwords,
+        second_factor::{self, shown},
+    },
     privacy::Sink,
+    sealing::Keys,
     store::Store,
     usage,
 };
@@ -60,6 +65,7 @@ impl Filled {
         filled.renamed().await;
         filled.sold().await;
         filled.listed().await;
+        filled.guarded().await;
         listening(filled.shop.folder.path(), filled.store(), &filled.shop.acme, NOW).await;
         key(filled.store(), &filled.shop.acme, "adas-phone").await;
         filled
@@ -73,6 +79,26 @@ impl Filled {
         let mut transaction = self.store().begin().await.unwrap();
         let query = sqlx::query("UPDATE tenants SET display_name = 'Lovelace Engines' WHERE id = $1").bind(self.shop.acme.id.clone());
         query.execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    /// With a second factor of ada's, who is asked for a code, and whom a provider knows.
+    async fn guarded(&self) {
+        let (store, passwords) = (self.store(), Passwords::new().unwrap());
+        let file = self.shop.folder.path().join("second.keys");
+        fs::write(&file, "ab".repeat(32)).unwrap();
+        let keys = Keys::read(&file).unwrap();
+        let asker = Asker::Member { id: self.ada.id.clone(), tenant_id: self.ada.tenant_id.clone(), role: self.ada.role };
+        let drawn = second_factor::enrol(store, &passwords, &keys, &asker, PASSWORD, NOW).await.unwrap();
+        let code = shown(&decoded(&drawn.secret), NOW);
+        second_factor::confirm(store, &self.outbox, Some(&keys), &asker, &code, NOW).await.unwrap();
+        people::sign_in(store, &passwords, ADA, PASSWORD, NOW).await.unwrap();
+        people::sign_in(store, &passwords, ADA, "a wrong one", NOW).await.unwrap_err();
+        let mut transaction = store.begin().await.unwrap();
+        let query = sqlx::query(
+            "INSERT INTO member_identities (issuer, subject, member_id, linked_ms) VALUES ('https://id', 'adas-subject', $1, 1)",
+        );
+        query.bind(self.ada.id.clone()).execute(&mut *transaction).await.unwrap();
         transaction.commit().await.unwrap();
     }
 

@@ -5,8 +5,9 @@ use crate::{
     access::{Asker, Role},
     error::Refusal,
     page::Page,
+    sealing::Keys,
     tests::member,
-    webhooks::{self, Keys, NewWebhook, Rules, State, Update},
+    webhooks::{self, NewWebhook, Rules, State, Update},
 };
 
 const NEW: NewWebhook<'_> = NewWebhook { url: "https://example.org/hooks", events: &[], description: "" };

@@ -6,8 +6,9 @@ use super::{DAY, Hooked, NOW, Receiver, SECOND, courier, hooks, key, receiver::A
 use crate::{
     access::{Asker, Role},
     people::{self, NewMember, Passwords},
+    sealing::{Keys, reseal},
     tests::outbox,
-    webhooks::{self, DeliveryState, State, Update, reseal::reseal, tidy},
+    webhooks::{self, DeliveryState, State, Update, tidy},
 };
 
 #[tokio::test]
@@ -195,14 +196,14 @@ async fn the_newest_key_seals_what_older_ones_have_and_then_they_can_go() {
     let with = |lines: &[&str]| {
         let file = hooked.folder.path().join("other.keys");
         fs::write(&file, lines.iter().map(|line| line.repeat(32)).collect::<Vec<_>>().join("\n")).unwrap();
-        let keys = Some(webhooks::Keys::read(&file).unwrap());
+        let keys = Some(Keys::read(&file).unwrap());
         courier(hooked.folder.path(), hooked.store(), hooks(webhooks::WebhookSettings { keys, ..settings(hooked.folder.path()) }))
     };
     key(hooked.store(), &hooked.acme, "search").await;
     send_at(&with(&["cd"]), NOW).await;
     assert_eq!(receiver.got().len(), 0, "what cannot be signed waits");
     let both = with(&["cd", "ab"]);
-    reseal(&both.webhooks, &both.store).await.unwrap();
+    reseal(both.webhooks.keys().unwrap(), &both.store).await.unwrap();
     send_at(&with(&["cd"]), NOW + 61 * SECOND).await;
     assert_eq!(receiver.got()[0].verified(&secret, NOW + 61 * SECOND), Ok(()));
 }

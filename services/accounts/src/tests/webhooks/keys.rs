@@ -9,9 +9,10 @@ use super::{Hooked, NOW, Receiver, clock, hooks, settings};
 use crate::{
     access::{Asker, Role},
     error::Refusal,
+    sealing::{Keys, SealingKey, reseal, sealing_keys},
     store::Store,
     tests::member,
-    webhooks::{self, Keys, NewWebhook, SealingKey, WebhookSettings, Webhooks, reseal::reseal, sealing_keys},
+    webhooks::{self, NewWebhook, WebhookSettings, Webhooks},
 };
 
 /// A file of keys that are named by a letter.
@@ -32,7 +33,7 @@ impl File {
 }
 
 async fn state(webhooks: &Webhooks, store: &Store) -> Vec<SealingKey> {
-    sealing_keys(webhooks, store, &Asker::Operator).await.unwrap()
+    sealing_keys(webhooks.keys().unwrap(), store, &Asker::Operator).await.unwrap()
 }
 
 /// Each secret that is kept, opened.
@@ -88,7 +89,7 @@ async fn kept(steps: Vec<Step>) {
                 webhooks::create(webhooks, hooked.store(), &Asker::Operator, Some(&hooked.acme), new, clock()).await.unwrap();
             }
             Step::Reseal => {
-                reseal(&now, hooked.store()).await.unwrap();
+                reseal(now.keys().unwrap(), hooked.store()).await.unwrap();
                 assert!(state(&now, hooked.store()).await.iter().skip(1).all(|key| key.secrets == 0));
             }
             Step::Half => {
@@ -139,14 +140,14 @@ async fn operators_are_told_which_key_seals_how_much_and_which_one_is_missing() 
         state(webhooks, hooked.store()).await.into_iter().map(|key| (key.place, key.secrets)).collect::<Vec<_>>()
     };
     assert_eq!(told(&webhooks).await, [(Some(1), 0), (Some(2), 1)]);
-    reseal(&webhooks, hooked.store()).await.unwrap();
+    reseal(webhooks.keys().unwrap(), hooked.store()).await.unwrap();
     assert_eq!(told(&webhooks).await, [(Some(1), 1), (Some(2), 0)]);
     file.letters = vec![0xab];
     file.put();
     let webhooks = file.webhooks(&hooked);
-    reseal(&webhooks, hooked.store()).await.unwrap();
+    reseal(webhooks.keys().unwrap(), hooked.store()).await.unwrap();
     assert_eq!(told(&webhooks).await, [(Some(1), 0), (None, 1)], "it lacks the key");
-    let refused = sealing_keys(&webhooks, hooked.store(), &member(&hooked.acme, Role::Owner)).await;
+    let refused = sealing_keys(webhooks.keys().unwrap(), hooked.store(), &member(&hooked.acme, Role::Owner)).await;
     assert!(matches!(refused, Err(Refusal::Denied(_))), "{refused:?}");
     assert!(clock() == NOW);
 }

@@ -17,9 +17,10 @@ use crate::{
     access::Asker,
     error::Result,
     page::Page,
+    sealing::Keys,
     store::Store,
     tenants::Tenant,
-    webhooks::{self, Courier, Delivery, Keys, NewWebhook, Rules, Webhook, WebhookSettings, Webhooks},
+    webhooks::{self, Courier, Delivery, NewWebhook, Rules, Webhook, WebhookSettings, Webhooks},
 };
 
 use receiver::Receiver;

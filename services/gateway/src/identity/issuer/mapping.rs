@@ -4,12 +4,10 @@ use torchmesh_api::{
     access::{Scope, Scopes},
     ids::TenantId,
 };
+use torchmesh_token::{Claims, Refused};
 
 use super::{IssuerSettings, TenantFrom};
-use crate::identity::{
-    principal::{CredentialKind, Principal},
-    token::{Claims, Refused},
-};
+use crate::identity::principal::{CredentialKind, Principal};
 
 /// Reads tenant and scopes as the settings say. Words that are worth nothing here are left out: tokens are for others too.
 pub(super) fn principal(settings: &IssuerSettings, claims: &Claims) -> Result<Principal, Refused> {

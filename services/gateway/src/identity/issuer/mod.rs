@@ -19,14 +19,11 @@ use tokio::{
     time::Instant,
 };
 use torchmesh_runtime::process::{Context, StartError};
+use torchmesh_token::{Claims, Expected, Jwks, Refused, Token};
 
 pub use settings::{IssuerSettings, KeysFrom, ScopeMapping, TenantFrom};
 
-use super::{
-    metrics::IdentityMetrics,
-    principal::Principal,
-    token::{Claims, Expected, Jwks, Refused, Token},
-};
+use super::{metrics::IdentityMetrics, principal::Principal};
 
 /// How long a call waits for an issuer's keys to be read.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,9 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use torchmesh_runtime::process::StartError;
+use torchmesh_token::Jwks;
 
 use super::{IssuerSettings, KeysFrom};
-use crate::identity::token::Jwks;
 
 /// One request takes no longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);

@@ -13,12 +13,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use torchmesh_api::access::{Scope, Scopes};
 use torchmesh_runtime::server::Peer;
+use torchmesh_token::Token;
 
 use super::{
     Oauth,
     form::{Form, Wrong},
 };
-use crate::identity::{Identity, auth::now, rights::Rights, token::Token};
+use crate::identity::{Identity, auth::now, rights::Rights};
 
 /// A form has no more bytes.
 const LONGEST: usize = 64 << 10;

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use torchmesh_api::access::{Scope, Scopes};
 use torchmesh_runtime::process::{Context, StartError};
+use torchmesh_token::{Claims, Expected, Refused, Token};
 
 pub use door::routes;
 pub use settings::OauthSettings;
@@ -21,7 +22,6 @@ use super::{
     principal::{CredentialKind, Principal},
     rights::Rights,
     signing::{self, Signing},
-    token::{Claims, Expected, Refused, Token},
 };
 
 /// How often the file with the signing keys is looked at.

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use torchmesh_api::accounts::v1::{
-    self as api, CreateTenantRequest, InviteMemberRequest, ListMembersRequest, ListTenantsRequest, Models, TenantState, UpdateTenantRequest,
+    self as api, CreateTenantRequest, InviteMemberRequest, ListMembersRequest, ListTenantsRequest, Models, ResetSecondFactorRequest,
+    TenantState, UpdateTenantRequest, sign_in_service_client::SignInServiceClient,
 };
 
 use super::{Accounts, moment, refused};
@@ -120,6 +121,13 @@ pub(super) async fn members(accounts: &Accounts, command: &MemberCommand, screen
                 [member.email.clone(), member.role.clone(), confirmed.to_owned(), member.id.clone()]
             };
             screen.show(&members, || table(["email", "role", "confirmed", "id"], members.iter().map(row)))
+        }
+        MemberCommand::ResetSecondFactor { member } => {
+            let asked = accounts.request(ResetSecondFactorRequest { member: member.clone() });
+            let mut desk = SignInServiceClient::new(accounts.channel.clone());
+            let member = desk.reset_second_factor(asked).await.map_err(refused)?.into_inner().member;
+            let member = Member::from(member.unwrap_or_default());
+            screen.show(&member, || format!("{} signs in with their password alone now, and is told so by a letter", member.email))
         }
     }
 }

@@ -7,5 +7,7 @@ pub mod keys;
 pub mod keys_change;
 pub mod members;
 pub mod overview;
+mod qr;
+pub mod security;
 mod sums;
 pub mod usage;

@@ -1,6 +1,8 @@
-//! Signing up, in and out, and letters.
+//! Signing up, in (with a password, a code, or through a provider) and out, and letters.
 
+pub mod code;
 pub mod letters;
+pub mod provider;
 pub mod sign_in;
 pub mod sign_up;
 

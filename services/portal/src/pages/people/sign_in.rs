@@ -2,16 +2,16 @@
 
 use axum::{extract::RawQuery, response::Response};
 use http::{StatusCode, header};
-use maud::html;
-use torchmesh_api::accounts::v1::{SignInRequest, SignOutRequest};
+use maud::{Markup, html};
+use torchmesh_api::accounts::v1::{ListProvidersRequest, Provider, SignInRequest, SignOutRequest};
 
 use super::{
     super::{
-        Page, Place,
+        Page, Place, encoded,
         parts::{self, Field},
         see_other,
     },
-    attempt, narrow,
+    attempt, code, narrow,
 };
 use crate::{
     fail::{Answer, Fail},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Where one is when nothing else was asked for.
-const INSIDE: &str = "/console";
+pub(super) const INSIDE: &str = "/console";
 
 /// The form.
 pub async fn show(visit: Visit, RawQuery(query): RawQuery) -> Response {
@@ -32,7 +32,7 @@ pub async fn show(visit: Visit, RawQuery(query): RawQuery) -> Response {
     if visit.person().is_some() {
         return see_other(local_path(&next, INSIDE));
     }
-    form(&visit, &next, "", None)
+    form(&visit, &next, "", None).await
 }
 
 fn next_of(query: &str) -> String {
@@ -47,12 +47,16 @@ pub async fn send(visit: Visit, sent: Sent) -> Answer {
     match visit.app().accounts.anybody().sign_in(visit.app().accounts.ask(asked)).await {
         Ok(told) => {
             visit.app().attempts.forgive(&visit.address);
-            Ok(begin(&visit, &told.into_inner().session_token, next))
+            let told = told.into_inner();
+            if !told.challenge.is_empty() {
+                return Ok(code::form(&visit, &told.challenge, next, false));
+            }
+            Ok(begin(&visit, &told.session_token, next))
         }
         Err(status) => {
             let fail = Fail::from(status);
             if fail.status == StatusCode::UNAUTHORIZED || fail.is_about_the_form() {
-                Ok(form(&visit, next, email, Some(&fail)))
+                Ok(form(&visit, next, email, Some(visit.say("sign_in.wrong"))).await)
             } else {
                 Err(fail)
             }
@@ -60,7 +64,8 @@ pub async fn send(visit: Visit, sent: Sent) -> Answer {
     }
 }
 
-fn begin(visit: &Visit, token: &str, next: &str) -> Response {
+/// Begins the session in the browser.
+pub(super) fn begin(visit: &Visit, token: &str, next: &str) -> Response {
     let secure = visit.app().config.is_secure();
     let mut response = see_other(next);
     response.headers_mut().append(header::SET_COOKIE, cookies::set(Kind::Session, token, secure));
@@ -68,9 +73,11 @@ fn begin(visit: &Visit, token: &str, next: &str) -> Response {
     response
 }
 
-fn form(visit: &Visit, next: &str, email: &str, fail: Option<&Fail>) -> Response {
+/// The form, with what went wrong.
+pub(super) async fn form(visit: &Visit, next: &str, email: &str, wrong: Option<&str>) -> Response {
+    let providers = providers(visit).await;
     let form = html! {
-        @if fail.is_some() { div.notice.bad role="alert" { p { (visit.say("sign_in.wrong")) } } }
+        @if let Some(wrong) = wrong { div.notice.bad role="alert" { p { (wrong) } } }
         (parts::told(visit))
         form method="post" action="/sign-in" {
             (parts::csrf(visit))
@@ -79,6 +86,7 @@ fn form(visit: &Visit, next: &str, email: &str, fail: Option<&Fail>) -> Response
             (Field::password(visit.say("people.password"), "current-password").show())
             button.primary.wide type="submit" { (visit.say("nav.sign_in")) }
         }
+        @for provider in &providers { (button(visit, provider, next)) }
     };
     let below = html! {
         p.below {
@@ -86,9 +94,25 @@ fn form(visit: &Visit, next: &str, email: &str, fail: Option<&Fail>) -> Response
             @if visit.app().config.sign_up { span { (visit.say("sign_in.new")) " " a href="/sign-up" { (visit.say("nav.sign_up")) } } }
         }
     };
-    let status = if fail.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
+    let status = if wrong.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::OK };
     let body = narrow(visit.say("sign_in.title"), visit.say("sign_in.lead"), &form, &below);
     Page::new(Place::Elsewhere, visit.say("sign_in.title"), body).status(status).answer(visit)
+}
+
+/// Whom members may sign in through; nobody, where the accounts do not say.
+async fn providers(visit: &Visit) -> Vec<Provider> {
+    let asked = visit.app().accounts.ask(ListProvidersRequest {});
+    visit.app().accounts.sign_in(None).list_providers(asked).await.map(|told| told.into_inner().providers).unwrap_or_default()
+}
+
+fn button(visit: &Visit, provider: &Provider, next: &str) -> Markup {
+    html! {
+        form.through method="post" action={ "/sign-in/with/" (encoded(&provider.name)) } {
+            (parts::csrf(visit))
+            input type="hidden" name="next" value=(local_path(next, INSIDE));
+            button.wide type="submit" { (visit.texts().fill("sign_in.with", &[("provider", &provider.title)])) }
+        }
+    }
 }
 
 /// Ends the session, at the accounts as well.

@@ -49,9 +49,14 @@ impl Algorithm {
 
 /// A public key. Its kind says which algorithms it is for, whatever a token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::identity) enum PublicKey {
-    /// Modulus and exponent, big-endian.
-    Rsa { n: Vec<u8>, e: Vec<u8> },
+pub enum PublicKey {
+    /// Of RSA.
+    Rsa {
+        /// The modulus, big-endian.
+        n: Vec<u8>,
+        /// The exponent, the same.
+        e: Vec<u8>,
+    },
     /// A point, uncompressed.
     P256(Vec<u8>),
     /// A point, uncompressed.
@@ -107,13 +112,13 @@ struct Header {
 
 /// A token whose signature nobody has looked at: nothing in it is to be believed yet.
 #[derive(Debug)]
-pub(in crate::identity) struct Token<'a> {
+pub struct Token<'a> {
     /// How it says that it is signed.
     algorithm: Algorithm,
     /// With which key.
-    pub(in crate::identity) kid: Option<String>,
+    pub kid: Option<String>,
     /// What it says that it is.
-    pub(in crate::identity) typ: Option<String>,
+    pub typ: Option<String>,
     claims: Map<String, Value>,
     signed: &'a [u8],
     signature: Vec<u8>,
@@ -121,7 +126,7 @@ pub(in crate::identity) struct Token<'a> {
 
 impl<'a> Token<'a> {
     /// Takes a token apart.
-    pub(in crate::identity) fn parse(text: &'a [u8]) -> Result<Self, Refused> {
+    pub fn parse(text: &'a [u8]) -> Result<Self, Refused> {
         let bad = Refused::Malformed;
         if text.len() > LONGEST {
             return Err(bad("it is longer than 16 KiB"));
@@ -147,12 +152,12 @@ impl<'a> Token<'a> {
     }
 
     /// Whom the token names as its issuer: to find the keys by, and no more.
-    pub(in crate::identity) fn claimed_issuer(&self) -> Option<&str> {
+    pub fn claimed_issuer(&self) -> Option<&str> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
     /// The claims, once one of the keys is found to have signed them.
-    pub(in crate::identity) fn verified(self, keys: &Jwks) -> Result<Map<String, Value>, Refused> {
+    pub fn verified(self, keys: &Jwks) -> Result<Map<String, Value>, Refused> {
         if self.kid.as_deref().is_some_and(|kid| !keys.has(kid)) {
             return Err(Refused::Key);
         }
@@ -163,7 +168,7 @@ impl<'a> Token<'a> {
 }
 
 /// A header and claims as the part of a token that is signed.
-pub(in crate::identity) fn encoded(header: &Value, claims: &Value) -> String {
+pub fn encoded(header: &Value, claims: &Value) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}", part(header), part(claims))
 }

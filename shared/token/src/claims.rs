@@ -6,31 +6,31 @@ use super::Refused;
 
 /// What a token is held against.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::identity) struct Expected<'a> {
+pub struct Expected<'a> {
     /// Whoever must have given it.
-    pub(in crate::identity) issuer: &'a str,
+    pub issuer: &'a str,
     /// For whom it may be.
-    pub(in crate::identity) audiences: &'a [String],
+    pub audiences: &'a [String],
     /// How far two clocks may be apart, in seconds.
-    pub(in crate::identity) skew: u64,
+    pub skew: u64,
     /// Seconds since 1970.
-    pub(in crate::identity) now: u64,
+    pub now: u64,
 }
 
 /// Claims that were found to be good.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::identity) struct Claims {
+pub struct Claims {
     /// `sub`.
-    pub(in crate::identity) subject: String,
+    pub subject: String,
     /// Until when they are good, in seconds since 1970.
-    pub(in crate::identity) until: u64,
+    pub until: u64,
     /// All of them.
-    pub(in crate::identity) all: Map<String, Value>,
+    pub all: Map<String, Value>,
 }
 
 impl Claims {
     /// Holds claims, whose signature is good, against what is expected.
-    pub(in crate::identity) fn check(all: Map<String, Value>, expected: Expected<'_>) -> Result<Self, Refused> {
+    pub fn check(all: Map<String, Value>, expected: Expected<'_>) -> Result<Self, Refused> {
         let Expected { issuer, audiences, skew, now } = expected;
         if all.get("iss").and_then(Value::as_str) != Some(issuer) {
             return Err(Refused::Issuer);
@@ -58,7 +58,7 @@ impl Claims {
     }
 
     /// The words of a claim: a list of texts, or one text with blanks between (RFC 8693, section 4.2).
-    pub(in crate::identity) fn words(&self, claim: &str) -> Vec<&str> {
+    pub fn words(&self, claim: &str) -> Vec<&str> {
         match self.all.get(claim) {
             Some(Value::String(text)) => text.split_whitespace().collect(),
             Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).collect(),

@@ -5,12 +5,12 @@ mod jwks;
 mod jws;
 mod refused;
 
-pub(super) use claims::{Claims, Expected};
-pub(super) use jwks::Jwks;
-pub(super) use jws::{PublicKey, Token, encoded};
-pub(super) use refused::Refused;
+pub use claims::{Claims, Expected};
+pub use jwks::Jwks;
+pub use jws::{PublicKey, Token, encoded};
+pub use refused::Refused;
 
 /// Whether what was sent as a key is a token, by its form alone.
-pub(super) fn is_token(sent: &[u8]) -> bool {
+pub fn is_token(sent: &[u8]) -> bool {
     sent.starts_with(b"ey") && sent.split(|&byte| byte == b'.').count() == 3
 }

@@ -11,7 +11,7 @@ const MOST: usize = 64;
 
 /// A set of keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(in crate::identity) struct Jwks(Vec<Known>);
+pub struct Jwks(Vec<Known>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
@@ -43,7 +43,7 @@ impl Jwks {
     /// Reads a set. Keys that are not for signatures that we take are left out, as the standard has it.
     ///
     /// Error: it is no set, or has no key of use to us.
-    pub(in crate::identity) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let set: Set = serde_json::from_str(text).map_err(|error| format!("is not a JSON Web Key Set: {error}"))?;
         let keys: Vec<_> = set.keys.into_iter().filter_map(known).take(MOST).collect();
         if keys.is_empty() {
@@ -53,7 +53,7 @@ impl Jwks {
     }
 
     /// A set of one's own keys.
-    pub(in crate::identity) fn of(keys: impl IntoIterator<Item = (String, PublicKey)>) -> Self {
+    pub fn of(keys: impl IntoIterator<Item = (String, PublicKey)>) -> Self {
         Self(keys.into_iter().map(|(kid, key)| Known { kid: Some(kid), only: None, key }).collect())
     }
 
@@ -68,7 +68,7 @@ impl Jwks {
     }
 
     /// Whether there is a key with this id.
-    pub(in crate::identity) fn has(&self, kid: &str) -> bool {
+    pub fn has(&self, kid: &str) -> bool {
         self.0.iter().any(|known| known.kid.as_deref() == Some(kid))
     }
 }

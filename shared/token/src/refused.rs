@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// Why a token is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(in crate::identity) enum Refused {
+pub enum Refused {
     /// It is none.
     #[error("the token is not a signed JWT: {0}")]
     Malformed(&'static str),

@@ -1,6 +1,8 @@
-//! Secrets as they are kept: sealed with AES-256-GCM and a key that is not in the database. Hashes do not do here, since signatures are made with the secret itself.
+//! Secrets as they are kept: sealed with AES-256-GCM and a key that is not in the database. Hashes do not do here, since signatures and codes are made with the secret itself.
 //!
-//! The keys are in a file, which is read again while the process runs: a new one goes on its first line, seals from then on, and what older ones have sealed is sealed anew (`reseal`) until nothing needs them.
+//! The keys are in a file, which is read again while the process runs: a new one goes on its first line, seals from then on, and what older ones have sealed is sealed anew ([`reseal()`]) until nothing needs them.
+
+mod reseal;
 
 use std::{
     fmt, fs,
@@ -15,6 +17,9 @@ use ring::{
 };
 use sha2::{Digest as _, Sha256};
 use torchmesh_ledger::usage::hex;
+
+pub(crate) use reseal::reseal;
+pub use reseal::{SealingKey, sealing_keys};
 
 use crate::{
     credentials,
@@ -78,23 +83,23 @@ impl Keys {
     }
 
     /// The keys' names, the newest first: the first 8 digits of each one's SHA-256.
-    pub(super) fn ids(&self) -> Vec<String> {
+    pub(crate) fn ids(&self) -> Vec<String> {
         self.ring().ids()
     }
 
-    /// A secret of a webhook, sealed. It opens for that webhook only.
-    pub(crate) fn seal(&self, webhook_id: &str, secret: &[u8]) -> Result<String> {
-        self.ring().seal(webhook_id, secret)
+    /// A secret, sealed. It opens for its owner only.
+    pub(crate) fn seal(&self, owner: &str, secret: &[u8]) -> Result<String> {
+        self.ring().seal(owner, secret)
     }
 
-    /// What was sealed; none, where the key is not there any more, or it is another webhook's.
-    pub(crate) fn open(&self, webhook_id: &str, sealed: &str) -> Option<Vec<u8>> {
+    /// What was sealed; none, where the key is not there any more, or it is another owner's.
+    pub(crate) fn open(&self, owner: &str, sealed: &str) -> Option<Vec<u8>> {
         // Another process may have read a new key before this one has.
-        self.ring().open(webhook_id, sealed).or_else(|| self.look().then(|| self.ring().open(webhook_id, sealed))?)
+        self.ring().open(owner, sealed).or_else(|| self.look().then(|| self.ring().open(owner, sealed))?)
     }
 
     /// Whether the first key has sealed it.
-    pub(super) fn is_newest(&self, sealed: &str) -> bool {
+    fn is_newest(&self, sealed: &str) -> bool {
         self.ring().is_newest(sealed)
     }
 }
@@ -122,24 +127,24 @@ impl Ring {
         self.0.iter().map(|key| key.id.clone()).collect()
     }
 
-    fn seal(&self, webhook_id: &str, secret: &[u8]) -> Result<String> {
+    fn seal(&self, owner: &str, secret: &[u8]) -> Result<String> {
         let newest = self.0.first().ok_or(Refusal::Fault)?;
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| Refusal::Fault)?;
         let mut sealed = secret.to_vec();
-        let aad = Aad::from(webhook_id.as_bytes());
+        let aad = Aad::from(owner.as_bytes());
         newest.key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).map_err(|_| Refusal::Fault)?;
         Ok(format!("{}.{}", newest.id, BASE64_STANDARD.encode([&nonce[..], &sealed].concat())))
     }
 
-    fn open(&self, webhook_id: &str, sealed: &str) -> Option<Vec<u8>> {
+    fn open(&self, owner: &str, sealed: &str) -> Option<Vec<u8>> {
         let (id, content) = sealed.split_once('.')?;
         let content = BASE64_STANDARD.decode(content).ok()?;
         let (nonce, sealed) = content.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let key = self.0.iter().find(|key| key.id == id)?;
         let mut sealed = sealed.to_vec();
-        let opened = key.key.open_in_place(nonce, Aad::from(webhook_id.as_bytes()), &mut sealed).ok()?;
+        let opened = key.key.open_in_place(nonce, Aad::from(owner.as_bytes()), &mut sealed).ok()?;
         Some(opened.to_vec())
     }
 
@@ -160,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_for_its_webhook_alone_and_is_another_text_each_time() {
+    fn what_is_sealed_opens_for_its_owner_alone_and_is_another_text_each_time() {
         let keys = Ring::parse(&"ab".repeat(32)).unwrap();
         let sealed = keys.seal("w", b"secret").unwrap();
         assert_eq!(keys.open("w", &sealed).unwrap(), b"secret");
