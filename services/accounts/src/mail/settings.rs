@@ -52,16 +52,16 @@ impl SmtpSettings {
             return None;
         }
         s.section("smtp", |s| {
-            let address = s.required::<String>("address")?;
-            let parts = place(&address);
-            s.check(parts.is_some(), "address", "must be a host and a port such as smtp.example.org:587");
+            let address = s.required::<String>("address");
+            let parts = address.as_deref().and_then(place);
+            s.check(parts.is_some() || address.is_none(), "address", "must be a host and a port such as smtp.example.org:587");
             let security = s.optional::<String>("tls").map_or(Some(Security::StartTls), |name| Security::named(&name));
             s.check(security.is_some(), "tls", "must be \"starttls\", \"implicit\" or \"none\"");
             let security = security.unwrap_or(Security::StartTls);
             let (host, port) = parts.unwrap_or_default();
             let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
             s.check(
-                here || security != Security::None,
+                here || address.is_none() || security != Security::None,
                 "tls",
                 "may be \"none\" for a server on this machine only: letters have tokens in them",
             );
@@ -70,7 +70,7 @@ impl SmtpSettings {
             let ca_file = s.optional("ca_file");
             let timeout = s.or("timeout", Duration::from_secs(30));
             s.check((Duration::from_secs(1)..=Duration::from_secs(600)).contains(&timeout), "timeout", "must be from 1s to 10m");
-            Some(Self { host, port, security, login: username.zip(password_file), ca_file, timeout, from: from.to_owned() })
+            address.map(|_| Self { host, port, security, login: username.zip(password_file), ca_file, timeout, from: from.to_owned() })
         })
     }
 }

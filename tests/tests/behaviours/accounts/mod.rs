@@ -7,6 +7,7 @@ mod listings;
 mod measure;
 mod meshctl;
 mod privacy;
+mod tls;
 mod usage;
 mod webhooks;
 

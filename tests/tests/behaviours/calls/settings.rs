@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 31] = [
     "batches",
     "gateway",
     "router",
@@ -26,10 +26,13 @@ const TABLES: [&str; 28] = [
     "breaker",
     "oauth",
     "mesh_tls",
+    "accounts_tls",
+    "router_tls",
     "metering",
     "accounts",
     "database",
     "mail",
+    "mail.smtp",
     "billing",
     "webhooks",
     "retention",
