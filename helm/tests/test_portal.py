@@ -41,6 +41,15 @@ class ThePortal(unittest.TestCase):
         self.assertIn({"name": "outbox", "mountPath": "/outbox"}, pod["containers"][0]["volumeMounts"])
         self.assertNotIn("initContainers", support.pods("external")["mesh-torchmesh-accounts"])
 
+    def test_letters_go_to_a_mail_server_with_a_password_from_a_secret(self):
+        mail = self.config("external", "accounts")
+        self.assertIn('smtp = { "address" = "smtp.example.org:587"', mail)
+        self.assertIn('"password_file" = "/etc/torchmesh/smtp/password"', mail)
+        pod = support.pods("external")["mesh-torchmesh-accounts"]
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "smtp"]
+        self.assertEqual((volume["secret"]["secretName"], volume["secret"]["items"]), ("mail", [{"key": "password", "path": "password"}]))
+        self.assertIn({"name": "smtp", "mountPath": "/etc/torchmesh/smtp", "readOnly": True}, pod["containers"][0]["volumeMounts"])
+
     def test_has_a_key_of_its_own_that_lists_models_and_no_more(self):
         key = support.find("production", "Secret", "mesh-torchmesh-catalogue-key")["stringData"]["key"]
         keys = tomllib.loads(support.find("production", "Secret", "mesh-torchmesh-keys")["stringData"]["keys.toml"])["key"]
