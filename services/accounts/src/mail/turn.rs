@@ -27,6 +27,8 @@ use crate::people::recipient;
 const OLD: Duration = Duration::from_secs(2 * 86_400);
 /// How long a letter is left alone that the server does not take now: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3600));
+/// Answers that are no letter's fault: the server closes the connection (RFC 5321, section 3.8), or wants us to sign in, or otherwise (RFC 4954, section 6).
+const OURS: [u16; 5] = [421, 530, 534, 535, 538];
 /// The folder, in the outbox, of letters that are not sent any more.
 pub(crate) const ASIDE: &str = "refused";
 
@@ -178,16 +180,16 @@ fn envelope(from: &str, to: Option<&str>) -> Result<Envelope, String> {
     Envelope::new(Some(address("mail.from", from)?), vec![to]).map_err(|error| error.to_string())
 }
 
-/// What an answer means for the letter. Error: it is no answer.
+/// What an answer means for the letter. Error: it is no answer to the letter, but to us.
 fn fate<T>(answer: Result<T, Error>) -> Result<Fate, String> {
-    match answer {
-        Ok(_) => Ok(Fate::Sent),
+    let Err(error) = answer else { return Ok(Fate::Sent) };
+    match error.status().map(u16::from) {
+        Some(status) if OURS.contains(&status) => Err(code(&error)),
+        Some(_) if error.is_permanent() => Ok(Fate::Refused(code(&error))),
+        Some(_) => Ok(Fate::Later(code(&error))),
         // The server takes no letters to such an address.
-        Err(error) if error.is_client() => Ok(Fate::Refused(told(&error))),
-        Err(error) if error.is_permanent() => Ok(Fate::Refused(code(&error))),
-        // 421: it closes the connection, whatever the letter (RFC 5321, section 3.8).
-        Err(error) if error.is_transient() && error.status().is_some_and(|code| code.to_string() != "421") => Ok(Fate::Later(code(&error))),
-        Err(error) => Err(told(&error)),
+        None if error.is_client() => Ok(Fate::Refused(told(&error))),
+        None => Err(told(&error)),
     }
 }
 

@@ -138,6 +138,7 @@ async fn what_is_the_servers_fault_is_no_letters() {
     for (mood, why) in [
         (Mood::Shuts("535"), "mail.smtp.username or its password is not taken"),
         (Mood::Answers("421", None), "421"),
+        (Mood::Answers("530", None), "530"),
         (Mood::Hangs, "no answer within 2 s"),
         (Mood::Cuts, ""),
     ] {
