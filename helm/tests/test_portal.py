@@ -43,7 +43,7 @@ class ThePortal(unittest.TestCase):
 
     def test_letters_go_to_a_mail_server_with_a_password_from_a_secret(self):
         mail = self.config("external", "accounts")
-        self.assertIn('smtp = { "address" = "smtp.example.org:587"', mail)
+        self.assertIn('"smtp" = { "address" = "smtp.example.org:587"', mail)
         self.assertIn('"password_file" = "/etc/torchmesh/smtp/password"', mail)
         pod = support.pods("external")["mesh-torchmesh-accounts"]
         (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "smtp"]

@@ -23,7 +23,9 @@ pub(super) fn silent(patience: Duration) -> String {
 }
 
 async fn make(settings: &SmtpSettings) -> Result<AsyncSmtpConnection, String> {
-    let (hello, place) = (ClientId::default(), (settings.host.as_str(), settings.port));
+    // Servers want a name: that of whoever the letters are from.
+    let domain = settings.from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    let (hello, place) = (ClientId::Domain(domain.to_owned()), (settings.host.as_str(), settings.port));
     let at_once = (settings.security == Security::Implicit).then(|| parameters(settings)).transpose()?;
     let connecting = AsyncSmtpConnection::connect_tokio1(place, Some(settings.timeout), &hello, at_once, None);
     let mut connection = connecting.await.map_err(|error| told(&error))?;

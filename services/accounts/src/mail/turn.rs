@@ -84,38 +84,43 @@ impl Turn {
 
     /// Over one connection, as long as it lasts: it is given up with each letter that is not taken.
     async fn send(&mut self, due: Vec<Letter>) -> Result<(), String> {
-        let mut connection = connect(&self.settings).await?;
+        let mut open = None;
         for letter in due {
-            if connection.has_broken() {
-                connection = connect(&self.settings).await?;
+            let mut connection = match open.take() {
+                Some(connection) => connection,
+                None => connect(&self.settings).await?,
+            };
+            if self.deliver(&mut connection, letter).await? && !connection.has_broken() {
+                open = Some(connection);
             }
-            self.deliver(&mut connection, letter).await?;
         }
-        if !connection.has_broken() {
+        if let Some(mut connection) = open {
             let _ = timeout(self.settings.timeout, connection.quit()).await;
         }
         Ok(())
     }
 
-    /// Sends a letter and removes it, or leaves it as it is to be left. Error: nothing more goes over this connection.
-    async fn deliver(&mut self, connection: &mut AsyncSmtpConnection, letter: Letter) -> Result<(), String> {
+    /// Sends a letter and removes it, or leaves it as it is to be left; gives whether another may go over this connection. Error: none is to be sent now.
+    async fn deliver(&mut self, connection: &mut AsyncSmtpConnection, letter: Letter) -> Result<bool, String> {
         let path = letter.path.clone();
         let read =
             spawn_blocking(move || Ok::<_, io::Error>((recipient(&path)?, fs::read(&path)?))).await.map_err(|error| error.to_string())?;
         let (to, text) = match read {
             Ok((to, text)) => (to, text),
             // Whoever it is to was erased meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(format!("a letter cannot be read: {error}")),
         };
         let fate = match envelope(&self.settings.from, to.as_deref()) {
-            Ok(envelope) => {
-                let sending = timeout(self.settings.timeout, connection.send(&envelope, &text)).await;
-                fate(sending.map_err(|_| silent(self.settings.timeout))?)?
-            }
+            Ok(envelope) => match timeout(self.settings.timeout, connection.send(&envelope, &text)).await {
+                Ok(answer) => fate(answer)?,
+                Err(_) => Fate::Later(silent(self.settings.timeout)),
+            },
             Err(why) => Fate::Refused(why),
         };
-        self.done(letter, fate).await.map_err(|error| format!("the outbox cannot be changed: {error}"))
+        let clean = !matches!(fate, Fate::Later(_));
+        self.done(letter, fate).await.map_err(|error| format!("the outbox cannot be changed: {error}"))?;
+        Ok(clean)
     }
 
     async fn done(&mut self, letter: Letter, fate: Fate) -> io::Result<()> {
@@ -189,7 +194,8 @@ fn fate<T>(answer: Result<T, Error>) -> Result<Fate, String> {
         Some(_) => Ok(Fate::Later(code(&error))),
         // The server takes no letters to such an address.
         None if error.is_client() => Ok(Fate::Refused(told(&error))),
-        None => Err(told(&error)),
+        // It broke off in the middle. Whether that was for the letter's sake or not, the others do not wait for it.
+        None => Ok(Fate::Later(told(&error))),
     }
 }
 

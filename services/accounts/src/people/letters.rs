@@ -11,7 +11,10 @@ use std::{
 
 use lettre::{
     Message,
-    message::{Mailbox, header::ContentType},
+    message::{
+        Mailbox,
+        header::{ContentTransferEncoding, ContentType, MIME_VERSION_1_0},
+    },
 };
 use sha2::{Digest as _, Sha256};
 use torchmesh_runtime::config::Section;
@@ -154,7 +157,12 @@ impl Outbox {
     /// A letter as it is sent: whatever its texts are, they do not become another header, and nothing in it is longer or of other bytes than mail may have.
     fn text(&self, id: &str, to: &str, subject: &str, body: &str) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
         let head = Message::builder().from(Mailbox::new(None, self.0.from.parse()?)).to(Mailbox::new(None, to.parse()?));
-        let head = head.subject(subject).message_id(Some(format!("<{id}@torchmesh>"))).header(ContentType::TEXT_PLAIN);
+        let head =
+            head.subject(subject).message_id(Some(format!("<{id}@torchmesh>"))).header(MIME_VERSION_1_0).header(ContentType::TEXT_PLAIN);
+        // What can be sent as it is stands as it is, so that a link can be copied out of the file.
+        let plain =
+            body.is_ascii() && !body.contains('\0') && body.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n']));
+        let head = if plain { head.header(ContentTransferEncoding::SevenBit) } else { head };
         Ok(head.body(body.to_owned())?.formatted())
     }
 

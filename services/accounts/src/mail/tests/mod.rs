@@ -13,6 +13,7 @@ use rustls::{ServerConfig, crypto::ring};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
+use torchmesh_runtime::lifecycle::Drain;
 
 use self::server::{Mood, Server};
 use super::{
@@ -139,8 +140,6 @@ async fn what_is_the_servers_fault_is_no_letters() {
         (Mood::Shuts("535"), "mail.smtp.username or its password is not taken"),
         (Mood::Answers("421", None), "421"),
         (Mood::Answers("530", None), "530"),
-        (Mood::Hangs, "no answer within 2 s"),
-        (Mood::Cuts, ""),
     ] {
         post.server.mood(mood);
         let told = post.away().await;
@@ -153,6 +152,41 @@ async fn what_is_the_servers_fault_is_no_letters() {
     post.again();
     post.server.mood(Mood::Well);
     assert_eq!((post.turn.take().await, post.server.taken().len(), post.lying("").len()), (Went::Well, 1, 0));
+}
+
+#[tokio::test]
+async fn a_letter_that_the_server_is_silent_at_or_breaks_off_at_holds_up_no_other() {
+    for mood in [Mood::Hangs("bad@example.org"), Mood::Cuts("bad@example.org")] {
+        let mut post = Post::clear().await;
+        post.letter("a", "bad@example.org", 30).await;
+        post.letter("b", "ada@example.org", 20).await;
+        post.server.mood(mood);
+        assert_eq!((post.turn.take().await, post.server.taken().len()), (Went::Well, 1), "{mood:?}");
+        assert_eq!((post.lying("").len(), post.lying("refused").len()), (1, 0), "{mood:?}");
+        assert_eq!((post.turn.take().await, post.server.taken().len()), (Went::Well, 0), "it is not due yet");
+    }
+}
+
+#[tokio::test]
+async fn of_two_processes_with_one_folder_one_delivers_and_the_other_when_it_is_gone() {
+    let (post, drain) = (Post::clear().await, Drain::default());
+    let attend =
+        || tokio::spawn(super::attend(post.outbox.folder().to_owned(), post.settings.clone(), post.metrics.clone(), drain.clone()));
+    let (first, second) = (attend(), attend());
+    let arrives = async |occasion: &str| {
+        post.letter(occasion, "ada@example.org", 0).await;
+        while post.metrics.sent.get() == 0 || !post.lying("").is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        post.server.taken().len()
+    };
+    assert_eq!(arrives("a").await, 1);
+    first.abort();
+    second.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let _ = second.await;
+    attend();
+    assert_eq!(arrives("b").await, 1, "the lock was that of the process that is gone");
 }
 
 #[tokio::test]

@@ -19,10 +19,10 @@ pub(super) enum Mood {
     Answers(&'static str, Option<&'static str>),
     /// Answers AUTH so.
     Shuts(&'static str),
-    /// Says nothing to MAIL.
-    Hangs,
-    /// Closes the connection when a letter's text has come, without an answer.
-    Cuts,
+    /// Says nothing when a letter is for this address.
+    Hangs(&'static str),
+    /// Closes the connection when half of a letter for this address has come.
+    Cuts(&'static str),
     /// Does not offer STARTTLS.
     Clear,
 }
@@ -90,8 +90,8 @@ async fn session(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), state: &Sta
             // torchmesh, secret.
             ("AUTH PLAIN AHRvcmNobWVzaABzZWNyZXQ=", _) => "235 well".to_owned(),
             (auth, _) if auth.starts_with("AUTH") => "535 no".to_owned(),
-            (mail, Mood::Hangs) if mail.starts_with("MAIL") => std::future::pending().await,
             (mail, Mood::Answers(code, None)) if mail.starts_with("MAIL") => format!("{code} no"),
+            (rcpt, Mood::Hangs(whom)) if rcpt.starts_with("RCPT") && rcpt.contains(whom) => std::future::pending().await,
             (rcpt, Mood::Answers(code, Some(whom))) if rcpt.starts_with("RCPT") && rcpt.contains(whom) => format!("{code} no <{whom}>"),
             (rcpt, _) if rcpt.starts_with("RCPT") => {
                 rcpt.clone_into(&mut to);
@@ -109,13 +109,14 @@ async fn session(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), state: &Sta
         }
         if reading {
             let mut text = format!("{to}\n");
+            if matches!(mood, Mood::Cuts(whom) if to.contains(whom)) {
+                let _ = lines.read_line(&mut text).await;
+                return false;
+            }
             while !text.ends_with("\r\n.\r\n") {
                 if lines.read_line(&mut text).await.unwrap_or(0) == 0 {
                     return false;
                 }
-            }
-            if mood == Mood::Cuts {
-                return false;
             }
             state.taken.lock().unwrap().push(text);
             if lines.get_mut().write_all(b"250 taken\r\n").await.is_err() {
