@@ -12,7 +12,7 @@ use std::{
 use lettre::{
     Message,
     message::{
-        Mailbox,
+        Body, Mailbox,
         header::{ContentTransferEncoding, ContentType, MIME_VERSION_1_0},
     },
 };
@@ -160,10 +160,13 @@ impl Outbox {
         let head =
             head.subject(subject).message_id(Some(format!("<{id}@torchmesh>"))).header(MIME_VERSION_1_0).header(ContentType::TEXT_PLAIN);
         // What can be sent as it is stands as it is, so that a link can be copied out of the file.
-        let plain =
-            body.is_ascii() && !body.contains('\0') && body.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n']));
-        let head = if plain { head.header(ContentTransferEncoding::SevenBit) } else { head };
-        Ok(head.body(body.to_owned())?.formatted())
+        let plain = |line: &str| line.len() <= 998 && !line.contains(['\r', '\n', '\0']);
+        let body = if body.is_ascii() && body.split("\r\n").all(plain) {
+            Body::dangerous_pre_encoded(body.as_bytes().to_vec(), ContentTransferEncoding::SevenBit)
+        } else {
+            Body::new(body.to_owned())
+        };
+        Ok(head.body(body)?.formatted())
     }
 
     async fn send(&self, id: &str, to: &str, subject: &str, body: &str) -> Result<()> {
