@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use tempfile::TempDir;
+use torchmesh_api::accounts::v1::{SumUsageRequest, UsageBy};
 use torchmesh_tests::{
     MeshSandbox,
-    accounts::{Accounts, Database},
-    bounded, eventually,
+    accounts::{Accounts, Database, OPERATOR},
+    bounded, client, eventually,
     ledger::Ledger,
     models::Model,
+    raw::{Call, Connection, MODEL_INFER},
     tls::{Authority, Certificate},
 };
 
@@ -17,7 +19,7 @@ use super::models;
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
-fn a_gateway_follows_accounts_by_tls_and_shows_them_a_certificate() {
+fn a_gateway_follows_accounts_by_tls_shows_them_a_certificate_and_sends_them_what_was_used() {
     bounded(async {
         let (folder, database) = (TempDir::new().unwrap(), Database::postgres().await);
         let (shown, authority) = (Certificate::make(folder.path()), Authority::make(folder.path(), "clients.pem"));
@@ -42,5 +44,12 @@ fn a_gateway_follows_accounts_by_tls_and_shows_them_a_certificate() {
         }
         let mesh = builder.start().await;
         eventually("the key is known", SOON, async || (models(&mesh, 0, &secret).await == 200).then_some(())).await;
+        let call = Call::new(MODEL_INFER, &client::noop()).header("authorization", &format!("Bearer {secret}"));
+        Connection::open(mesh.gateway()).await.unwrap().call(&call).await.unwrap();
+        eventually("the call is in the accounts", SOON, async || {
+            let asked = SumUsageRequest { tenant: "acme".into(), by: vec![UsageBy::Version.into()], ..Default::default() };
+            accounts.usage(OPERATOR, asked).await.unwrap().iter().any(|sum| sum.model == "noop" && sum.calls == 1).then_some(())
+        })
+        .await;
     });
 }
