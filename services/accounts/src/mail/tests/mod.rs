@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures_util::FutureExt as _;
 use rustls::{ServerConfig, crypto::ring};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ use torchmesh_runtime::lifecycle::Drain;
 
 use self::server::{Mood, Server};
 use super::{
-    MailMetrics, Security, SmtpSettings,
+    MailMetrics, Security, SmtpSettings, alone,
     turn::{Turn, Went},
 };
 use crate::people::{MailSettings, Outbox};
@@ -169,24 +170,14 @@ async fn a_letter_that_the_server_is_silent_at_or_breaks_off_at_holds_up_no_othe
 
 #[tokio::test]
 async fn of_two_processes_with_one_folder_one_delivers_and_the_other_when_it_is_gone() {
-    let (post, drain) = (Post::clear().await, Drain::default());
-    let attend =
-        || tokio::spawn(super::attend(post.outbox.folder().to_owned(), post.settings.clone(), post.metrics.clone(), drain.clone()));
-    let (first, second) = (attend(), attend());
-    let arrives = async |occasion: &str| {
-        post.letter(occasion, "ada@example.org", 0).await;
-        while post.metrics.sent.get() == 0 || !post.lying("").is_empty() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        post.server.taken().len()
-    };
-    assert_eq!(arrives("a").await, 1);
-    first.abort();
-    second.abort();
-    assert!(first.await.unwrap_err().is_cancelled());
-    let _ = second.await;
-    attend();
-    assert_eq!(arrives("b").await, 1, "the lock was that of the process that is gone");
+    let (folder, drain) = (tempfile::tempdir().unwrap(), Drain::default());
+    let first = alone(folder.path(), &drain).await;
+    assert!(first.is_some());
+    assert!(alone(folder.path(), &drain).now_or_never().is_none(), "the other waits");
+    drop(first);
+    assert!(alone(folder.path(), &drain).now_or_never().flatten().is_some());
+    drain.start();
+    assert!(alone(folder.path(), &drain).await.is_none(), "nobody waits who is on their way out");
 }
 
 #[tokio::test]
