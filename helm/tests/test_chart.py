@@ -74,6 +74,8 @@ class TheChart(unittest.TestCase):
             "portal.publicAddress": ["portal.enabled=true", "portal.signUp=true"],
             "portal.ingress.hosts": ["portal.enabled=true", "portal.ingress.enabled=true"],
             "tls.portal.secretName": ["portal.enabled=true", "tls.portal.enabled=true"],
+            "one of them delivers": ["accounts.smtp.address=smtp:587", "accounts.mailer.image=mailer"],
+            "username and passwordSecret": ["accounts.smtp.address=smtp:587", "accounts.smtp.username=mesh"],
             "there is no pipeline;": ["pipelines.enabled=true"],
             "a version twice": ["pipelines.enabled=true", "pipelines.files.a/1\\.toml=x", *ANOTHER],
             "the name of a model": ["pipelines.enabled=true", "pipelines.files.minilm/1\\.toml=x"],
