@@ -3,12 +3,13 @@
 //! The crate drives `h2` directly: no message is decoded, frames are handed from one connection to the other by reference, and each
 //! data thread has its own connection to each endpoint, so that nothing on the way takes a contended lock. Around that stand the
 //! choice of the endpoint ([`group`], [`balance`], [`breaker`]), the retry within a budget ([`send`]), the second endpoint for
-//! a call that takes too long ([`hedge`]), and what may be replayed ([`source`]).
+//! a call that takes too long ([`hedge`]), and what may be replayed ([`source`]). What services ask each other beside that goes over tonic's channels ([`channel`]).
 
 pub mod answer;
 pub mod balance;
 pub mod body;
 pub mod breaker;
+pub mod channel;
 pub mod endpoint;
 pub mod group;
 pub mod hedge;

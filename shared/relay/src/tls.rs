@@ -123,7 +123,7 @@ impl HopTls {
     /// What makes TLS of a connection to this host, and the name that is asked for.
     ///
     /// Error: which file is wrong, and how.
-    pub fn connector(&self, host: &str) -> Result<(TlsConnector, ServerName<'static>), String> {
+    pub(crate) fn connector(&self, host: &str) -> Result<(TlsConnector, ServerName<'static>), String> {
         let name = match &self.name {
             PeerName::Host(name) => name.clone(),
             PeerName::Asked => ServerName::try_from(host.to_owned()).map_err(|error| format!("{host}: {error}"))?,

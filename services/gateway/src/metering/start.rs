@@ -7,7 +7,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time::interval,
 };
-use torchmesh_channel::Lazy;
+use torchmesh_relay::channel::Lazy;
 use torchmesh_runtime::process::{Context, StartError};
 use torchmesh_spool::{Figures, Found, Settings, Spool};
 

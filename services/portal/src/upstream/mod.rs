@@ -14,7 +14,7 @@ pub use router::Router;
 use std::time::Duration;
 
 use tonic::{Request, transport::Channel};
-use torchmesh_channel::{Lazy, Peer};
+use torchmesh_relay::channel::{Lazy, Peer};
 use torchmesh_runtime::process::StartError;
 
 /// A connection that is made when it is needed, and again when it is lost.

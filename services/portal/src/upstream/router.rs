@@ -7,7 +7,7 @@ use torchmesh_api::admin::v1::{
     ChangeRolloutRequest, Endpoint, GetRoutesRequest, GetRoutesResponse, ListEndpointsRequest, ListRolloutsRequest, Rollout,
     RolloutCommand, SetRoutesRequest, StartRolloutRequest, router_admin_client::RouterAdminClient,
 };
-use torchmesh_channel::Peer;
+use torchmesh_relay::channel::Peer;
 use torchmesh_runtime::process::StartError;
 
 use super::{channel, within};

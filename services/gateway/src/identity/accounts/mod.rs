@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 use tokio::time::{sleep, timeout};
 use tonic::{Request, Status, metadata::MetadataValue, transport::Channel};
 use torchmesh_api::accounts::v1::{WatchRequest, WatchResponse, identity_service_client::IdentityServiceClient};
-use torchmesh_channel::Lazy;
+use torchmesh_relay::channel::Lazy;
 use torchmesh_runtime::process::StartError;
 
 pub use settings::AccountsSettings;

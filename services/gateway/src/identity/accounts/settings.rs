@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use torchmesh_channel::{Peer, check};
-use torchmesh_relay::tls::HopTls;
+use torchmesh_relay::{
+    channel::{Peer, check},
+    tls::HopTls,
+};
 use torchmesh_runtime::config::Section;
 
 /// See the module.

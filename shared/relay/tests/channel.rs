@@ -16,8 +16,10 @@ use tonic_health::{
     ServingStatus,
     pb::{HealthCheckRequest, health_client::HealthClient},
 };
-use torchmesh_channel::{Lazy, Peer};
-use torchmesh_relay::tls::HopTls;
+use torchmesh_relay::{
+    channel::{Lazy, Peer},
+    tls::HopTls,
+};
 use torchmesh_settings::Section;
 
 /// Somebody who signs certificates, and files with them: `ca.pem`, and a certificate and a key of each name.

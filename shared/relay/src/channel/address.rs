@@ -1,8 +1,9 @@
 //! Where a service is, and how it is spoken to there.
 
 use http::Uri;
-use torchmesh_relay::tls::HopTls;
 use torchmesh_settings::Section;
+
+use crate::tls::HopTls;
 
 /// A service of the mesh that has an address.
 #[derive(Debug, Clone, PartialEq, Eq)]

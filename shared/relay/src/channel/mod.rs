@@ -1,6 +1,6 @@
 //! Channels of tonic to other services of the mesh: in clear text, or by TLS as the next hop is reached ([`HopTls`]).
 //!
-//! What carries callers' requests has connections of its own (`torchmesh_relay`); these are for what services ask each other now and then, such as the accounts.
+//! What carries callers' requests has connections of its own; these are for what services ask each other now and then, such as the accounts.
 
 mod address;
 
@@ -13,8 +13,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Error};
-use torchmesh_relay::tls::HopTls;
 use tower::service_fn;
+
+use crate::tls::HopTls;
 
 /// A connection has to be made within this, TLS and all.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
