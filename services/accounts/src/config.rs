@@ -8,8 +8,8 @@ use torchmesh_runtime::{
 };
 
 use crate::{
-    access::TokenFile, billing::BillingSettings, people::MailSettings, privacy::RetentionSettings, store::DatabaseSettings,
-    webhooks::WebhookSettings,
+    access::TokenFile, billing::BillingSettings, payments::PaymentSettings, people::MailSettings, privacy::RetentionSettings,
+    store::DatabaseSettings, webhooks::WebhookSettings,
 };
 
 /// All settings, with their defaults in [`Self::read`].
@@ -33,6 +33,8 @@ pub struct AccountsConfig {
     pub mail: MailSettings,
     /// `billing`: what is sold, and how it is billed.
     pub billing: BillingSettings,
+    /// `payments`: who takes the payers' money.
+    pub payments: PaymentSettings,
     /// `webhooks`: how what happens is told to addresses that tenants register.
     pub webhooks: WebhookSettings,
     /// `retention`: how long what is kept.
@@ -53,10 +55,25 @@ impl AccountsConfig {
         let sign_up = s.or("sign_up", false);
         let mail = MailSettings::read(s, &folder);
         let billing = BillingSettings::read(s);
+        let payments = PaymentSettings::read(s);
         let webhooks = WebhookSettings::read(s);
         let retention = RetentionSettings::read(s);
         let (server, max_in_flight) = ServerSettings::read_with(s, 8083, 9083, |s| s.or("max_in_flight", 1024));
-        Self { server, drain, telemetry, database, operators, gateways, sign_up, mail, billing, webhooks, retention, max_in_flight }
+        Self {
+            server,
+            drain,
+            telemetry,
+            database,
+            operators,
+            gateways,
+            sign_up,
+            mail,
+            billing,
+            payments,
+            webhooks,
+            retention,
+            max_in_flight,
+        }
     }
 }
 

@@ -27,6 +27,8 @@ pub enum Refusal {
     TooOften(Duration),
     /// The database cannot be reached.
     Away,
+    /// Somebody else who is needed for it does not answer.
+    Elsewhere(&'static str),
     /// A fault of ours.
     Fault,
 }
@@ -48,6 +50,7 @@ impl From<Refusal> for Status {
             Refusal::Away => {
                 later(Code::Unavailable, "the database of the accounts cannot be reached; try again", Duration::from_millis(500))
             }
+            Refusal::Elsewhere(message) => later(Code::Unavailable, message, Duration::from_secs(1)),
             Refusal::Fault => Self::internal("the accounts have a fault; their log says which"),
         }
     }

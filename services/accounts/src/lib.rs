@@ -17,6 +17,7 @@ pub mod handlers;
 mod ids;
 pub mod listings;
 pub mod page;
+pub mod payments;
 pub mod people;
 pub mod privacy;
 mod secrets;
@@ -40,6 +41,7 @@ use crate::{
     billing::Billing,
     config::AccountsConfig,
     handlers::{Accounts, BillingDesk, Ground, Identity, ListingDesk, PrivacyDesk, UsageQueries, UsageRecorder, WebhookDesk},
+    payments::Payments,
     people::{Outbox, Passwords},
     privacy::Privacy,
     stack::Stack,
@@ -66,6 +68,8 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
     let billing = Billing::new(config.billing);
     let outbox = Outbox::open(config.mail).map_err(|error| format!("mail.outbox: {error}"))?;
     context.control.spawn(billing::attend(billing.clone(), store.clone(), outbox.clone(), context.drain.clone()));
+    let payments = Payments::new(config.payments)?;
+    context.control.spawn(payments::attend(payments.clone(), billing.clone(), store.clone(), context.drain.clone()));
     let webhooks = context.metrics.register(|registry| Webhooks::new(config.webhooks, registry))?;
     let courier = Courier { webhooks: webhooks.clone(), store: store.clone(), outbox: outbox.clone(), clock: clock::now_ms };
     context.control.spawn(webhooks::attend(courier, context.drain.clone(), context.farewell.wait_for()));
@@ -78,6 +82,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         passwords: Passwords::new().map_err(|_| "passwords cannot be hashed")?,
         outbox,
         billing,
+        payments,
         webhooks,
         privacy,
         sign_up: config.sign_up,

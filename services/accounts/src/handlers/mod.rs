@@ -24,6 +24,7 @@ pub use webhooks::WebhookDesk;
 use crate::{
     access::Access,
     billing::Billing,
+    payments::Payments,
     people::{Outbox, Passwords},
     privacy::Privacy,
     store::Store,
@@ -43,6 +44,8 @@ pub struct Ground {
     pub outbox: Outbox,
     /// What is sold.
     pub billing: Billing,
+    /// Who takes the payers' money.
+    pub payments: Payments,
     /// Who is told what happens.
     pub webhooks: Webhooks,
     /// Who is erased.

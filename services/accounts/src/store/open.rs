@@ -58,6 +58,7 @@ pub(crate) fn migrations(kind: Kind) -> Migrator {
             Kind::Postgres => of(6, "privacy", include_str!("../../migrations/6_privacy.postgres.sql")),
         },
         of(7, "listings", include_str!("../../migrations/7_listings.sql")),
+        of(8, "payments", include_str!("../../migrations/8_payments.sql")),
     ])
 }
 

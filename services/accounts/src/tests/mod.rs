@@ -4,6 +4,7 @@ mod backup;
 mod billing;
 mod keys;
 mod listings;
+mod payments;
 mod people;
 mod privacy;
 mod usage;
