@@ -7,5 +7,6 @@ pub mod keys;
 pub mod keys_change;
 pub mod members;
 pub mod overview;
+pub mod payments;
 mod sums;
 pub mod usage;
