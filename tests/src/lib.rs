@@ -6,6 +6,7 @@
 #![allow(clippy::missing_panics_doc, reason = "everything here speaks by panicking: whatever goes wrong ends the test that it is part of")]
 
 pub mod accounts;
+pub mod checkout;
 pub mod client;
 pub mod consul;
 pub mod directories;
