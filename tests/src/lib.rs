@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod authenticator;
+pub mod checkout;
 pub mod client;
 pub mod consul;
 pub mod directories;

@@ -8,8 +8,8 @@ use torchmesh_runtime::{
 };
 
 use crate::{
-    access::TokenFile, billing::BillingSettings, oidc::ProviderSettings, people::MailSettings, privacy::RetentionSettings,
-    store::DatabaseSettings, webhooks::WebhookSettings,
+    access::TokenFile, billing::BillingSettings, oidc::ProviderSettings, payments::PaymentSettings, people::MailSettings,
+    privacy::RetentionSettings, store::DatabaseSettings, webhooks::WebhookSettings,
 };
 
 /// All settings, with their defaults in [`Self::read`].
@@ -33,6 +33,8 @@ pub struct AccountsConfig {
     pub mail: MailSettings,
     /// `billing`: what is sold, and how it is billed.
     pub billing: BillingSettings,
+    /// `payments`: who takes the payers' money.
+    pub payments: PaymentSettings,
     /// `webhooks`: how what happens is told to addresses that tenants register.
     pub webhooks: WebhookSettings,
     /// `[[sign_in.oidc]]`: whom members may sign in through.
@@ -55,6 +57,7 @@ impl AccountsConfig {
         let sign_up = s.or("sign_up", false);
         let mail = MailSettings::read(s, &folder);
         let billing = BillingSettings::read(s);
+        let payments = PaymentSettings::read(s);
         let webhooks = WebhookSettings::read(s);
         let providers = s.section("sign_in", ProviderSettings::read_all);
         let retention = RetentionSettings::read(s);
@@ -69,6 +72,7 @@ impl AccountsConfig {
             sign_up,
             mail,
             billing,
+            payments,
             webhooks,
             providers,
             retention,

@@ -19,6 +19,7 @@ pub mod listings;
 pub mod mail;
 pub mod oidc;
 pub mod page;
+pub mod payments;
 pub mod people;
 pub mod privacy;
 pub mod sealing;
@@ -45,6 +46,7 @@ use crate::{
     handlers::{Accounts, BillingDesk, Ground, Identity, ListingDesk, PrivacyDesk, SignInDesk, UsageQueries, UsageRecorder, WebhookDesk},
     mail::MailMetrics,
     oidc::Providers,
+    payments::Payments,
     people::{Outbox, Passwords},
     privacy::Privacy,
     stack::Stack,
@@ -77,6 +79,8 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         context.control.spawn(mail::attend(outbox.folder().to_owned(), smtp, metrics, context.drain.clone()));
     }
     context.control.spawn(billing::attend(billing.clone(), store.clone(), outbox.clone(), context.drain.clone()));
+    let payments = Payments::new(config.payments)?;
+    context.control.spawn(payments::attend(payments.clone(), billing.clone(), store.clone(), context.drain.clone()));
     let webhooks = context.metrics.register(|registry| Webhooks::new(config.webhooks, registry))?;
     let courier = Courier { webhooks: webhooks.clone(), store: store.clone(), outbox: outbox.clone(), clock: clock::now_ms };
     context.control.spawn(webhooks::attend(courier, context.drain.clone(), context.farewell.wait_for()));
@@ -89,6 +93,7 @@ pub fn build(config: AccountsConfig, context: &Context) -> Result<impl Fn(usize)
         passwords: Passwords::new().map_err(|_| "passwords cannot be hashed")?,
         outbox,
         billing,
+        payments,
         webhooks,
         privacy,
         providers: Providers::new(config.providers)?,

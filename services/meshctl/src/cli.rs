@@ -23,7 +23,7 @@ pub(crate) use self::{
     accounts::{AccountsArgs, AccountsCommand, By as UsageBy, KeyCommand, MemberCommand, Role as AccountsRole, TenantCommand, day},
     billing::{
         Anchor as BillingAnchor, BudgetCommand, CreditCommand, DocumentArgs, Format as DocumentFormat, InvoiceCommand, PaymentArgs,
-        PlanCommand, ProfileArgs, StatementCommand, SubscribeArgs, SubscriptionCommand,
+        PaymentCommand, PlanCommand, ProfileArgs, StatementCommand, SubscribeArgs, SubscriptionCommand,
     },
     chat::ChatArgs,
     keys::{CreateArgs, KeysArgs, KeysCommand, Which},

@@ -12,6 +12,7 @@ pub mod csv;
 pub mod fail;
 pub mod figures;
 pub mod guard;
+pub mod notices;
 pub mod pages;
 pub mod playground;
 pub mod routes;

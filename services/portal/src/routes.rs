@@ -16,6 +16,7 @@ use crate::{
     assets,
     fail::Fail,
     guard::headers,
+    notices,
     pages::{self, console, docs, listings, operator, people, preferences, public, try_it},
     playground,
     visit::{Operator, Person, establish},
@@ -32,6 +33,8 @@ pub fn all(app: &Shared) -> Router {
         .method_not_allowed_fallback(|| async { Fail::new(http::StatusCode::METHOD_NOT_ALLOWED) })
         .layer(from_fn_with_state(Arc::clone(app), establish))
         .route("/assets/{name}", get(assets::show))
+        // Not of a browser's: it has no cookie and no form, and its signature is looked at by the accounts.
+        .route("/payments/notices", post(notices::take))
         .layer(from_fn_with_state(places, shed))
         .layer(from_fn(move |request, next| headers::add(secure, request, next)))
         .with_state(Arc::clone(app))
@@ -68,6 +71,7 @@ fn for_members() -> Router<Shared> {
         .route("/console/billing/plan", post(console::billing::subscribe))
         .route("/console/billing/cancel", post(console::billing::cancel))
         .route("/console/billing/invoices/{number}", get(console::invoices::show))
+        .route("/console/billing/invoices/{number}/pay", post(console::payments::pay))
         .route("/console/billing/invoices/{number}/{format}", get(console::invoices::download))
         .route("/console/members", get(console::members::list).post(console::members::invite))
         .route("/console/members/{id}", post(console::members::change))

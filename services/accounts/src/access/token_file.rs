@@ -19,6 +19,13 @@ impl TokenFile {
         read(&path).map(|_| Self(path))
     }
 
+    /// The token as the file says it now.
+    ///
+    /// Error: what is wrong with the file.
+    pub(crate) fn read(&self) -> Result<String, String> {
+        read(&self.0)
+    }
+
     /// Whether this is the token. The file is read each time, so that the token can be changed while the process runs.
     pub fn is(&self, shown: &str) -> bool {
         match read(&self.0) {

@@ -48,7 +48,7 @@ pub struct Payment<'a> {
 }
 
 /// The id within a tenant as all tenants' are told from each other: a tenant's name has no `/`.
-fn whole_id(tenant: &Tenant, id: &str) -> String {
+pub(super) fn whole_id(tenant: &Tenant, id: &str) -> String {
     format!("{}/{id}", tenant.name)
 }
 

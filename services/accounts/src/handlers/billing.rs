@@ -3,6 +3,7 @@
 mod documents;
 mod invoices;
 mod money;
+mod payments;
 mod plans;
 mod spending;
 pub(super) mod told;
@@ -19,6 +20,7 @@ use super::{
 };
 use crate::{
     access::{Act, Asker},
+    clock::now_ms,
     error::Result,
     tenants::Tenant,
 };
@@ -150,6 +152,27 @@ impl BillingService for BillingDesk {
         request: Request<api::RecordPaymentRequest>,
     ) -> std::result::Result<Response<api::RecordPaymentResponse>, Status> {
         answer(self.record_payment_asked(self.0.call(request).await?).await)
+    }
+
+    async fn begin_payment(
+        &self,
+        request: Request<api::BeginPaymentRequest>,
+    ) -> std::result::Result<Response<api::BeginPaymentResponse>, Status> {
+        answer(self.begin_payment_asked(self.0.call(request).await?).await)
+    }
+
+    async fn list_payments(
+        &self,
+        request: Request<api::ListPaymentsRequest>,
+    ) -> std::result::Result<Response<api::ListPaymentsResponse>, Status> {
+        answer(self.list_payments_asked(self.0.call(request).await?).await)
+    }
+
+    async fn take_payment_notice(
+        &self,
+        request: Request<api::TakePaymentNoticeRequest>,
+    ) -> std::result::Result<Response<api::TakePaymentNoticeResponse>, Status> {
+        answer(self.take_payment_notice_asked(&request.into_inner(), now_ms()).await)
     }
 
     async fn get_balance(

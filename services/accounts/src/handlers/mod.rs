@@ -27,6 +27,7 @@ use crate::{
     access::Access,
     billing::Billing,
     oidc::Providers,
+    payments::Payments,
     people::{Outbox, Passwords},
     privacy::Privacy,
     store::Store,
@@ -46,6 +47,8 @@ pub struct Ground {
     pub outbox: Outbox,
     /// What is sold.
     pub billing: Billing,
+    /// Who takes the payers' money.
+    pub payments: Payments,
     /// Who is told what happens.
     pub webhooks: Webhooks,
     /// Who is erased.

@@ -171,6 +171,12 @@ pub(super) const TENANT: &[Section] = &[
         order: &["number"],
     },
     Section {
+        name: "payments",
+        columns: &["id", "invoice", "processor", "session", "state", "amount", "received", "entry", "begun_ms", "changed_ms"],
+        from: "payments WHERE tenant_id = $1",
+        order: &["id"],
+    },
+    Section {
         name: "ledger",
         columns: &["id", "sequence", "at_ms", "json:content"],
         from: "ledger_entries WHERE tenant_id = $1",

@@ -59,6 +59,7 @@ pub(crate) fn migrations(kind: Kind) -> Migrator {
         },
         of(7, "listings", include_str!("../../migrations/7_listings.sql")),
         of(9, "sign in", include_str!("../../migrations/9_sign_in.sql")),
+        of(10, "payments", include_str!("../../migrations/10_payments.sql")),
     ])
 }
 

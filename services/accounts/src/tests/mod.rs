@@ -5,6 +5,7 @@ mod billing;
 mod keys;
 mod listings;
 mod oidc;
+mod payments;
 mod people;
 mod privacy;
 mod second_factor;

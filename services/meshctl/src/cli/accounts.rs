@@ -32,6 +32,7 @@ Examples:
   meshctl accounts invoice issue                                     one for every period that is over, once
   meshctl accounts invoice show INV-000001 --format pdf > invoice.pdf
   meshctl accounts payment acme 38.84 --id bank-4711
+  meshctl accounts payment import november.csv --dry-run
   meshctl accounts listing create smollm2.toml
   meshctl accounts webhook add https://example.org/hooks --tenant acme --event invoice.issued > hooks.secret
   meshctl accounts export tenant acme --to acme.json                 everything that is kept about it

@@ -1,5 +1,7 @@
 //! What can be typed about what is billed: below `meshctl accounts`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 
 /// What to do with what is sold.
@@ -193,20 +195,39 @@ pub(crate) enum CreditCommand {
 
 /// `meshctl accounts payment`.
 #[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct PaymentArgs {
+    /// Many at once
+    #[command(subcommand)]
+    pub(crate) many: Option<PaymentCommand>,
     /// The tenant
-    pub(crate) tenant: String,
+    #[arg(required = true)]
+    pub(crate) tenant: Option<String>,
     /// How much, such as 25.00
-    pub(crate) amount: String,
+    #[arg(required = true)]
+    pub(crate) amount: Option<String>,
     /// Names it, such as the bank's reference: the same id counts once
-    #[arg(long)]
-    pub(crate) id: String,
+    #[arg(long, required = true)]
+    pub(crate) id: Option<String>,
     /// It went back to the tenant
     #[arg(long, conflicts_with = "to_partner")]
     pub(crate) refund: bool,
     /// It went to the tenant as a partner
     #[arg(long)]
     pub(crate) to_partner: bool,
+}
+
+/// What to do with many payments.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum PaymentCommand {
+    /// Write down what a bank's file says: CSV with the header id,date,amount,currency,reference, where the reference has an invoice's number in it; each line once by its id
+    Import {
+        /// The file
+        file: PathBuf,
+        /// Say what would be written down, and write nothing down
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What to do with budgets.

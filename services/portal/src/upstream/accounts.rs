@@ -98,6 +98,11 @@ impl Accounts {
         SignInServiceClient::with_interceptor(self.channel.clone(), token.map_or_else(WithToken::none, WithToken::new))
     }
 
+    /// Billing as nobody: for notices of payments, which say themselves whose they are.
+    pub fn notices(&self) -> Billing {
+        BillingServiceClient::with_interceptor(self.channel.clone(), WithToken::none())
+    }
+
     /// What is said of models, as somebody with a session sees it, or as everybody does.
     pub fn listings(&self, token: Option<&str>) -> Listings {
         ListingServiceClient::with_interceptor(self.channel.clone(), token.map_or_else(WithToken::none, WithToken::new))

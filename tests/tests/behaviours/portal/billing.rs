@@ -5,13 +5,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
+use http::Method;
 use torchmesh_api::{
     accounts::v1::{IssueInvoicesRequest, ListPlansRequest, SubscribeRequest},
     usage::v1::{RecordRequest, Units, UsageEvent},
 };
 use torchmesh_tests::{
     accounts::{Accounts, Database, OPERATOR},
-    bounded, eventually,
+    bounded,
+    checkout::{self, Checkout},
+    eventually,
     portal::{FOR_ACCOUNTS, Portal},
 };
 
@@ -41,11 +45,15 @@ pub(super) fn now() -> i64 {
 
 /// Accounts that sell, with a tenant that has been subscribed for two months and called a model eight times today.
 async fn shop(folder: &std::path::Path) -> (Accounts, Portal) {
+    shop_with(folder, &[]).await
+}
+
+async fn shop_with(folder: &std::path::Path, more: &[(&str, &str)]) -> (Accounts, Portal) {
     let file = folder.join("billing.toml");
     fs::write(&file, SOLD).unwrap();
     let path = file.display().to_string();
     let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd"), ("billing.self_service", "true")];
-    let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own].concat()).await;
+    let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own, more].concat()).await;
     let mut operator = accounts.billing(OPERATOR);
     eventually("what is sold was taken over", Duration::from_secs(20), async || operator.list_plans(ListPlansRequest {}).await.ok()).await;
     let portal = Portal::start(&accounts, None, &[]).await;
@@ -102,6 +110,54 @@ fn a_tenant_sees_its_plan_what_is_spent_and_its_invoices_and_nobody_elses() {
         }
         assert_eq!(stranger.get(&path).await.status, 404);
         assert!(!stranger.get("/console/billing").await.text().contains(&number));
+    });
+}
+
+#[test]
+fn an_invoice_is_paid_where_a_processor_is_and_its_notice_needs_no_form() {
+    bounded(async {
+        let (folder, checkout) = (tempfile::tempdir().unwrap(), Checkout::start().await);
+        let (key, secret) = (folder.path().join("key"), folder.path().join("secret"));
+        fs::write(&key, checkout::KEY).unwrap();
+        fs::write(&secret, checkout::SECRET).unwrap();
+        let own = [
+            ("payments.processor", "stripe".to_owned()),
+            ("payments.secret_key_file", key.display().to_string()),
+            ("payments.webhook_secret_file", secret.display().to_string()),
+            ("payments.address", checkout.address()),
+            ("payments.return_link", "https://portal.example.org".to_owned()),
+        ];
+        let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let (accounts, portal) = shop_with(folder.path(), &own).await;
+        let (mut owner, mut stranger) = (portal.member(&accounts, "acme").await, portal.member(&accounts, "evil").await);
+        has_used(&accounts, "acme").await;
+        let issued = accounts.billing(OPERATOR).issue_invoices(IssueInvoicesRequest::default()).await.unwrap().into_inner();
+        let path = format!("/console/billing/invoices/{}", issued.issued[0].number);
+        let page = owner.get(&path).await;
+        assert!(page.text().contains("Pay 30.00 EUR"), "{}", page.text());
+        assert!(page.headers["content-security-policy"].to_str().unwrap().contains("form-action 'self' https:;"));
+        let pay = format!("{path}/pay");
+        assert_eq!(owner.send_with("", &pay, &[]).await.status, 403);
+        let csrf = stranger.csrf("/console").await;
+        assert_eq!(stranger.send_with(&csrf, &pay, &[]).await.status, 404);
+        let csrf = owner.csrf("/console").await;
+        let sent = owner.send_with(&csrf, &pay, &[]).await;
+        assert_eq!((sent.status, &sent.headers["location"]), (303, &"https://checkout.stripe.com/c/pay/cs_test_1".parse().unwrap()));
+
+        let (body, signature) = checkout.paid("pi_1", now().unsigned_abs() / 1000);
+        let mut processor = portal.visitor();
+        let mut notice = async |signature: &str, body: Bytes| {
+            let headers = [("content-type", "application/json"), ("stripe-signature", signature)];
+            processor.ask(Method::POST, "/payments/notices", &headers, body).await.status
+        };
+        assert_eq!(notice(&signature.replace("v1=", "v1=00"), body.clone()).await, 400);
+        assert_eq!(notice(&signature, Bytes::from("{}")).await, 400);
+        assert_eq!(notice(&signature, Bytes::from(vec![b' '; (1 << 20) + 1])).await, 413);
+        for _ in 0..2 {
+            assert_eq!(notice(&signature, body.clone()).await, 204);
+        }
+        let page = owner.get(&path).await.text();
+        assert!(page.contains("paid") && !page.contains("Pay 30.00"), "{page}");
     });
 }
 

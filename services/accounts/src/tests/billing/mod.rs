@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Prices and plans of these tests. June 2026 has 30 days.
-const SOLD: &str = r#"
+pub(super) const SOLD: &str = r#"
     currency = "EUR"
     [[price]]
     id = "text"
@@ -95,7 +95,7 @@ impl Shop {
         Self::selling(SOLD).await
     }
 
-    async fn selling(text: &str) -> Self {
+    pub(super) async fn selling(text: &str) -> Self {
         let (folder, store) = store().await;
         fs::write(folder.path().join("billing.toml"), text).unwrap();
         let billing = Billing::new(settings(folder.path()));

@@ -31,7 +31,7 @@ async fn subscription(visit: &Visit, person: &Person) -> Answer<Option<Subscript
 }
 
 /// An answer, where anything is sold at all.
-fn where_sold<T>(told: Result<T, Status>) -> Answer<Option<T>> {
+pub(super) fn where_sold<T>(told: Result<T, Status>) -> Answer<Option<T>> {
     match told {
         Ok(told) => Ok(Some(told)),
         // An older service, or one without a price list.

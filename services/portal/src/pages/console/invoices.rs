@@ -11,10 +11,12 @@ use torchmesh_api::accounts::v1::{DocumentFormat, GetInvoiceRequest, GetInvoiceR
 use super::{
     super::{Page, Place, parts},
     billing::{amount, invoice_path, period},
+    payments,
 };
 use crate::{
     fail::{Answer, Fail},
     figures,
+    guard::headers,
     visit::{Person, Visit},
 };
 
@@ -97,17 +99,26 @@ async fn get(visit: &Visit, person: &Person, number: String, format: DocumentFor
 
 /// One of them.
 pub async fn show(visit: Visit, person: Person, Path(number): Path<String>) -> Answer {
-    let invoice = get(&visit, &person, number, DocumentFormat::Unspecified).await?.invoice.ok_or_else(Fail::absent)?;
+    let (told, paid) =
+        tokio::join!(get(&visit, &person, number.clone(), DocumentFormat::Unspecified), payments::of(&visit, &person, number));
+    let (invoice, paid) = (told?.invoice.ok_or_else(Fail::absent)?, paid?);
     let title = visit.texts().fill("billing.invoice", &[("number", &invoice.number)]);
     let downloads =
         html! { @for (name, _) in FORMATS { a.button href={ (invoice_path(&invoice.number)) "/" (name) } { (name.to_uppercase()) } } };
     let body = html! {
         p.crumb { a href="/console/billing" { (visit.say("billing.title")) } }
+        (parts::told(&visit))
         (parts::head(&title, &period(invoice.period.as_ref()), downloads))
         p { (state(&visit, &invoice)) " " (figures::day(invoice.issued_unix_ms)) }
+        (payments::button(&visit, &invoice.number, &paid))
         (lines(&visit, &invoice))
+        (payments::table(&visit, &paid.payments))
     };
-    Ok(Page::new(Place::Billing, title, body).answer(&visit))
+    let mut page = Page::new(Place::Billing, title, body).answer(&visit);
+    if paid.payable.is_some() {
+        page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(headers::PAYING));
+    }
+    Ok(page)
 }
 
 /// The same as a document. It is downloaded, never shown: what is in it is not ours to run.

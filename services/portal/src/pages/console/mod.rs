@@ -7,6 +7,7 @@ pub mod keys;
 pub mod keys_change;
 pub mod members;
 pub mod overview;
+pub mod payments;
 mod qr;
 pub mod security;
 mod sums;

@@ -1,5 +1,7 @@
 //! What is billed, from an operator's command line.
 
+use std::fs;
+
 use serde_json::Value;
 use torchmesh_tests::{accounts::Database, bounded, ledger::meshctl};
 
@@ -10,6 +12,13 @@ fn run(shop: &Shop, words: &[&str]) -> String {
     let own = ["accounts", "--accounts-addr", &address, "--token-file", &token];
     let (content, said) = meshctl(&[&own, words].concat());
     assert!(content, "{said}");
+    said
+}
+
+fn fails(shop: &Shop, words: &[&str]) -> String {
+    let (address, token) = (shop.accounts.addr().to_string(), shop.accounts.path("operator.token").display().to_string());
+    let (content, said) = meshctl(&[&["accounts", "--accounts-addr", &address, "--token-file", &token], words].concat());
+    assert!(!content, "{said}");
     said
 }
 
@@ -36,6 +45,16 @@ fn an_operator_subscribes_a_tenant_issues_its_invoices_and_takes_its_money() {
         assert_eq!((&note["total"], &note["number"]), (&Value::from("11.90"), &Value::from("CN-000001")));
         assert!(run(&shop, &["invoice", "show", "CN-000001", "--format", "csv"]).contains("an outage") || note["reason"] == "an outage");
         ask(&shop, &["payment", "acme", "20.00", "--id", "bank-1"]);
+        let file = shop.accounts.path("bank.csv");
+        let lines = "id,date,amount,currency,reference\nbank-1,2026-07-02,20.00,EUR,INV-000001\nbank-2,2026-07-02,1.00,USD,INV-000001\nbank-3,2026-07-02,1.00,EUR,INV-000009\n";
+        fs::write(&file, lines).unwrap();
+        let path = file.display().to_string();
+        for words in [&["payment", "import", &*path, "--dry-run"][..], &["payment", "import", &*path], &["payment", "import", &*path]] {
+            let refused = fails(&shop, words);
+            for part in ["line 3: currency: INV-000001 is in EUR", "line 4: reference: INV-000009", "2 of 3 lines"] {
+                assert!(refused.contains(part), "{part}: {refused}");
+            }
+        }
         ask(&shop, &["credit", "add", "acme", "5.00", "--id", "welcome", "--given"]);
         let balance = ask(&shop, &["credit", "show", "acme"]);
         assert_eq!((&balance["owed"], &balance["credit_left"]), (&Value::from("3.80 EUR"), &Value::from("5.00 EUR")));

@@ -3,6 +3,7 @@
 mod command_line;
 mod issuing;
 mod month;
+mod paying;
 mod stops;
 mod strangers;
 mod year;

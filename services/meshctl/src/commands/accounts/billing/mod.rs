@@ -1,5 +1,7 @@
 //! What is sold, subscribed to, billed and paid.
 
+mod bank_file;
+mod import;
 mod invoices;
 mod money;
 mod plans;

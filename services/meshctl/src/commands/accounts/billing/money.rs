@@ -3,9 +3,9 @@
 use serde::Serialize;
 use torchmesh_api::accounts::v1::{self as api, Money, PaymentKind};
 
-use super::{Accounts, moment, refused, shown};
+use super::{Accounts, import::import, moment, refused, shown};
 use crate::{
-    cli::{BudgetCommand, CreditCommand, PaymentArgs},
+    cli::{BudgetCommand, CreditCommand, PaymentArgs, PaymentCommand},
     error::Result,
     output::{Screen, table},
 };
@@ -107,13 +107,16 @@ impl From<api::LedgerEntry> for Entry {
 
 /// Writes down that money came or went.
 pub(crate) async fn payment(accounts: &Accounts, args: &PaymentArgs, screen: &Screen) -> Result<()> {
+    if let Some(PaymentCommand::Import { file, dry_run }) = &args.many {
+        return import(accounts, file, *dry_run, screen).await;
+    }
     let kind = match (args.refund, args.to_partner) {
         (true, _) => PaymentKind::Refunded,
         (_, true) => PaymentKind::PartnerPaid,
         _ => PaymentKind::Received,
     };
-    let (tenant, id) = (args.tenant.clone(), args.id.clone());
-    let asked = api::RecordPaymentRequest { tenant, id, kind: kind.into(), amount: Some(amount(&args.amount)) };
+    let [tenant, id, said] = [&args.tenant, &args.id, &args.amount].map(|text| text.clone().unwrap_or_default());
+    let asked = api::RecordPaymentRequest { tenant, id, kind: kind.into(), amount: Some(amount(&said)) };
     let told = accounts.billing().record_payment(accounts.request(asked)).await.map_err(refused)?.into_inner();
     let entry = Entry::from(told.entry.unwrap_or_default());
     screen.show(&entry, || format!("{} is in the ledger", entry.id))
