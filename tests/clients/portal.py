@@ -26,7 +26,7 @@ SHOWN_WITHIN, PATIENCE_MS = 10.0, 60_000
 PUBLIC = ["/", "/models", f"/models/{os.environ['CHAT']}", "/docs", "/docs/python", "/sign-in", "/sign-up", "/forgotten", "/letters/verify?token=x", "/letters/invite?token=x", "/nowhere"]
 INSIDE = [
     "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/members", "/console/listings", "/console/changes", "/console/security", "/playground",
-    "/operator", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
+    "/operator", "/operator/traffic", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
 ]
 VIOLATIONS = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"] });
@@ -196,6 +196,20 @@ def bring_out_and_take_back(page: Page) -> None:
     assert 'version = "1", weight = 100' in page.get_by_label("Routes (TOML)").input_value(), page.get_by_label("Routes (TOML)").input_value()
 
 
+def watch_traffic(page: Page, secret: str) -> None:
+    """The page follows what goes on without being loaded again."""
+    page.goto(f"{PORTAL}/operator/traffic")
+    page.locator(".map .place", has_text=os.environ["EMBED"]).wait_for()
+    calls, until = 0, time.monotonic() + 60
+    while calls == 0 and time.monotonic() < until:
+        embed(secret)
+        calls = float(page.locator("#live .tile dd").first.text_content())
+    assert calls > 0, "no calls were seen"
+    page.locator("#live .charts figure").nth(2).wait_for(timeout=90_000)
+    assert page.locator("#live .charts .drawn").count() >= 3
+    page.screenshot(path=f"{SHOTS}/traffic.png", full_page=True)
+
+
 def look_at(page: Page, paths: list, theme: str, language: str, who: str) -> int:
     for path in paths:
         page.goto(PORTAL + path)
@@ -243,6 +257,7 @@ def main() -> None:
         usage_appears(page, secret)
         is_billed(page)
         bring_out_and_take_back(page)
+        watch_traffic(page, secret)
         set_up_a_second_factor(page)
         everybody_can_use_it(browser, context.storage_state())
         assert not mistakes, mistakes

@@ -24,6 +24,7 @@ pub enum Place {
     Changes,
     Security,
     Mesh,
+    Traffic,
     Routes,
     Rollouts,
     Tenants,
@@ -45,8 +46,9 @@ const CONSOLE: [Entry; 8] = [
     (Place::Changes, "/console/changes", "nav.changes"),
     (Place::Security, "/console/security", "nav.security"),
 ];
-const OPERATOR: [Entry; 6] = [
+const OPERATOR: [Entry; 7] = [
     (Place::Mesh, "/operator", "nav.mesh"),
+    (Place::Traffic, "/operator/traffic", "nav.traffic"),
     (Place::Routes, "/operator/routes", "nav.routes"),
     (Place::Rollouts, "/operator/rollouts", "nav.rollouts"),
     (Place::Tenants, "/operator/tenants", "nav.tenants"),

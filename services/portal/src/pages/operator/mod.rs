@@ -4,6 +4,7 @@ pub mod mesh;
 pub mod rollouts;
 pub mod routes;
 pub mod tenants;
+pub mod traffic;
 
 use axum::response::Response;
 use torchmesh_api::accounts::v1::ListChangesRequest;
