@@ -70,13 +70,16 @@ impl Traffic {
     /// Takes what the router has counted by now.
     fn take(&self, told: GetTrafficResponse, now_ms: i64) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was put back says nothing of how long it took.
+        kept.last.take_if(|(at, _)| *at >= now_ms);
+        kept.began.take_if(|(at, _)| *at > now_ms);
         kept.now = kept.last.as_ref().map(|(at, before)| between::of(before, &told, now_ms - at, VERSIONS));
         for version in &told.versions {
             let most = kept.most.entry((version.model.clone(), version.version.clone())).or_default();
             *most = version.in_flight.max(*most);
         }
         match kept.began.take() {
-            Some(began) if now_ms >= began.0 && now_ms - began.0 < MINUTE_MS => kept.began = Some(began),
+            Some(began) if now_ms - began.0 < MINUTE_MS => kept.began = Some(began),
             began => {
                 if let Some((at, before)) = began {
                     kept.end_minute(&before, &told, now_ms, now_ms - at);
