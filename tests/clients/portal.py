@@ -133,11 +133,15 @@ def talk(page: Page) -> None:
     page.get_by_text("384 numbers").wait_for(timeout=PATIENCE_MS)
 
 
-def usage_appears(page: Page, secret: str) -> None:
+def embed(secret: str) -> None:
     body = json.dumps({"model": os.environ["EMBED"], "input": "A man is eating food."}).encode()
     headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(f"{GATEWAY}/v1/embeddings", body, headers), timeout=30) as answer:
         assert answer.status == 200
+
+
+def usage_appears(page: Page, secret: str) -> None:
+    embed(secret)
     called = time.monotonic()
     while True:
         page.goto(f"{PORTAL}/console/usage?days=7&by=key")
