@@ -3,7 +3,7 @@
 
     make bench                                  shell and minilm; about fifteen minutes with every peer, ten without
     python3 benches/run.py --quick              one short round of both: is it all in place?
-    python3 benches/run.py --suite shell        only what everything but the model costs
+    python3 benches/run.py --suite shell        only what everything but the model costs; with TLS too, where h2load and openssl are installed
     python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
     python3 benches/run.py --suite generation   a language model that writes for 1, 4 and 16 users, beside bare steps and peers; about ten minutes
     python3 benches/run.py --suite overload     what is still answered in time when three times too much is asked

@@ -36,7 +36,10 @@ def machine() -> List[str]:
 
 def of_shell(results: Results, plan: Plan) -> List[str]:
     """The suite "shell"."""
-    lines = ["SHELL: a no-op model, one call of 1 KB unary gRPC on h2c at a time from each caller; CPU in microseconds a request"]
+    lines = [
+        "SHELL: a no-op model, one call of 1 KB unary gRPC on h2c at a time from each caller; CPU in microseconds a request.",
+        "With TLS: 1.3 on the callers' side, AES-128-GCM, an ECDSA certificate, connections that stay; h2load calls in the loader's place.",
+    ]
     for callers in plan.callers:
         lines += ["", f"{_callers(callers, plan)}, {_rounds(plan)}", "", *_shell_table(results, callers)]
         lines += ["", *_ratio_lines(shell.ratios(results), results, callers), *_worker_line(results, callers)]
@@ -83,7 +86,7 @@ def _ratio_lines(ratios: Sequence[Ratio], results: Results, callers: int) -> Lis
     for ratio in ratios:
         values = ratio.values(results, callers)
         if values:
-            rows.append([f"{_side(ratio.above)} / {_side(ratio.below)}", *_spread(values), _verdict(median(values), ratio.at_most)])
+            rows.append([ratio.name or f"{_side(ratio.above)} / {_side(ratio.below)}", *_spread(values), _verdict(median(values), ratio.at_most)])
     return table(["CPU against CPU", "median", "least", "most", "target"], rows) if rows else ["no peer to compare with"]
 
 

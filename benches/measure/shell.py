@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import List, Union
+from pathlib import Path
+from typing import Iterator, List, Union
 
 from . import mesh as ours
-from . import peers
+from . import peers, tls
 from .load import wait_until_it_answers
 from .process import StartError
 from .rounds import Plan, Ratio, Results, take
@@ -14,6 +15,7 @@ from .system import Absent, Stage, System
 UPSTREAM = "upstream alone"
 GATEWAY = "gateway -> upstream"
 POLICIES = "gateway, every policy -> upstream"
+POLICIES_TLS = f"gateway, every policy,{peers.WITH_TLS} -> upstream"
 ROUTER = "router -> upstream"
 WORKER = "worker"
 MESH = "gateway -> router -> worker"
@@ -30,13 +32,17 @@ def run(stage: Stage, plan: Plan) -> Results:
 
 def ratios(results: Results) -> List[Ratio]:
     """Which figures are set against which."""
-    envoy, haproxy, cheapest, batching = (_named(results, word) for word in ("Envoy", "HAProxy", "no batching", "dynamic batching"))
+    envoy, haproxy, nginx, cheapest, batching = (_named(results, word) for word in ("Envoy", "HAProxy", "nginx", "no batching", "dynamic batching"))
+    proxies = ((envoy, "envoy"), (haproxy, "haproxy"), (nginx, "nginx"))
+    tls = [(_named(results, role, peers.WITH_TLS), role) for role in ("Envoy", "HAProxy", "nginx")]
     return [
         Ratio((GATEWAY, "gateway"), (envoy, "envoy"), at_most=1.0),
         Ratio((ROUTER, "router"), (envoy, "envoy"), at_most=1.0),
-        Ratio((POLICIES, "gateway"), (envoy, "envoy"), at_most=1.25),
-        Ratio((GATEWAY, "gateway"), (haproxy, "haproxy")),
-        Ratio((ROUTER, "router"), (haproxy, "haproxy")),
+        Ratio((POLICIES, "gateway"), (envoy, "envoy"), at_most=1.25, name="every policy / envoy"),
+        *(Ratio((GATEWAY, "gateway"), proxy) for proxy in proxies[1:]),
+        *(Ratio((ROUTER, "router"), proxy) for proxy in proxies[1:]),
+        *(Ratio((POLICIES, "gateway"), proxy, name=f"every policy / {proxy[1]}") for proxy in proxies[1:]),
+        *(Ratio((POLICIES_TLS, "gateway"), (row, name.lower()), name=f"every policy with TLS / {name.lower()} with TLS") for row, name in tls),
         Ratio((MESH, None), (batching, None), at_most=1.0),
         Ratio((MESH, None), (cheapest, None), at_most=1.0),
     ]
@@ -54,8 +60,9 @@ def _ready(row: Row) -> Row:
     return row
 
 
-def _named(results: Results, word: str) -> str:
-    return next((row.name for row in results.rows if word in row.name), word)
+def _named(results: Results, *words: str) -> str:
+    """The first row whose name has these words; those without TLS come first."""
+    return next((row.name for row in results.rows if all(word in row.name for word in words)), " ".join(words))
 
 
 def _start(stage: Stage) -> List[Row]:
@@ -70,6 +77,7 @@ def _start(stage: Stage) -> List[Row]:
         _gateway(mesh, echo),
         _policies(mesh, echo),
         _router(mesh, echo),
+        *_with_tls(stage, mesh, upstream, echo),
         _worker(mesh),
         _whole(mesh),
         peers.triton(stage, batching=False),
@@ -91,6 +99,24 @@ def _policies(mesh: ours.Mesh, echo: ours.Service) -> Row:
         return Absent(POLICIES, absent)
     gateway, (let_in,) = mesh.gateway("gateway-policies", echo.address, every_policy=True)
     return System(POLICIES, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, let_in)
+
+
+def _with_tls(stage: Stage, mesh: ours.Mesh, upstream: System, echo: ours.Service) -> Iterator[Row]:
+    absent = tls.missing()
+    if absent:
+        yield from (Absent(f"{name}{peers.WITH_TLS} -> upstream", absent) for name in ("Envoy", "HAProxy", "nginx"))
+        yield Absent(POLICIES_TLS, absent)
+        return
+    front = tls.front(stage.folder, upstream)
+    for proxy in (peers.envoy, peers.haproxy, peers.nginx):
+        yield proxy(stage, upstream, front)
+    absent = ours.missing("gateway")
+    if absent:
+        yield Absent(POLICIES_TLS, absent)
+        return
+    gateway, ((_, header_file),) = mesh.gateway("gateway-tls", echo.address, every_policy=True, certificate=front.certificate)
+    ask = tls.with_key(front.ask, Path(header_file))
+    yield System(POLICIES_TLS, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, ask=ask)
 
 
 def _router(mesh: ours.Mesh, echo: ours.Service) -> Row:

