@@ -5,6 +5,7 @@
     python3 benches/run.py --quick              one short round of both: is it all in place?
     python3 benches/run.py --suite shell        only what everything but the model costs; with TLS too, where h2load and openssl are installed
     python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
+    python3 benches/run.py --suite openai       the gateway's door in OpenAI's form, beside routers and nginx; about four minutes
     python3 benches/run.py --suite generation   a language model that writes for 1, 4 and 16 users, beside bare steps and peers; about ten minutes
     python3 benches/run.py --suite overload     what is still answered in time when three times too much is asked
     python3 benches/run.py --suite lifecycle    what a hundred loads and unloads leave behind
@@ -36,17 +37,18 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from measure import encoders, generation, lifecycle, minilm, overload, overload_report, places, report, sentences, shell, writers
+from measure import encoders, generation, lifecycle, minilm, openai, overload, overload_report, places, report, sentences, shell, writers
 from measure.load import LoadError
 from measure.process import StartError, stop_all
 from measure.report_generation import of_generation
 from measure.report_minilm import of_minilm
+from measure.report_openai import of_openai
 from measure.rounds import Plan
 from measure.system import Stage
 
 # What runs when none is named.
 USUAL = ("shell", "minilm")
-SUITES = (*USUAL, "generation", "overload", "lifecycle")
+SUITES = (*USUAL, "openai", "generation", "overload", "lifecycle")
 PROGRAMS = ("benches", "gateway", "router", "worker")
 
 
@@ -61,7 +63,7 @@ def main() -> int:
         print("torchmesh-benches is not built", file=sys.stderr)
         return 1
     raw: Dict[str, Any] = {}
-    measured = {"shell": _shell, "minilm": _minilm, "generation": _generation, "overload": _overload, "lifecycle": _lifecycle}
+    measured = {"shell": _shell, "minilm": _minilm, "openai": _openai, "generation": _generation, "overload": _overload, "lifecycle": _lifecycle}
     _say(report.machine())
     for suite in options.suite:
         try:
@@ -85,7 +87,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given again; shell and minilm when none is")
     parser.add_argument("--quick", action="store_true", help="one round of one second, minilm with two lengths of texts, generation with 1 and 4 users; no figures to quote")
     parser.add_argument("--rounds", type=_positive(int), help="rounds, interleaved (default: minilm 2, others 3)")
-    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 1, overload 6)")
+    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell and openai 4, minilm 1, overload 6)")
     parser.add_argument("--connections", type=_positive(int), default=8, help="connections that many callers share (default 8)")
     parser.add_argument("--tokens", action="append", choices=list(sentences.LENGTHS), help="minilm: only texts of this length; may be given again")
     parser.add_argument("--cycles", type=_positive(int), default=100, help="lifecycle: loads and unloads of each model (default 100; two seconds each)")
@@ -150,6 +152,15 @@ def _minilm(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
     plan = _plan(options, (1, 16, 64), 2, 1)
     results = minilm.run(stage, plan, options.tokens)
     return of_minilm(results, plan), minilm.flat(results)
+
+
+def _openai(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    reason = openai.missing()
+    if reason:
+        return [f"OPENAI: not measured: {reason}"], None
+    plan = _plan(options, (1, 64), 3, 4)
+    whole, streams = openai.run(stage, plan)
+    return of_openai((whole, streams), plan), {"whole": _flat(whole.samples), "streams": _flat(streams.samples)}
 
 
 def _generation(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:

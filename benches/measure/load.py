@@ -6,12 +6,12 @@ import json
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Sequence, Union
 
 from . import h2load, places
 from .process import LoadError, StartError, pinned
 from .procstat import Meter
-from .system import Sample, System
+from .system import Absent, Sample, System
 
 
 def run(system: System, arguments: Sequence[object]) -> Dict[str, Any]:
@@ -22,6 +22,18 @@ def run(system: System, arguments: Sequence[object]) -> Dict[str, Any]:
     if done.returncode != 0:
         raise LoadError(done.stderr.strip() or f"the loader ended with {done.returncode}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def ready(row: Union[System, Absent]) -> Union[System, Absent]:
+    """The row, once it answers."""
+    if isinstance(row, System):
+        try:
+            wait_until_it_answers(row)
+        except StartError as error:
+            if not row.is_peer:
+                raise
+            return Absent(row.name, "does not run here: " + str(error).splitlines()[-1].strip())
+    return row
 
 
 def wait_until_it_answers(system: System, seconds: float = 120) -> None:
@@ -41,7 +53,11 @@ def wait_until_it_answers(system: System, seconds: float = 120) -> None:
 
 def _first(system: System) -> Dict[str, Any]:
     if system.ask:
-        return h2load.once(system.address, system.ask)
+        try:
+            return h2load.once(system.address, system.ask)
+        except LoadError as error:
+            # It says nothing else of who cannot be reached.
+            return {"ok": 0, "errors": {}, "examples": [str(error)]}
     return run(system, ["--requests", 1, "--seconds", 10, "--deadline-ms", 5000])
 
 

@@ -7,8 +7,7 @@ from typing import Iterator, List, Union
 
 from . import mesh as ours
 from . import peers, tls
-from .load import wait_until_it_answers
-from .process import StartError
+from .load import ready
 from .rounds import Plan, Ratio, Results, take
 from .system import Absent, Stage, System
 
@@ -27,7 +26,7 @@ Row = Union[System, Absent]
 
 def run(stage: Stage, plan: Plan) -> Results:
     """Starts everything that is here, and measures it."""
-    return take([_ready(row) for row in _start(stage)], plan)
+    return take([ready(row) for row in _start(stage)], plan)
 
 
 def ratios(results: Results) -> List[Ratio]:
@@ -46,18 +45,6 @@ def ratios(results: Results) -> List[Ratio]:
         Ratio((MESH, None), (batching, None), at_most=1.0),
         Ratio((MESH, None), (cheapest, None), at_most=1.0),
     ]
-
-
-def _ready(row: Row) -> Row:
-    """The row, once it answers."""
-    if isinstance(row, System):
-        try:
-            wait_until_it_answers(row)
-        except StartError as error:
-            if not row.is_peer:
-                raise
-            return Absent(row.name, "does not run here: " + str(error).splitlines()[-1].strip())
-    return row
 
 
 def _named(results: Results, *words: str) -> str:
