@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator, List, Union
+from typing import Iterator, List, Tuple, Union
 
 from . import mesh as ours
 from . import peers, tls
@@ -55,14 +55,10 @@ def _named(results: Results, *words: str) -> str:
 def _start(stage: Stage) -> List[Row]:
     mesh = ours.Mesh(stage)
     echo = mesh.upstream()
-    upstream = System(UPSTREAM, {"upstream": echo.process}, echo.address)
+    upstream, hops = with_hops(stage, mesh, echo)
     return [
         upstream,
-        peers.envoy(stage, upstream),
-        peers.haproxy(stage, upstream),
-        peers.nginx(stage, upstream),
-        _gateway(mesh, echo),
-        _policies(mesh, echo),
+        *hops,
         _router(mesh, echo),
         *_with_tls(stage, mesh, upstream, echo),
         _worker(mesh),
@@ -70,6 +66,13 @@ def _start(stage: Stage) -> List[Row]:
         peers.triton(stage, batching=False),
         peers.triton(stage, batching=True),
     ]
+
+
+def with_hops(stage: Stage, mesh: ours.Mesh, echo: ours.Service) -> Tuple[System, List[Row]]:
+    """An upstream alone, and behind each of the proxies and gateways."""
+    upstream = System(UPSTREAM, {"upstream": echo.process}, echo.address)
+    proxies = (proxy(stage, upstream) for proxy in (peers.envoy, peers.haproxy, peers.nginx))
+    return upstream, [*proxies, _gateway(mesh, echo), _policies(mesh, echo)]
 
 
 def _gateway(mesh: ours.Mesh, echo: ours.Service) -> Row:
