@@ -5,10 +5,13 @@ from __future__ import annotations
 import unittest
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
-from measure import h2load, tls
+from measure import h2load, peers, shell, tls
+from measure import mesh as ours
 from measure.process import LoadError
-from measure.system import Ask
+from measure.rounds import Results
+from measure.system import Absent, Ask, Stage, System
 from measure.wire import first
 
 # As h2load 1.52 prints it.
@@ -76,6 +79,27 @@ class Amounts(unittest.TestCase):
         streams = replace(ASK, http1=True, seconds=2.0)
         self.assertEqual(self.words(streams, 64), "-c 64 -m 1 -n 128")
         self.assertEqual(self.words(streams, 64, 0.5), "-c 64 -m 1 -n 64")
+
+
+class Rows(unittest.TestCase):
+    def test_without_h2load_the_rows_with_tls_say_how_to_get_it(self) -> None:
+        with mock.patch("shutil.which", return_value=None):
+            stage = Stage(Path("nowhere"))
+            mesh = ours.Mesh(stage)
+            rows = list(shell._with_tls(stage, mesh, System(shell.UPSTREAM, {}, ""), None))
+        self.assertEqual(len(rows), 4)
+        for row in rows:
+            self.assertIsInstance(row, Absent)
+            self.assertIn("with TLS", row.name)
+            self.assertIn("apt-get install nghttp2-client", row.reason)
+
+    def test_rows_with_tls_are_set_against_their_like(self) -> None:
+        plain = [Absent(f"{name}{peers.told(None)}", "") for name in ("Envoy 1.40", "HAProxy 2.6", "nginx 1.22")]
+        tls_rows = [Absent(row.name.replace(" ->", f"{peers.WITH_TLS} ->"), "") for row in plain]
+        below = {ratio.name: ratio.below for ratio in shell.ratios(Results([*plain, *tls_rows]))}
+        self.assertEqual(below["every policy / envoy"], ("Envoy 1.40 -> upstream", "envoy"))
+        self.assertEqual(below["every policy with TLS / envoy with TLS"], ("Envoy 1.40 with TLS -> upstream", "envoy"))
+        self.assertEqual(below["every policy with TLS / nginx with TLS"], ("nginx 1.22 with TLS -> upstream", "nginx"))
 
 
 class Calls(unittest.TestCase):
