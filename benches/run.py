@@ -5,7 +5,7 @@
     python3 benches/run.py --quick              one short round of both: is it all in place?
     python3 benches/run.py --suite shell        only what everything but the model costs; with TLS too, where h2load and openssl are installed
     python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
-    python3 benches/run.py --suite openai       the gateway's door in OpenAI's form, beside routers and nginx; about four minutes
+    python3 benches/run.py --suite openai       the gateway's door in OpenAI's form, beside routers and nginx; about five minutes
     python3 benches/run.py --suite generation   a language model that writes for 1, 4 and 16 users, beside bare steps and peers; about ten minutes
     python3 benches/run.py --suite overload     what is still answered in time when three times too much is asked
     python3 benches/run.py --suite lifecycle    what a hundred loads and unloads leave behind
@@ -163,8 +163,8 @@ def _openai(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
     if reason:
         return [f"OPENAI: not measured: {reason}"], None
     plan = _plan(options, (1, 64), 3, 4)
-    whole, streams = openai.run(stage, plan)
-    return of_openai((whole, streams), plan), {"whole": _flat(whole.samples), "streams": _flat(streams.samples)}
+    measured = openai.run(stage, plan)
+    return of_openai(measured, plan), {kind: _flat(results.samples) for kind, results in {"whole": measured.whole, **measured.streams}.items()}
 
 
 def _generation(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:

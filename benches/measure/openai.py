@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Union
 
 from . import chat, h2load, load, peers, places, tls
 from . import mesh as ours
@@ -18,6 +18,8 @@ GATEWAY = "gateway, every policy"
 VLLM, SGLANG = "vllm-router 0.1.17", "sglang-router 0.3.2"
 ROLES = ("nginx", "vllm-router", "sglang-router")
 STREAMING_CALLERS = 64
+# How the chunks of different streams lie to each other, and whose streams lie so.
+MOMENTS = {"apart": "each stream at moments of its own, as from many workers", "together": "all streams at the same moments, as from the steps of one worker"}
 
 Row = Union[System, Absent]
 
@@ -46,18 +48,30 @@ class Upstream:
         return System(name, {role: process}, address, ask=self.ask, aside=[self.process], is_peer=True)
 
 
-def run(stage: Stage, plan: Plan) -> Tuple[Results, Results]:
-    """Measures answers that come whole, and streams."""
+@dataclass(frozen=True)
+class Measured:
+    """What the suite found: of answers that come whole, and of streams by their moments."""
+
+    whole: Results
+    streams: Dict[str, Results]
+
+
+def run(stage: Stage, plan: Plan) -> Measured:
+    """Starts everything that is here, and measures it."""
     mesh = ours.Mesh(stage)
-    whole = take([_ready(row) for row in _start(stage, mesh, _at_once(stage), "whole")], plan)
-    streams = [_ready(row) for row in _start(stage, mesh, _paced(stage), "streams")]
-    return whole, take(streams, replace(plan, callers=(STREAMING_CALLERS,)))
+    streaming = replace(plan, callers=(STREAMING_CALLERS,))
+    whole = take(_rows(stage, mesh, _at_once(stage), "whole"), plan)
+    return Measured(whole, {moments: take(_rows(stage, mesh, _paced(stage, moments), moments), streaming) for moments in MOMENTS})
 
 
 def ratios(results: Results) -> List[Ratio]:
     """The gateway against each peer."""
     rows = {role: next((row.name for row in results.rows if row.name.startswith(role)), role) for role in ROLES}
     return [Ratio((GATEWAY, "gateway"), (row, role), name=f"gateway, every policy / {role}") for role, row in rows.items()]
+
+
+def _rows(stage: Stage, mesh: ours.Mesh, upstream: Upstream, kind: str) -> List[Row]:
+    return [_ready(row) for row in _start(stage, mesh, upstream, kind)]
 
 
 def _ready(row: Row) -> Row:
@@ -84,12 +98,13 @@ def _at_once(stage: Stage) -> Upstream:
     return Upstream(process, f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", _ask(folder, stream=False))
 
 
-def _paced(stage: Stage) -> Upstream:
+def _paced(stage: Stage, moments: str) -> Upstream:
     """A Python of ours, which writes a token to each stream when it is due."""
-    folder = peers.folder_of(stage, "paced")
+    folder = peers.folder_of(stage, f"paced-{moments}")
     for name, content in chat.paced().items():
         (folder / name).write_bytes(content)
-    process = stage.start("paced", [sys.executable, places.PEERS / "paced_upstream.py", folder, chat.CHUNKS, chat.EVERY_SECONDS])
+    pace = [chat.CHUNKS, chat.EVERY_SECONDS, moments]
+    process = stage.start(folder.name, [sys.executable, places.PEERS / "paced_upstream.py", folder, *pace])
     process.wait_for(lambda: "listening on" in process.log.read_text(), 10, "listen")
     address = process.log.read_text().split()[-1]
     return Upstream(process, address, address, _ask(folder, stream=True))

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """An upstream that streams at a pace: every POST by HTTP/1.1 and every call of gRPC on h2c gets the same chunks at even distances.
 
-    paced_upstream.py FOLDER CHUNKS SECONDS
+    paced_upstream.py FOLDER CHUNKS SECONDS apart|together
 
 What it sends are files of FOLDER: `http-chunk` CHUNKS times, one each SECONDS, and then `http-end`; in gRPC `grpc-chunk` and `grpc-end`, which hold
-messages in their frames. Streams that begin together do not chime: each has its own moment within SECONDS. Other requests than POST get `http-other`.
-Where it listens is printed on standard output.
+messages in their frames. With `apart` each stream has its own moment within SECONDS, as the streams of many workers have; with `together` all chunks are
+due at the same moments, as those of one worker whose steps are for all its sequences. Other requests than POST get `http-other`. Where it listens is
+printed on standard output.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from dataclasses import dataclass
 from itertools import count
@@ -33,16 +35,22 @@ class Pace:
     folder: Path
     chunks: int
     seconds: float
+    together: bool
     numbers: Iterator[int]
 
     def read(self, name: str) -> bytes:
         """One of the files."""
         return (self.folder / name).read_bytes()
 
+    def _begin(self, now: float) -> float:
+        if self.together:
+            return math.ceil(now / self.seconds) * self.seconds if self.seconds else now
+        return now + next(self.numbers) * _GOLDEN % 1 * self.seconds
+
     async def send(self, chunk: bytes, end: bytes, write: Callable[[bytes], None]) -> None:
         """Writes all of one stream, each chunk when it is due."""
         clock = asyncio.get_running_loop().time
-        begin = clock() + next(self.numbers) * _GOLDEN % 1 * self.seconds
+        begin = self._begin(clock())
         for number in range(self.chunks):
             await asyncio.sleep(max(0.0, begin + number * self.seconds - clock()))
             write(chunk)
@@ -141,14 +149,14 @@ def field(name: str, value: str) -> bytes:
     return b"\0" + bytes((len(name),)) + name.encode() + bytes((len(value),)) + value.encode()
 
 
-async def _main(folder: str, chunks: str, seconds: str) -> None:
-    pace = Pace(Path(folder), int(chunks), float(seconds), count())
+async def _main(folder: str, chunks: str, seconds: str, moments: str) -> None:
+    pace = Pace(Path(folder), int(chunks), float(seconds), moments == "together", count())
     server = await asyncio.start_server(lambda reader, writer: serve(pace, reader, writer), "127.0.0.1", 0)
     print("listening on %s:%d" % server.sockets[0].getsockname(), flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 5 or sys.argv[4] not in ("apart", "together"):
         sys.exit(__doc__)
     asyncio.run(_main(*sys.argv[1:]))

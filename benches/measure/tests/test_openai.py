@@ -9,14 +9,17 @@ import sys
 import tempfile
 import unittest
 from http.client import HTTPConnection
+from itertools import count
 from pathlib import Path
-from typing import Iterator, Tuple
+from typing import Iterator, List, Tuple
 
 from measure import chat, openai, places
 from measure.report_openai import of_openai
 from measure.rounds import Plan, Results
 from measure.system import Absent, Ask, Sample, System
 from measure.wire import fields, first
+
+from paced_upstream import Pace  # A script among the peers, whose folder `places` has made known.
 
 
 def unframed(data: bytes) -> Iterator[bytes]:
@@ -62,7 +65,7 @@ class Paced(unittest.TestCase):
         self.files = chat.paced()
         for name, content in self.files.items():
             (Path(folder.name) / name).write_bytes(content)
-        command = [sys.executable, str(places.PEERS / "paced_upstream.py"), folder.name, "3", "0"]
+        command = [sys.executable, str(places.PEERS / "paced_upstream.py"), folder.name, "3", "0", "together"]
         self.upstream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.addCleanup(self.upstream.stdout.close)
         self.addCleanup(self.upstream.wait)
@@ -102,6 +105,20 @@ class Paced(unittest.TestCase):
         return head[3], head[4], int.from_bytes(head[5:], "big"), answers.read(int.from_bytes(head[:3], "big"))
 
 
+class Moments(unittest.TestCase):
+    def begins(self, together: bool, *moments: float) -> List[float]:
+        pace = Pace(Path(), 1, 0.5, together, count())
+        return [pace._begin(now) - now for now in moments]
+
+    def test_streams_together_begin_at_the_same_moments(self) -> None:
+        self.assertEqual(self.begins(True, 7.0, 7.125, 7.25), [0.0, 0.375, 0.25])
+
+    def test_streams_apart_do_not_chime(self) -> None:
+        begins = sorted(self.begins(False, *[7.0] * 8))
+        self.assertTrue(0.0 <= begins[0] and begins[-1] < 0.5)
+        self.assertGreater(min(after - before for before, after in zip(begins, begins[1:])), 0.02)
+
+
 class Told(unittest.TestCase):
     def results(self, cpu: float, **failed: int) -> Results:
         def sample(role: str, cpu_us: float) -> Sample:
@@ -112,16 +129,20 @@ class Told(unittest.TestCase):
         samples = {("nginx 1.22", 64): [sample("nginx", 10.0)], (openai.GATEWAY, 64): [sample("gateway", cpu)]}
         return Results(rows, samples)
 
+    def measured(self, cpu: float, **failed: int) -> openai.Measured:
+        return openai.Measured(self.results(cpu), {"apart": self.results(5.0), "together": self.results(2.0, **failed)})
+
     def test_the_gateway_is_set_against_every_peer_that_is_here(self) -> None:
-        text = "\n".join(of_openai((self.results(25.0), self.results(5.0)), Plan((64,), 8, 1, 4.0)))
+        text = "\n".join(of_openai(self.measured(25.0), Plan((64,), 8, 1, 4.0)))
         self.assertRegex(text, r"gateway, every policy / nginx +2\.50")
-        self.assertRegex(text, r"gateway, every policy / nginx +0\.50")
+        self.assertRegex(text, r"many workers:[\s\S]+?gateway, every policy / nginx +0\.50")
+        self.assertRegex(text, r"one worker:[\s\S]+?gateway, every policy / nginx +0\.20")
         self.assertNotIn("/ vllm-router", text)
         self.assertIn("not installed: X", text)
         self.assertIn("64 callers on 64 connections", text)
 
     def test_failed_calls_cannot_be_overlooked(self) -> None:
-        text = "\n".join(of_openai((self.results(25.0), self.results(5.0, status=3)), Plan((64,), 8, 1, 4.0)))
+        text = "\n".join(of_openai(self.measured(25.0, status=3), Plan((64,), 8, 1, 4.0)))
         self.assertIn("3 CALLS FAILED: status 429", text)
 
 
