@@ -42,11 +42,12 @@ def _rows(soaked: Soaked, load_of: str) -> List[List[str]]:
 
 
 def _failures(told: Sequence[Offered]) -> str:
-    unsent = sum(each.errors.get("unsent", 0) for each in told)
-    failed = sum(sum(each.errors.values()) for each in told) - unsent
-    example = next((each.example for each in told if each.example), "")
+    kinds = sorted({kind for each in told for kind in each.errors})
+    counts = {kind: sum(each.errors.get(kind, 0) for each in told) for kind in kinds}
+    unsent = counts.pop("unsent", 0)
     late = f"CANNOT KEEP UP: {unsent} calls found {soak.MOST_IN_FLIGHT} others in flight" if unsent else ""
-    return "; ".join(part for part in (late, f"{failed} CALLS FAILED: {example}" if failed else "") if part)
+    failed = f"{sum(counts.values())} CALLS FAILED: " + ", ".join(f"{count} {kind}" for kind, count in counts.items()) if counts else ""
+    return "; ".join(part for part in (late, failed) if part)
 
 
 def _memory_lines(memory: Memory) -> List[str]:

@@ -36,7 +36,6 @@ class Offered:
     p50_ms: float
     p99_ms: float
     errors: Dict[str, int] = field(default_factory=dict)
-    example: Optional[str] = None
 
 
 @dataclass
@@ -130,8 +129,7 @@ def _offer(system: System, plan: Plan, rate: float, number: int) -> Offered:
 def offered(report: Dict[str, Any], rate: float) -> Offered:
     """What the loader's report says of it."""
     latency = report["latency_ms"]
-    example = next((f"{each['kind']}: {each['message']}" for each in report["examples"]), None)
-    return Offered(rate, report["rps"], latency["p50"], latency["p99"], report["errors"], example)
+    return Offered(rate, report["rps"], latency["p50"], latency["p99"], report["errors"])
 
 
 def _memory(gateway: System, connections: int, calls: int) -> Memory:
