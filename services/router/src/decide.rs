@@ -7,6 +7,7 @@ use torchmesh_api::{error::ApiError, peek::Routing};
 
 use crate::{
     cache::Caching,
+    prompt::ByPrefix,
     routes::{Destination, Routes, shadow::Shadow},
     table::{Table, Target},
 };
@@ -24,6 +25,8 @@ pub struct Decision {
     pub caching: Option<Caching>,
     /// Whether another worker goes on with it when one breaks it off.
     pub resume: bool,
+    /// Whether it goes to whoever has read the beginning of its prompt.
+    pub by_prefix: Option<ByPrefix>,
 }
 
 /// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. `draw` is a random number.
@@ -32,8 +35,8 @@ pub struct Decision {
 pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Result<Decision, ApiError> {
     let routed = routes.routed(asked.name);
     let route = routed.and_then(|name| routes.get(name));
-    let (caching, resume) = route.map_or((None, false), |route| (route.caching, route.resume));
-    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None, caching, resume };
+    let (caching, resume, by_prefix) = route.map_or((None, false, None), |route| (route.caching, route.resume, route.by_prefix));
+    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None, caching, resume, by_prefix };
     let Some(name) = routed.filter(|_| asked.version.is_empty()) else {
         return table.route(asked.name, asked.version).map(own);
     };
@@ -48,7 +51,7 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
             let asked_for = (target.model != *name).then(|| HeaderValue::try_from(name.as_str()).ok()).flatten();
             let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(draw));
             let shadow = shadow.and_then(|shadow| copied(shadow, table, target));
-            Ok(Decision { target: target.clone(), asked_for, shadow, caching, resume })
+            Ok(Decision { target: target.clone(), asked_for, shadow, caching, resume, by_prefix })
         }
         (None, to) => {
             let (model, version) = to.map_or((name.clone(), None), |to| (to.model, to.version));

@@ -16,17 +16,22 @@ use tonic::{body::Body as OwnBody, service::Routes};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     frame,
-    headers::{X_CACHE, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION},
+    headers::{X_CACHE, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION, X_TORCHMESH_TENANT},
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
-use torchmesh_relay::{Answer, BoxError, Call, Relay, Source, balance::ring, outgoing};
+use torchmesh_relay::{
+    Affinity, Answer, BoxError, Call, Relay, Source,
+    balance::{prefix::Prefix, ring},
+    outgoing,
+};
 use tower::{Service, ServiceExt as _};
 
 use crate::{
     cache::{Cache, Caching, Found, Keeping, Kept, Question, question},
     decide::{Decision, decide},
     mirror::Mirror,
+    prompt::{self, ByPrefix},
     resume::{self, Resumable, Resumes, Way},
     routes::in_use::RoutesInUse,
     table::{SharedTable, Target},
@@ -69,7 +74,7 @@ impl Forward {
         let routes = self.routes.load();
         let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
         drop((table, routes));
-        let Decision { target, asked_for, shadow, caching, resume } = decided?;
+        let Decision { target, asked_for, shadow, caching, resume, by_prefix } = decided?;
         let question = self.question(&parts, &target, Caching::of(caching, &parts.headers), &mut source).await?;
         let (question, flight) = match question {
             None => (None, None),
@@ -78,9 +83,13 @@ impl Forward {
                 Found::Miss(flight) => (Some(question), flight),
             },
         };
+        let prefix = match by_prefix {
+            Some(by) => prefix(&parts, by, &mut source).await?,
+            None => None,
+        };
         let resumable = if resume { self.resumable(parts.uri.path(), &mut source).await? } else { None };
         let copy = shadow.and_then(|shadow| self.mirror.begin(parts.uri.path(), shadow, &mut source));
-        let call = outbound(method, parts, &target, asked_for, source);
+        let call = outbound(method, parts, &target, asked_for, prefix, source);
         let copy = copy.map(|copy| copy.of(&call));
         let mut watch = target.watched.begin(self.relay.lane(), Instant::now(), call.deadline);
         let sent = match resumable {
@@ -163,8 +172,33 @@ fn deadline(of: Option<Instant>) -> tokio::time::Instant {
     of.unwrap_or_else(|| Instant::now() + Duration::from_secs(24 * 3600)).into()
 }
 
-fn outbound<B>(method: Method, parts: Parts, target: &Target, asked_for: Option<HeaderValue>, source: Source<B>) -> Call<B> {
-    let key = parts.headers.get(X_TORCHMESH_SESSION).map(|session| ring::hash(&session.as_bytes()));
+/// How the call's prompt begins, where it has one.
+///
+/// Errors: its body breaks off.
+async fn prefix<B>(parts: &Parts, by: ByPrefix, source: &mut Source<B>) -> Result<Option<Prefix>, ApiError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let path = parts.uri.path();
+    if !prompt::has_one(path) {
+        return Ok(None);
+    }
+    source.begins(prompt::WAITED_FOR).await?;
+    let tenant = parts.headers.get(X_TORCHMESH_TENANT).map_or(&b""[..], HeaderValue::as_bytes);
+    Ok(prompt::prefix(path, tenant, by, source.seen()))
+}
+
+fn outbound<B>(
+    method: Method,
+    parts: Parts,
+    target: &Target,
+    asked_for: Option<HeaderValue>,
+    prefix: Option<Prefix>,
+    source: Source<B>,
+) -> Call<B> {
+    let session = parts.headers.get(X_TORCHMESH_SESSION).map(|session| ring::hash(&session.as_bytes()));
+    let key = (session.is_some() || prefix.is_some()).then_some(Affinity { session, prefix });
     let context = parts.extensions.get::<CallContext>();
     let deadline = context.and_then(|context| context.deadline);
     let mut headers = parts.headers;

@@ -1,7 +1,7 @@
 //! The router: model → version → endpoint.
 //!
 //! It learns of workers from discovery and of their models by asking them ([`probe`]), keeps both in a [`table`] that calls read without
-//! a lock, decides by the [`routes`] which version answers ([`decide`]), answers what it has kept of earlier calls ([`cache`]), and passes calls on as the bytes that arrived ([`forward`]). Operators speak to
+//! a lock, decides by the [`routes`] which version answers ([`decide`]), answers what it has kept of earlier calls ([`cache`]), looks how a [`prompt`] begins where that decides who answers, and passes calls on as the bytes that arrived ([`forward`]). Operators speak to
 //! [`admin`]; what all routers agree on is in the [`store`].
 
 pub mod admin;
@@ -13,6 +13,7 @@ pub mod forward;
 pub mod front;
 pub mod mirror;
 pub mod probe;
+pub mod prompt;
 pub mod resume;
 pub mod rollout;
 pub mod routes;

@@ -1,7 +1,6 @@
 //! The endpoints that can answer one kind of call, such as one version of a model, and the choice among them.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,12 +11,17 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    balance::{Policy, choose, ring},
+    Groups,
+    balance::{
+        Affinity, BalanceSettings, Policy, choose,
+        prefix::{Prefix, PrefixIndex, Seat},
+        ring,
+    },
     clock,
     endpoint::Endpoint,
     latencies::Latencies,
     metrics::RelayMetrics,
-    record::{Member, Record},
+    record::Member,
     settings::RelaySettings,
     ticket::Ticket,
 };
@@ -29,7 +33,9 @@ pub struct Group {
     pub(crate) shared: Arc<Shared>,
     pub(crate) settings: Arc<RelaySettings>,
     pub(crate) metrics: RelayMetrics,
-    ring: Option<ring::Ring>,
+    pub(crate) ring: Option<ring::Ring>,
+    /// Where each seat is among the members, in order.
+    pub(crate) seats: Box<[(Seat, usize)]>,
 }
 
 /// How an endpoint of a group does.
@@ -47,8 +53,8 @@ pub struct Seen<'a> {
 
 /// What a call brings to the choice.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Chance {
-    pub(crate) key: Option<u64>,
+pub(crate) struct Chance<'a> {
+    pub(crate) key: Option<&'a Affinity>,
     /// How many calls came before it.
     pub(crate) turn: usize,
     /// In microseconds of the process.
@@ -56,11 +62,20 @@ pub(crate) struct Chance {
 }
 
 /// What stays when the endpoints change.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) latencies: Latencies,
     pub(crate) in_flight: AtomicUsize,
     turn: AtomicUsize,
+    /// Locked for some microseconds by calls that have a prefix, each of which keeps an endpoint busy for many thousands.
+    pub(crate) prefixes: Mutex<PrefixIndex>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: &BalanceSettings) -> Self {
+        let prefixes = Mutex::new(PrefixIndex::new(settings.prefix_memory.0));
+        Self { latencies: Latencies::default(), in_flight: AtomicUsize::new(0), turn: AtomicUsize::new(0), prefixes }
+    }
 }
 
 impl Group {
@@ -87,7 +102,7 @@ impl Group {
     /// How the endpoints do.
     pub fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
         let now = clock::micros(Instant::now());
-        self.members.iter().map(move |Member { endpoint, record }| {
+        self.members.iter().map(move |Member { endpoint, record, .. }| {
             let latency = record.latency.expected(now, self.settings.balance.decay);
             Seen {
                 endpoint,
@@ -99,7 +114,7 @@ impl Group {
     }
 
     /// Begins a call at an endpoint that was not tried yet; at one that is known to be in trouble only when there is no other.
-    pub(crate) fn begin(self: &Arc<Self>, key: Option<u64>, tried: &[usize]) -> Option<Ticket> {
+    pub(crate) fn begin(self: &Arc<Self>, key: Option<&Affinity>, tried: &[usize]) -> Option<Ticket> {
         let begun = Instant::now();
         let now = clock::micros(begun);
         // Another try of one call is not another turn: otherwise every call that fails at an endpoint would bring the next one there too.
@@ -108,17 +123,44 @@ impl Group {
         let untried = |at: usize| !tried.contains(&at);
         let chance = Chance { key, turn, now };
         let at = self.choose(chance, |at| untried(at) && self.members[at].admits(now)).or_else(|| self.choose(chance, untried))?;
+        if let Some(prefix) = key.and_then(|key| key.prefix.as_ref()) {
+            let had = self.note(prefix, at);
+            if tried.is_empty() {
+                self.metrics.prefix(prefix.blocks().len(), had);
+            }
+        }
         Some(Ticket::new(Arc::clone(self), at, begun))
     }
 
-    /// The position that the policy gives a call.
-    pub(crate) fn choose(&self, Chance { key, turn, now }: Chance, usable: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The position that a call is given: where the beginning of its prompt was read, and else where the policy says.
+    pub(crate) fn choose(&self, chance: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        match chance.key.and_then(|key| key.prefix.as_ref()) {
+            Some(prefix) => self.by_prefix(chance, prefix, usable),
+            None => self.by_policy(chance, usable),
+        }
+    }
+
+    /// The member is sent this prompt; tells how many of its blocks it had.
+    pub(crate) fn note(&self, prefix: &Prefix, at: usize) -> usize {
+        self.shared.prefixes.lock().note(prefix, self.members[at].seat)
+    }
+
+    fn by_prefix(&self, chance: Chance<'_>, prefix: &Prefix, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        let most = self.most_in_flight(&usable, self.settings.balance.prefix_bound);
+        let takes = |at: usize| usable(at) && self.members[at].calls() < most;
+        let position = |seat| self.seats.binary_search_by_key(&seat, |(seat, _)| *seat).ok().map(|found| self.seats[found].1);
+        let known = self.shared.prefixes.lock().choose(prefix, position, takes, |at| self.members[at].calls());
+        known.or_else(|| self.by_policy(chance, takes)).or_else(|| self.by_policy(chance, &usable))
+    }
+
+    fn by_policy(&self, Chance { key, turn, now }: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.members.len();
+        let session = key.and_then(|key| key.session);
         let draw = |below| fastrand::usize(..below);
         match self.settings.balance.policy {
             Policy::RoundRobin => choose::round_robin(count, usable, turn),
             Policy::LeastInFlight => choose::least(count, usable, |at| self.members[at].endpoint.in_flight(), draw),
-            Policy::Hash if key.is_some() => self.by_hash(key.unwrap_or_default(), usable),
+            Policy::Hash if session.is_some() => self.by_hash(session.unwrap_or_default(), usable),
             Policy::PeakEwma | Policy::Hash => {
                 let better = |one: usize, other: usize| self.members[one].is_better(&self.members[other], now, &self.settings);
                 choose::power_of_two(count, usable, better, draw)
@@ -127,11 +169,16 @@ impl Group {
     }
 
     fn by_hash(&self, key: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let total = self.shared.in_flight.load(Ordering::Relaxed) + 1;
-        let left = (0..self.members.len()).filter(|at| usable(*at)).count();
-        let most = ring::most_in_flight(total, left, self.settings.balance.hash_bound);
+        let most = self.most_in_flight(&usable, self.settings.balance.hash_bound);
         let ring = self.ring.as_ref()?;
         ring.find(key, |at| usable(at) && self.members[at].calls() < most).or_else(|| ring.find(key, &usable))
+    }
+
+    /// The most calls that one of the usable members may have in flight, with another one that comes.
+    pub(crate) fn most_in_flight(&self, usable: impl Fn(usize) -> bool, bound: f64) -> usize {
+        let total = self.shared.in_flight.load(Ordering::Relaxed) + 1;
+        let left = (0..self.members.len()).filter(|at| usable(*at)).count();
+        ring::most_in_flight(total, left, bound)
     }
 
     /// How long to wait for an endpoint before another is asked too. `None`: for ever.
@@ -156,53 +203,5 @@ impl Group {
         }
         member.record.breaker.open(now, settings);
         self.metrics.breaker_opened();
-    }
-}
-
-/// Makes groups, and remembers by their names what is known of their endpoints when the endpoints change.
-#[derive(Debug)]
-pub struct Groups {
-    settings: Arc<RelaySettings>,
-    metrics: RelayMetrics,
-    kept: Mutex<HashMap<String, Kept>>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    shared: Arc<Shared>,
-    members: Vec<Member>,
-}
-
-impl Groups {
-    /// None yet.
-    pub fn new(settings: RelaySettings, metrics: RelayMetrics) -> Self {
-        Self { settings: Arc::new(settings), metrics, kept: Mutex::default() }
-    }
-
-    /// The group called `name`, which has these endpoints from now on.
-    pub fn update(&self, name: &str, endpoints: &[Arc<Endpoint>]) -> Arc<Group> {
-        let now = clock::micros(Instant::now());
-        let mut kept = self.kept.lock();
-        let kept = kept.entry(name.to_owned()).or_default();
-        let known: HashMap<_, _> = kept.members.iter().map(|member| (Arc::as_ptr(&member.endpoint), member)).collect();
-        let member = |endpoint: &Arc<Endpoint>| {
-            let known = known.get(&Arc::as_ptr(endpoint)).map(|member| (*member).clone());
-            known.unwrap_or_else(|| Member { endpoint: Arc::clone(endpoint), record: Arc::new(Record::new(now)) })
-        };
-        let members: Vec<_> = endpoints.iter().map(member).collect();
-        kept.members.clone_from(&members);
-        let hashed = self.settings.balance.policy == Policy::Hash;
-        Arc::new(Group {
-            ring: hashed.then(|| ring::Ring::new(members.iter().map(|member| member.endpoint.id.as_str()))),
-            members: members.into(),
-            shared: Arc::clone(&kept.shared),
-            settings: Arc::clone(&self.settings),
-            metrics: self.metrics.clone(),
-        })
-    }
-
-    /// Forgets what was known of the group called `name`.
-    pub fn forget(&self, name: &str) {
-        self.kept.lock().remove(name);
     }
 }

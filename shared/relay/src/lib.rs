@@ -2,7 +2,7 @@
 //!
 //! The crate drives `h2` directly: no message is decoded, frames are handed from one connection to the other by reference, and each
 //! data thread has its own connection to each endpoint, so that nothing on the way takes a contended lock. Around that stand the
-//! choice of the endpoint ([`group`], [`balance`], [`breaker`]), the retry within a budget ([`send`]), the second endpoint for
+//! choice of the endpoint ([`groups`], [`group`], [`balance`], [`breaker`]), the retry within a budget ([`send`]), the second endpoint for
 //! a call that takes too long ([`hedge`]), and what may be replayed ([`source`]). What services ask each other beside that goes over tonic's channels ([`channel`]).
 
 pub mod answer;
@@ -12,6 +12,7 @@ pub mod breaker;
 pub mod channel;
 pub mod endpoint;
 pub mod group;
+pub mod groups;
 pub mod hedge;
 pub mod latencies;
 pub mod messages;
@@ -38,10 +39,12 @@ mod unary;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub use answer::Answer;
+pub use balance::Affinity;
 pub use body::RelayBody;
 pub use breaker::Blame;
 pub use endpoint::{Endpoint, Endpoints};
-pub use group::{Group, Groups};
+pub use group::Group;
+pub use groups::Groups;
 pub use hedge::HedgeSettings;
 pub use messages::Messages;
 pub use metrics::RelayMetrics;

@@ -17,7 +17,7 @@ use torchmesh_api::{
     peek,
 };
 
-use crate::{Call, Group, Relay, RelayBody, Source, unary::NoBody};
+use crate::{Affinity, Call, Group, Relay, RelayBody, Source, unary::NoBody};
 
 /// The longest message of a stream, in bytes.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -52,14 +52,14 @@ impl Relay {
         self.stream_of(path, headers, None, message, deadline, group).await
     }
 
-    /// The same, to the endpoint where calls with this key go, as far as the policy looks at it.
+    /// The same, to the endpoint where calls go that have this in common with it.
     ///
     /// Errors: as [`Self::stream`].
     pub async fn stream_of(
         &self,
         path: &'static str,
         mut headers: HeaderMap,
-        key: Option<u64>,
+        key: Option<Affinity>,
         message: Bytes,
         deadline: Instant,
         group: &Arc<Group>,

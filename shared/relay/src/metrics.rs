@@ -2,13 +2,15 @@
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-/// `torchmesh_<service>_…_total` of retries, hedges and breakers.
+/// `torchmesh_<service>_…_total` of retries, hedges, breakers and prefixes.
 #[derive(Debug, Clone, Default)]
 pub struct RelayMetrics {
     retries: Counter,
     hedges: Counter,
     hedges_won: Counter,
     breakers_opened: Counter,
+    prefix_blocks: Counter,
+    prefix_blocks_known: Counter,
 }
 
 impl RelayMetrics {
@@ -21,6 +23,8 @@ impl RelayMetrics {
         add("hedges", "Calls that were sent to a second instance because the first was slow", &metrics.hedges);
         add("hedges_won", "Hedges whose second instance answered first", &metrics.hedges_won);
         add("breakers_opened", "Times that an instance was left alone because it failed", &metrics.breakers_opened);
+        add("prefix_blocks", "Blocks of prompts that were sent by prefix", &metrics.prefix_blocks);
+        add("prefix_blocks_known", "Those of them that their instance had been sent before", &metrics.prefix_blocks_known);
         metrics
     }
 
@@ -38,5 +42,10 @@ impl RelayMetrics {
 
     pub(crate) fn breaker_opened(&self) {
         self.breakers_opened.inc();
+    }
+
+    pub(crate) fn prefix(&self, blocks: usize, known: usize) {
+        self.prefix_blocks.inc_by(blocks as u64);
+        self.prefix_blocks_known.inc_by(known as u64);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    balance::{ewma::PeakEwma, silence::Silence},
+    balance::{ewma::PeakEwma, prefix::Seat, silence::Silence},
     breaker::Breaker,
     endpoint::Endpoint,
     settings::RelaySettings,
@@ -48,6 +48,10 @@ impl Record {
 pub(crate) struct Member {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) record: Arc<Record>,
+    /// Which load of the model answers there; 0 where that is not told.
+    pub(crate) load: u64,
+    /// What it is in the index of prefixes.
+    pub(crate) seat: Seat,
 }
 
 impl Member {

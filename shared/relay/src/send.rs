@@ -13,7 +13,7 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_retry::RetryBudget;
 
 use crate::{
-    BoxError, Group, RelayBody, Source,
+    Affinity, BoxError, Group, RelayBody, Source,
     attempt::{Answer, Failure, respond},
     settings::{RelaySettings, RetrySettings},
     shot::Shot,
@@ -30,8 +30,8 @@ pub struct Call<B> {
     pub deadline: Option<Instant>,
     /// Whether the answer is a stream of messages, to be passed on as they come.
     pub streaming: bool,
-    /// What the call has in common with others that should go to the same endpoint, where the policy looks at it.
-    pub key: Option<u64>,
+    /// What the call has in common with others that should go to the same endpoint.
+    pub key: Option<Affinity>,
     /// The body.
     pub source: Source<B>,
 }

@@ -232,6 +232,19 @@ where
         Ok(self.keeping && self.kept_bytes <= at_most)
     }
 
+    /// Waits until the first `at_most` bytes of the first message are there, or all of it where it has fewer. Before anything was sent.
+    pub async fn begins(&mut self, at_most: usize) -> Result<(), PeekError> {
+        while !self.is_complete() {
+            let prefix: Vec<u8> = self.frames.iter().flatten().take(peek::PREFIX).copied().collect();
+            let announced = peek::prefix(&prefix).map_or(usize::MAX, |(_, length)| peek::PREFIX.saturating_add(length));
+            if self.kept_bytes >= announced.min(at_most) {
+                break;
+            }
+            std::future::poll_fn(|cx| self.poll_more(cx)).await.map_err(PeekError::Broken)?;
+        }
+        Ok(())
+    }
+
     /// Reads frames until the routing fields of the first message are known, and hands them to `found`.
     ///
     /// A message that announces more than `max_message` bytes is refused before its bytes are read.
@@ -366,6 +379,21 @@ mod tests {
             let copy = whole.take().map(|frames| frames.iter().flatten().copied().collect::<Vec<_>>());
             assert_eq!(copy, wanted.then(|| bytes.clone()));
         }
+    }
+
+    #[tokio::test]
+    async fn the_beginning_of_a_message_is_waited_for_and_no_more() {
+        let (first, frame) = (message(300), 50);
+        let mut bytes = first.clone();
+        bytes.extend(message(300));
+        for (at_most, wanted) in [(0, 0), (1, 50), (120, 150), (1000, first.len().next_multiple_of(frame)), (usize::MAX, 350)] {
+            let mut source = source(&bytes, frame, usize::MAX);
+            source.begins(at_most).await.unwrap();
+            assert_eq!(source.seen().map(Bytes::len).sum::<usize>(), wanted, "at most {at_most} bytes");
+        }
+        let mut cut = source(&first[..200], frame, usize::MAX);
+        cut.begins(usize::MAX).await.unwrap();
+        assert!(cut.is_complete());
     }
 
     #[tokio::test]

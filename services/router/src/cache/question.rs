@@ -16,7 +16,10 @@ use torchmesh_api::{
 use super::{Caching, identity};
 use crate::table::Target;
 
-const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+/// The method of the Open Inference Protocol.
+pub(crate) const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+/// The same, answered in pieces.
+pub(crate) const INFER_STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 /// The method that goes on with a prompt.
 pub(crate) const GENERATE: &str = "/torchmesh.text.v1.GenerationService/Generate";
 /// The method that goes on with a conversation.

@@ -18,7 +18,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 use tonic::body::Body as OwnBody;
 use torchmesh_api::{error::ApiError, headers::GRPC_STATUS, ids::ModelVersion};
-use torchmesh_relay::{Messages, Relay};
+use torchmesh_relay::{Affinity, Messages, Relay};
 
 use crate::table::{SharedTable, Target};
 
@@ -63,7 +63,7 @@ pub struct Way {
     /// The call's headers for the next hop.
     pub headers: HeaderMap,
     /// What it has in common with others that should go to the same worker.
-    pub key: Option<u64>,
+    pub key: Option<Affinity>,
     /// When its time is up.
     pub deadline: Instant,
 }
@@ -75,7 +75,7 @@ impl Way {
         let now = self.table.load().ready(self.target.model.as_str(), version).map(|target| Arc::clone(&target.group));
         let group = now.as_ref().unwrap_or(&self.target.group);
         let deadline = self.deadline.into_std();
-        self.relay.stream_of(request.path, self.headers.clone(), self.key, request.framed(told), deadline, group).await
+        self.relay.stream_of(request.path, self.headers.clone(), self.key.clone(), request.framed(told), deadline, group).await
     }
 }
 

@@ -21,7 +21,7 @@ use torchmesh_api::{
 };
 
 use self::shadow::Shadow;
-use crate::cache::Caching;
+use crate::{cache::Caching, prompt::ByPrefix};
 
 /// A model, and the version of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -80,6 +80,8 @@ pub struct Route {
     pub caching: Option<Caching>,
     /// Whether an answer that a worker breaks off is gone on with by another one.
     pub resume: bool,
+    /// Whether a call goes to the worker that has read the beginning of its prompt, those of callers who name a version too.
+    pub by_prefix: Option<ByPrefix>,
 }
 
 /// Every route, by the name that callers use.

@@ -7,7 +7,7 @@ use toml::Value;
 use torchmesh_api::ids::{ModelName, ModelVersion, TenantId};
 use torchmesh_settings::{FromSetting, Problem, Problems, Section};
 
-use crate::cache::Caching;
+use crate::{cache::Caching, prompt::ByPrefix};
 
 use super::{
     Condition, Destination, Route, Routes, Sticky,
@@ -51,6 +51,7 @@ fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
         shadow: if s.has("shadow") { s.section("shadow", |s| read_shadow(s, own.as_ref())) } else { None },
         caching: if s.has("cache") { Some(s.section("cache", read_caching)) } else { None },
         resume: s.or("resume", false),
+        by_prefix: read_balance(s),
     };
     (name, route)
 }
@@ -78,6 +79,14 @@ fn read_caching(s: &mut Section) -> Caching {
     let ttl = s.or("ttl", Duration::from_secs(600));
     s.check(ttl > Duration::ZERO, "ttl", "must be above 0; without the table cache nothing is kept");
     Caching { ttl, shared: s.or("shared", false) }
+}
+
+/// `balance`, and whether tenants share what workers have read.
+fn read_balance(s: &mut Section) -> Option<ByPrefix> {
+    let alone = s.has("share_prefixes") && !s.has("balance");
+    s.check(!alone, "share_prefixes", "is for a route with balance = \"prefix\"");
+    let (balance, shared) = (s.optional::<Balance>("balance"), s.or("share_prefixes", false));
+    balance.map(|Balance::Prefix| ByPrefix { shared })
 }
 
 fn read_condition(s: &mut Section) -> Option<Condition> {
@@ -113,6 +122,22 @@ checked_text!(Version(ModelVersion), "a version such as \"3\"", ModelVersion::pa
 checked_text!(Header(HeaderName), "a header's name such as \"x-canary\"", |text| text.to_lowercase().parse().ok());
 checked_text!(Text(HeaderValue), "a header's value", |text| text.parse().ok());
 checked_text!(Tenant(HeaderValue), "a tenant's id such as \"acme\"", |text| TenantId::parse(text).ok()?.as_str().parse().ok());
+
+enum Balance {
+    Prefix,
+}
+
+impl FromSetting for Balance {
+    const EXPECTED: &'static str = "\"prefix\"";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("prefix") => Ok(Self::Prefix),
+            _ => {
+                Err(format!("must be {}, not {value}; other policies are for all of a router's calls: its balance.policy", Self::EXPECTED))
+            }
+        }
+    }
+}
 
 impl FromSetting for Sticky {
     const EXPECTED: &'static str = "\"request\", \"tenant\" or \"session\"";
@@ -169,6 +194,11 @@ mod tests {
             model = "o"
             to = [{ version = "1" }]
             shadow = { percent = 0, compare = "taste" }
+            balance = "warmth"
+            [[route]]
+            model = "p"
+            to = [{}]
+            share_prefixes = true
         "#,
         );
         for part in [
@@ -183,9 +213,22 @@ mod tests {
             "route[4].shadow.version: is required",
             "route[4].shadow.percent: must be above 0 and at most 100",
             "route[4].shadow.compare: must be \"values\" or \"argmax\"",
+            "route[4].balance: must be \"prefix\", not \"warmth\"",
+            "route[5].share_prefixes: is for a route with balance = \"prefix\"",
         ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
         }
+    }
+
+    #[test]
+    fn a_route_may_send_calls_by_their_prefix() {
+        let by_prefix = |more: &str| {
+            let routes = parse(&format!("[[route]]\nmodel = 'm'\nto = [{{}}]\n{more}")).unwrap();
+            routes.get(&ModelName::parse("m").unwrap()).unwrap().by_prefix
+        };
+        assert_eq!(by_prefix(""), None);
+        assert_eq!(by_prefix("balance = 'prefix'"), Some(ByPrefix { shared: false }));
+        assert_eq!(by_prefix("balance = 'prefix'\nshare_prefixes = true"), Some(ByPrefix { shared: true }));
     }
 
     #[test]

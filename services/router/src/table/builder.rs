@@ -103,14 +103,12 @@ impl TableBuilder {
     }
 
     fn model(&self, name: &ModelName) -> Model {
-        let mut serving: BTreeMap<ModelVersion, (Vec<Arc<Endpoint>>, Vec<u64>)> = BTreeMap::new();
+        let mut serving: BTreeMap<ModelVersion, Vec<(Arc<Endpoint>, u64)>> = BTreeMap::new();
         let mut listed: BTreeMap<Option<ModelVersion>, (bool, String)> = BTreeMap::new();
         for worker in self.listing.get(name).into_iter().flatten().filter_map(|id| self.workers.get(id)) {
             for Listed { version, ready, reason, load, .. } in worker.listed.iter().filter(|listed| listed.model == *name) {
                 if let Some(version) = version.filter(|_| *ready) {
-                    let (endpoints, loads) = serving.entry(version).or_default();
-                    endpoints.push(Arc::clone(&worker.endpoint));
-                    loads.extend(Some(*load).filter(|&load| load > 0));
+                    serving.entry(version).or_default().push((Arc::clone(&worker.endpoint), *load));
                 }
                 let known = listed.entry(*version).or_insert_with(|| (*ready, reason.clone()));
                 if *ready && !known.0 {
@@ -118,10 +116,10 @@ impl TableBuilder {
                 }
             }
         }
-        let target = |(version, (endpoints, loads)): (ModelVersion, (Vec<Arc<Endpoint>>, Vec<u64>))| {
+        let target = |(version, endpoints): (ModelVersion, Vec<(Arc<Endpoint>, u64)>)| {
             // A checked name has nothing that a header may not have.
             let header = HeaderValue::try_from(name.as_str()).unwrap_or_else(|_| HeaderValue::from_static(""));
-            let group = self.groups.update(&group_name(name, version), &endpoints);
+            let group = self.groups.update_loads(&group_name(name, version), &endpoints);
             let watched = self.watching.of(name, version);
             (
                 version,
@@ -131,7 +129,7 @@ impl TableBuilder {
                     version: HeaderValue::from(version.get()),
                     group,
                     watched,
-                    loads: loads.into(),
+                    loads: endpoints.iter().map(|(_, load)| *load).filter(|load| *load > 0).collect(),
                 },
             )
         };

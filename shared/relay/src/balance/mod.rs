@@ -1,16 +1,28 @@
 //! Which of the endpoints that could answer is asked.
 //!
-//! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`]); time and chance are arguments. What an
+//! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`], [`prefix`]); time and chance are arguments. What an
 //! endpoint's answers cost is remembered in [`ewma`], and that it does not answer in [`silence`].
 
 pub mod choose;
 pub mod ewma;
+pub mod prefix;
 pub mod ring;
 pub mod silence;
 
 use std::time::Duration;
 
-use torchmesh_settings::{FromSetting, Section};
+use torchmesh_settings::{ByteSize, FromSetting, Section};
+
+use self::prefix::Prefix;
+
+/// What a call has in common with others that should go to the same endpoint.
+#[derive(Debug, Clone, Default)]
+pub struct Affinity {
+    /// What stands for its session, which [`Policy::Hash`] looks at.
+    pub session: Option<u64>,
+    /// How its prompt begins: it goes to whoever has read most of that, unless that one has more than its share in flight; to where [`Policy`] says when nobody has.
+    pub prefix: Option<Prefix>,
+}
 
 /// How one endpoint of several is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,11 +62,22 @@ pub struct BalanceSettings {
     pub slow_start: Duration,
     /// `balance.hash_bound`: with `hash`, the most calls in flight at one endpoint, in average shares. Default 1.25, at least 1.
     pub hash_bound: f64,
+    /// `balance.prefix_bound`: the same for calls with a prefix. Default 1.5, since what a call costs where nobody has read its prompt is more than a wait.
+    pub prefix_bound: f64,
+    /// `balance.prefix_memory`: bytes for who has read what, for each group. Default 4MiB, at least 64KiB; what was not met for longest is forgotten.
+    pub prefix_memory: ByteSize,
 }
 
 impl Default for BalanceSettings {
     fn default() -> Self {
-        Self { policy: Policy::default(), decay: Duration::from_secs(1), slow_start: Duration::from_secs(3), hash_bound: 1.25 }
+        Self {
+            policy: Policy::default(),
+            decay: Duration::from_secs(1),
+            slow_start: Duration::from_secs(3),
+            hash_bound: 1.25,
+            prefix_bound: 1.5,
+            prefix_memory: ByteSize::mib(4),
+        }
     }
 }
 
@@ -68,9 +91,13 @@ impl BalanceSettings {
                 decay: s.or("decay", defaults.decay),
                 slow_start: s.or("slow_start", defaults.slow_start),
                 hash_bound: s.or("hash_bound", defaults.hash_bound),
+                prefix_bound: s.or("prefix_bound", defaults.prefix_bound),
+                prefix_memory: s.or("prefix_memory", defaults.prefix_memory),
             };
             s.check(read.decay >= Duration::from_millis(10), "decay", "must be at least 10ms");
             s.check((1.0..=100.0).contains(&read.hash_bound), "hash_bound", "must be from 1 to 100");
+            s.check((1.0..=100.0).contains(&read.prefix_bound), "prefix_bound", "must be from 1 to 100");
+            s.check(read.prefix_memory.0 >= 64 << 10, "prefix_memory", "must be at least 64KiB");
             read
         })
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use torchmesh_relay::{
-    Endpoint, Groups, HedgeSettings, Relay, RelayMetrics, RelaySettings,
+    Affinity, Endpoint, Groups, HedgeSettings, Relay, RelayMetrics, RelaySettings,
     balance::{BalanceSettings, Policy, ring},
     breaker::BreakerSettings,
 };
@@ -125,7 +125,7 @@ async fn calls_with_one_key_go_to_one_endpoint_and_other_keys_to_others() {
         let before = counted();
         for _ in 0..10 {
             let mut call = call(&relay, false);
-            call.key = Some(ring::hash(&key));
+            call.key = Some(Affinity { session: Some(ring::hash(&key)), prefix: None });
             relay.send(call, &group).await.unwrap();
         }
         let got: Vec<_> = counted().iter().zip(before).map(|(after, before)| after - before).filter(|calls| *calls > 0).collect();

@@ -1,11 +1,9 @@
-//! What one slow endpoint of eight does to everybody's latency under each policy: a simulation of queues, without sockets and clocks.
+//! What one slow endpoint of eight does to everybody's latency under each policy.
 
-use std::{cmp::Reverse, collections::BinaryHeap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-use torchmesh_api::ids::InstanceId;
-
+use super::{exponential, group};
 use crate::{
-    Endpoint, Group, Groups, RelayMetrics, RelaySettings,
     balance::{BalanceSettings, Policy},
     group::Chance,
 };
@@ -21,24 +19,11 @@ struct Server {
     free_at: u64,
 }
 
-fn group(policy: Policy, count: usize) -> Arc<Group> {
-    let balance = BalanceSettings { policy, ..Default::default() };
-    let endpoint = |at: usize| {
-        let id = InstanceId::parse(&format!("worker-{at}")).unwrap();
-        Arc::new(Endpoint::new(id, SocketAddr::from(([127, 0, 0, 1], 1)), 0))
-    };
-    let endpoints: Vec<_> = (0..count).map(endpoint).collect();
-    Groups::new(RelaySettings { balance, ..Default::default() }, RelayMetrics::default()).update("group", &endpoints)
-}
-
-fn exponential(random: &mut fastrand::Rng, mean: f64) -> u64 {
-    (-mean * (1.0 - random.f64()).ln()) as u64
-}
-
 /// The 99th percentile of the calls' latency in milliseconds, once the beginning is over.
 fn p99(policy: Policy, slowness: &[f64], seed: u64) -> f64 {
     fastrand::seed(seed);
-    let (group, mut random) = (group(policy, slowness.len()), fastrand::Rng::with_seed(seed));
+    let balance = BalanceSettings { policy, ..Default::default() };
+    let (group, mut random) = (group(balance, slowness.len()), fastrand::Rng::with_seed(seed));
     let mut servers: Vec<_> = slowness.iter().map(|&slowness| Server { slowness, free_at: 0 }).collect();
     let mut ends: BinaryHeap<Reverse<(u64, usize, u64)>> = BinaryHeap::new();
     let (mut now, mut latencies) = (1, Vec::with_capacity(CALLS));

@@ -1,0 +1,168 @@
+//! Groups by their names, which change as endpoints come and go.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use parking_lot::Mutex;
+
+use crate::{
+    balance::{BalanceSettings, Policy, prefix::Seat, ring},
+    clock,
+    endpoint::Endpoint,
+    group::{Group, Shared},
+    metrics::RelayMetrics,
+    record::{Member, Record},
+    settings::RelaySettings,
+};
+
+/// Makes groups, and remembers by their names what is known of their endpoints when the endpoints change.
+#[derive(Debug)]
+pub struct Groups {
+    settings: Arc<RelaySettings>,
+    metrics: RelayMetrics,
+    kept: Mutex<HashMap<String, Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    shared: Arc<Shared>,
+    members: Vec<Member>,
+    /// The seat that nobody has had.
+    free: Seat,
+}
+
+impl Kept {
+    fn new(settings: &BalanceSettings) -> Self {
+        Self { shared: Arc::new(Shared::new(settings)), members: Vec::new(), free: Seat::FIRST }
+    }
+
+    /// These are the members from now on; one that stays keeps what is known of it, and its seat while its load is the same.
+    fn follow(&mut self, endpoints: &[(Arc<Endpoint>, u64)], now: u64) {
+        let known: HashMap<_, _> = self.members.iter().map(|member| (Arc::as_ptr(&member.endpoint), member)).collect();
+        let mut free = self.free;
+        let member = |(endpoint, load): &(Arc<Endpoint>, u64)| {
+            let known = known.get(&Arc::as_ptr(endpoint));
+            let record = known.map_or_else(|| Arc::new(Record::new(now)), |member| Arc::clone(&member.record));
+            let same = known.filter(|member| member.load == *load).map(|member| member.seat);
+            let seat = same.unwrap_or(free);
+            if same.is_none() {
+                free = free.next();
+            }
+            Member { endpoint: Arc::clone(endpoint), record, load: *load, seat }
+        };
+        let members: Vec<_> = endpoints.iter().map(member).collect();
+        (self.members, self.free) = (members, free);
+    }
+}
+
+impl Groups {
+    /// None yet.
+    pub fn new(settings: RelaySettings, metrics: RelayMetrics) -> Self {
+        Self { settings: Arc::new(settings), metrics, kept: Mutex::default() }
+    }
+
+    /// The group called `name`, which has these endpoints from now on.
+    pub fn update(&self, name: &str, endpoints: &[Arc<Endpoint>]) -> Arc<Group> {
+        let endpoints: Vec<_> = endpoints.iter().map(|endpoint| (Arc::clone(endpoint), 0)).collect();
+        self.update_loads(name, &endpoints)
+    }
+
+    /// The same, where each endpoint tells which load of the model answers there: another load has read nothing yet.
+    pub fn update_loads(&self, name: &str, endpoints: &[(Arc<Endpoint>, u64)]) -> Arc<Group> {
+        let now = clock::micros(Instant::now());
+        let mut kept = self.kept.lock();
+        let kept = kept.entry(name.to_owned()).or_insert_with(|| Kept::new(&self.settings.balance));
+        let before: Vec<_> = kept.members.iter().map(|member| member.seat).collect();
+        kept.follow(endpoints, now);
+        let members = kept.members.clone();
+        let mut seats: Vec<_> = members.iter().enumerate().map(|(at, member)| (member.seat, at)).collect();
+        seats.sort_unstable();
+        let stays = |seat: Seat| seats.binary_search_by_key(&seat, |(seat, _)| *seat).is_ok();
+        if !before.iter().all(|seat| stays(*seat)) {
+            kept.shared.prefixes.lock().retain(stays);
+        }
+        let hashed = self.settings.balance.policy == Policy::Hash;
+        Arc::new(Group {
+            ring: hashed.then(|| ring::Ring::new(members.iter().map(|member| member.endpoint.id.as_str()))),
+            members: members.into(),
+            shared: Arc::clone(&kept.shared),
+            settings: Arc::clone(&self.settings),
+            metrics: self.metrics.clone(),
+            seats: seats.into(),
+        })
+    }
+
+    /// Forgets what was known of the group called `name`.
+    pub fn forget(&self, name: &str) {
+        self.kept.lock().remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use torchmesh_api::ids::InstanceId;
+
+    use super::*;
+    use crate::{Affinity, balance::prefix::Prefix};
+
+    fn endpoint(at: u16) -> Arc<Endpoint> {
+        Arc::new(Endpoint::new(InstanceId::parse(&format!("w{at}")).unwrap(), SocketAddr::from(([127, 0, 0, 1], at + 1)), 0))
+    }
+
+    fn asks(prompt: u8) -> Affinity {
+        let mut reading = Prefix::reading(0);
+        reading.write(&[prompt; 1000]);
+        Affinity { session: None, prefix: reading.finish() }
+    }
+
+    /// Where the next call with this prompt goes by what is remembered, if anywhere.
+    fn known(group: &Group, prompt: u8) -> Option<String> {
+        let prefix = asks(prompt).prefix.unwrap();
+        let position = |seat| group.seats.iter().find(|(one, _)| *one == seat).map(|(_, at)| *at);
+        let at = group.shared.prefixes.lock().choose(&prefix, position, |_| true, |_| 0)?;
+        Some(group.members[at].endpoint.id.to_string())
+    }
+
+    #[test]
+    fn a_prompt_goes_where_it_was_sent_until_that_endpoint_leaves_or_loads_the_model_anew() {
+        let groups = Groups::new(RelaySettings::default(), RelayMetrics::default());
+        let [a, b, c] = [0, 1, 2].map(endpoint);
+        let of = |endpoints: &[(&Arc<Endpoint>, u64)]| {
+            let endpoints: Vec<_> = endpoints.iter().map(|(endpoint, load)| (Arc::clone(endpoint), *load)).collect();
+            groups.update_loads("m/1", &endpoints)
+        };
+        let group = of(&[(&a, 7), (&b, 8)]);
+        let ids: Vec<_> = (0..20).map(|prompt| group.begin(Some(&asks(prompt)), &[]).unwrap().endpoint().id.to_string()).collect();
+        assert!(ids.contains(&"w0".to_owned()) && ids.contains(&"w1".to_owned()), "{ids:?}");
+        let is_known = |group: &Group, of: &[&str]| {
+            for (prompt, id) in ids.iter().enumerate() {
+                let wanted = of.contains(&id.as_str()).then(|| id.clone());
+                assert_eq!(known(group, prompt as u8), wanted, "prompt {prompt}");
+            }
+        };
+        is_known(&group, &["w0", "w1"]);
+        for _ in 0..3 {
+            for (prompt, id) in ids.iter().enumerate() {
+                let again = group.begin(Some(&asks(prompt as u8)), &[]).unwrap();
+                assert_eq!(again.endpoint().id.as_str(), id);
+            }
+        }
+        is_known(&of(&[(&c, 9), (&b, 8), (&a, 7)]), &["w0", "w1"]);
+        is_known(&of(&[(&c, 9), (&b, 80), (&a, 7)]), &["w0"]);
+        is_known(&of(&[(&c, 9), (&b, 80)]), &[]);
+        is_known(&of(&[(&a, 7), (&b, 80)]), &[]);
+    }
+
+    #[test]
+    fn a_call_that_failed_where_its_prompt_is_known_goes_elsewhere() {
+        let groups = Groups::new(RelaySettings::default(), RelayMetrics::default());
+        let group = groups.update("m/1", &[0, 1, 2].map(endpoint));
+        let asks = asks(1);
+        let first = group.begin(Some(&asks), &[]).unwrap().at();
+        let second = group.begin(Some(&asks), &[first]).unwrap().at();
+        assert_ne!(first, second);
+        let third = group.begin(Some(&asks), &[first, second]).unwrap().at();
+        assert!(group.begin(Some(&asks), &[first, second, third]).is_none());
+    }
+}
