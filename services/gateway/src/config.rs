@@ -12,6 +12,7 @@ use torchmesh_runtime::{
 
 use crate::{
     batches::BatchSettings, browser::CorsSettings, identity::IdentitySettings, limits::LimitsSettings, metering::MeteringSettings,
+    redaction::settings::Rule,
 };
 
 /// All settings, with their defaults in [`Self::read`].
@@ -39,6 +40,8 @@ pub struct GatewayConfig {
     pub mesh_tls: Option<HopTls>,
     /// `cors`: which origins' scripts may call from a browser. Default none.
     pub cors: CorsSettings,
+    /// `[[redaction]]`: which models are not sent personal data. Default none.
+    pub redaction: Vec<Rule>,
     /// `batches`: whether and where calls wait in files.
     pub batches: BatchSettings,
     /// `metering`: whether and where it is written what calls have used.
@@ -60,6 +63,7 @@ impl GatewayConfig {
         let mesh_tls = HopTls::read(s);
         let metering = MeteringSettings::read(s, accounts_tls.as_ref());
         let cors = CorsSettings::read(s);
+        let redaction = Rule::read_all(s);
         let batches = BatchSettings::read(s);
         let (server, (max_in_flight, allowance, limits)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
@@ -68,7 +72,22 @@ impl GatewayConfig {
             };
             (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file))
         });
-        Self { server, drain, telemetry, discovery, identity, max_in_flight, allowance, limits, relay, mesh_tls, cors, batches, metering }
+        Self {
+            server,
+            drain,
+            telemetry,
+            discovery,
+            identity,
+            max_in_flight,
+            allowance,
+            limits,
+            relay,
+            mesh_tls,
+            cors,
+            redaction,
+            batches,
+            metering,
+        }
     }
 }
 

@@ -63,8 +63,9 @@ where
         return Ok(answer.map(|body| Going::new(Answer::Own(body), measured, None)));
     }
     let (ticket, mut flow) = (parts.extensions.get::<Arc<Ticket>>().cloned(), Flow::new(Arc::clone(&measured), parts.uri.path()));
-    let call = outbound(method, parts, Source::new(body, mesh.keep_bytes()));
-    let admitted = mesh.admit(call, principal.as_deref(), ticket.as_deref(), max_message).await?;
+    let keep = mesh.keep_bytes(parts.uri.path(), max_message);
+    let call = outbound(method, parts, Source::new(body, keep));
+    let admitted = mesh.admit(call, principal.as_deref(), ticket.as_deref(), &measured, max_message).await?;
     let model = admitted.model().cloned();
     if let Some(model) = &model {
         measured.asks_for(model);

@@ -25,6 +25,7 @@ pub mod mesh;
 pub mod metering;
 pub mod openai;
 pub mod openapi;
+pub mod redaction;
 mod rejected;
 pub mod rest_v2;
 pub mod stack;
@@ -57,6 +58,7 @@ use crate::{
     identity::Identity,
     limits::Limits,
     mesh::Mesh,
+    redaction::Redaction,
     stack::{Policies, Stack},
 };
 
@@ -98,6 +100,7 @@ pub fn build(
     let meter = metering::start(&config.metering, context)?;
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
     let limits = Limits::open(&config.limits, context)?;
+    let redaction = Redaction::open(&config.redaction, context);
     let capacity = Capacity::new(config.max_in_flight).shared_fairly();
     let relays = Relay::for_threads(lanes, &config.relay);
     let (max_message, within, context) = (config.server.max_message.0, context, context.clone());
@@ -106,7 +109,7 @@ pub fn build(
     let own_grpc = grpc::standard_routes(&context, &[]);
     let (waiting, known) = (batches.clone(), identity.clone());
     let forward = move |lane: usize| {
-        let mesh = Mesh::new(relays[lane].clone(), Arc::clone(&routers));
+        let mesh = Mesh::new(relays[lane].clone(), Arc::clone(&routers), redaction.clone());
         let health = Health::new(mesh.clone(), context.readiness.clone(), context.drain.clone());
         let http = doors(&mesh, health, &written, max_message, config.max_in_flight);
         let own = own_grpc

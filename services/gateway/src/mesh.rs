@@ -1,5 +1,5 @@
 //! The mesh behind the gateway: the only way to the routers, for calls that are passed on and for those that the gateway makes itself. Every one of them
-//! is held against the caller's grants here, and charged to its limits.
+//! is held against the caller's grants here, rid of the personal data that its model is not sent, and charged to its limits.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryFutureExt as _, stream::poll_fn};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Response, header};
 use http_body::Body;
 use prost::Message;
 use torchmesh_api::{
@@ -20,14 +20,15 @@ use torchmesh_api::{
     ids::ModelName,
     method, peek,
 };
-use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply};
+use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply, Source};
 
 use crate::{
     Routers,
     caller::Caller,
     identity::{Principal, grants},
     limits::{Ticket, estimate::Question},
-    metering::flow::Flow,
+    metering::{Measured, flow::Flow},
+    redaction::Redaction,
 };
 
 /// One data thread's way to the routers.
@@ -35,12 +36,13 @@ use crate::{
 pub struct Mesh {
     relay: Relay,
     routers: Arc<Routers>,
+    redaction: Redaction,
 }
 
 impl Mesh {
     /// A way to the routers.
-    pub fn new(relay: Relay, routers: Arc<Routers>) -> Self {
-        Self { relay, routers }
+    pub fn new(relay: Relay, routers: Arc<Routers>, redaction: Redaction) -> Self {
+        Self { relay, routers, redaction }
     }
 
     /// A unary call within the time of the call that it is part of.
@@ -64,6 +66,7 @@ impl Mesh {
         let (framed, principal) = (framed.into(), caller.principal.as_deref());
         grants::check_framed(principal, path, framed.iter())?;
         caller.measured.asks(path, framed.front());
+        let framed = self.redaction.apply(&caller.measured, path, framed).await?;
         charge(caller.ticket.as_deref(), &Question::new(path, framed.iter())).await?;
         let routers = self.routers.load_full();
         let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
@@ -76,12 +79,14 @@ impl Mesh {
 
     /// Decides whether a call may be passed on, by what its message names.
     ///
-    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`; a limit has no room for it.
+    /// Errors: the caller may not use the model; the message is none, or is larger than `max_message`; it has personal data that may not go on, or cannot be
+    /// searched for any; a limit has no room for it.
     pub async fn admit<B>(
         &self,
         mut call: Call<B>,
         principal: Option<&Principal>,
         ticket: Option<&Ticket>,
+        measured: &Measured,
         max_message: usize,
     ) -> Result<Admitted<B>, ApiError>
     where
@@ -90,12 +95,23 @@ impl Mesh {
     {
         let path = call.path.path();
         // Whether the model exists is for the router to say.
-        let decide = |routing: peek::Routing<'_>| grants::check(principal, path, routing).map(|()| ModelName::parse(routing.name).ok());
-        let model = match method::find(path) {
+        let decide = |routing: peek::Routing<'_>| {
+            grants::check(principal, path, routing)?;
+            Ok::<_, ApiError>((ModelName::parse(routing.name).ok(), self.redaction.order(path, routing.name)?))
+        };
+        let (model, order) = match method::find(path) {
             // Refused here, a message that is none or is too large costs the mesh nothing.
             Some(method) if method.names_a_model => call.source.peek(max_message, decide).await??,
             _ => decide(peek::Routing::default())?,
         };
+        if let Some(order) = order {
+            if !call.source.complete(max_message + peek::PREFIX).await? {
+                return Err(ApiError::new(ErrorKind::TooLarge, format!("the limit is {max_message} bytes; send it in smaller parts")));
+            }
+            let message = order.carry_out(call.source.seen().cloned().collect(), measured).await?;
+            call.source = Source::whole([message].into());
+            call.headers.remove(header::CONTENT_LENGTH);
+        }
         charge(ticket, &Question::new(path, call.source.seen())).await?;
         Ok(Admitted { call, model })
     }
@@ -112,9 +128,9 @@ impl Mesh {
         self.relay.send(admitted.call, &routers).await
     }
 
-    /// How much of a call that comes is kept, to send it again.
-    pub fn keep_bytes(&self) -> usize {
-        self.relay.keep_bytes()
+    /// How much of a call that comes is kept, to send it again; all of it, where it may have to be read before anything is sent.
+    pub fn keep_bytes(&self, path: &str, max_message: usize) -> usize {
+        if self.redaction.may_concern(path) { max_message + peek::PREFIX } else { self.relay.keep_bytes() }
     }
 
     /// A call whose answer is a stream, within the time of the call that it is part of. It begins when it is first asked for an answer, and ends
@@ -130,9 +146,10 @@ impl Mesh {
         caller.measured.asks(path, Some(&framed));
         let mut flow = Flow::new(Arc::clone(&caller.measured), path);
         let granted = grants::check_framed(caller.principal.as_deref(), path, std::iter::once(&framed));
-        let ticket = caller.ticket.clone();
+        let (ticket, measured, redaction) = (caller.ticket.clone(), Arc::clone(&caller.measured), self.redaction.clone());
         let begun = async move {
             granted?;
+            let framed = redaction.apply_whole(&measured, path, framed).await?;
             charge(ticket.as_deref(), &Question::new(path, std::iter::once(&framed))).await?;
             relay.stream(path, headers, framed, deadline, &routers).await
         };

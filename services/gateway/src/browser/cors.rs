@@ -88,13 +88,14 @@ impl CorsSettings {
 }
 
 /// What scripts may read of an answer's headers, beside the few that they always may.
-const READABLE: [HeaderName; 16] = [
+const READABLE: [HeaderName; 17] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
     HeaderName::from_static("grpc-retry-pushback-ms"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-cache"),
+    HeaderName::from_static("x-torchmesh-redacted"),
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-limit-tokens"),
     HeaderName::from_static("x-ratelimit-remaining-requests"),

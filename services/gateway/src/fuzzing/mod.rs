@@ -8,6 +8,7 @@ pub use crate::{
     browser::fuzzing::web,
     identity::fuzzing::{clients, tokens},
     openai::fuzzing::generation,
+    redaction::fuzzing::redaction,
 };
 
 use std::fmt::Debug;
@@ -63,6 +64,11 @@ mod tests {
     #[test]
     fn every_seed_of_web_holds() {
         each_seed("web", super::web);
+    }
+
+    #[test]
+    fn every_seed_of_redaction_holds() {
+        each_seed("redaction", super::redaction);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use tonic::Code;
 use torchmesh_api::{
     error::ErrorKind,
@@ -16,6 +17,8 @@ use torchmesh_api::{
     peek::{self, Peek},
     usage::{Figures, Usage},
 };
+
+use crate::redaction::kind::Counts;
 
 /// The figures, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +67,8 @@ pub struct Measured {
     failed: OnceLock<ErrorKind>,
     /// What was said of the call's answers: [`HIT`], [`MISS`], [`UNKEPT`], or several.
     cache: AtomicU8,
+    /// Values of personal data that were replaced in its questions, where there were any.
+    redacted: OnceLock<Mutex<Counts>>,
 }
 
 /// One was kept from an earlier call.
@@ -98,6 +103,11 @@ impl Measured {
             HIT => Some(true),
             _ => Some(false),
         }
+    }
+
+    /// How many values of personal data were replaced; `None` where there was none.
+    pub fn redacted(&self) -> Option<Counts> {
+        self.redacted.get().map(|counts| *counts.lock())
     }
 
     /// The model that was asked for, where the call names one; it need not exist.
@@ -173,6 +183,13 @@ impl Measured {
         change(&self.completion_tokens, before.completion_tokens, now.completion_tokens);
         change(&self.items, before.items, now.items);
         change(&self.audio_ms, before.audio_ms, now.audio_ms);
+    }
+
+    /// Adds values that were replaced.
+    pub(crate) fn redacts(&self, counts: &Counts) {
+        if counts.iter().next().is_some() {
+            self.redacted.get_or_init(Mutex::default).lock().merge(counts);
+        }
     }
 
     pub(crate) fn came(&self, bytes: usize) {

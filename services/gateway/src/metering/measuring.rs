@@ -22,6 +22,7 @@ use super::{
     call::MeteredCall,
     metered::{Metered, Metering},
 };
+use crate::redaction::{self, X_TORCHMESH_REDACTED};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -91,7 +92,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            Step::LetIn { answer, measured } => answer.poll(cx).map_ok(|response| said_of_the_cache(response, measured)),
+            Step::LetIn { answer, measured } => answer.poll(cx).map_ok(|response| said_of_the_call(response, measured)),
             Step::Refused { error } => {
                 Poll::Ready(Err(error.take().unwrap_or_else(|| ApiError::new(ErrorKind::Unavailable, "the call was refused"))))
             }
@@ -99,11 +100,14 @@ where
     }
 }
 
-/// Tells a caller over HTTP what callers over gRPC read in the headers that are passed on to them.
-fn said_of_the_cache<B>(mut response: Response<B>, measured: &Measured) -> Response<B> {
+/// Tells a caller over HTTP what callers over gRPC read in the headers that are passed on to them; and both, what was replaced in what they sent.
+fn said_of_the_call<B>(mut response: Response<B>, measured: &Measured) -> Response<B> {
     if let Some(from_cache) = measured.from_cache() {
         let said = HeaderValue::from_static(if from_cache { "hit" } else { "miss" });
         response.headers_mut().insert(X_CACHE, said);
+    }
+    if let Some(said) = measured.redacted().and_then(|counts| redaction::header(&counts)) {
+        response.headers_mut().insert(X_TORCHMESH_REDACTED, said);
     }
     response
 }

@@ -26,7 +26,7 @@ fn router() -> Router {
     let metrics = RelayMetrics::register(&mut Default::default(), "gateway");
     let known = Known { endpoints: Endpoints::new(1), groups: Groups::new(settings, metrics) };
     let routers = Arc::new(Routers::new(known.group(&Instances::default())));
-    let mesh = Mesh::new(Relay::for_threads(1, &settings).remove(0), routers);
+    let mesh = Mesh::new(Relay::for_threads(1, &settings).remove(0), routers, Default::default());
     let health = Health::new(mesh.clone(), Default::default(), Default::default());
     doors(&mesh, health, &Written::new(1 << 20, "http"), 1 << 20, 1).merge(batches::routes(None))
 }
