@@ -233,7 +233,9 @@ def look_at(page: Page, paths: list, theme: str, language: str, who: str) -> int
         assert not violations, f"{path} in {theme}, {language}: {json.dumps(violations, indent=1, ensure_ascii=False)}"
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{path} is {wide} wider than its window"
-        name = re.sub(r"\W+", "-", path.split("?")[0].strip("/")) or "home"
+        # An id is another one in each run.
+        named = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4,12}){4}", "one", path.split("?")[0].strip("/"))
+        name = re.sub(r"\W+", "-", named) or "home"
         page.screenshot(path=f"{SHOTS}/{who}-{name}-{theme}-{language}.png", full_page=True)
     return len(paths)
 

@@ -9,6 +9,7 @@ use torchmesh_api::accounts::v1::{
 use super::{parts, path};
 use crate::{
     fail::Answer,
+    figures,
     guard::Sent,
     pages::{encoded, see_other},
     visit::{Person, Visit},
@@ -31,10 +32,10 @@ pub(super) fn table(visit: &Visit, webhook: &Webhook, deliveries: &[WebhookDeliv
     }
     let can_send = webhook.state() == WebhookState::Enabled;
     let has_dead = deliveries.iter().any(|one| one.state() == WebhookDeliveryState::Dead);
-    let heads = ["changes.when", "webhooks.event", "webhooks.state", "webhooks.attempts", "webhooks.answer", "webhooks.next"];
+    let heads = ["changes.when", "webhooks.event", "webhooks.state", "webhooks.answer"];
     let list = html! {
         table {
-            thead { tr { @for head in heads { th scope="col" { (visit.say(head)) } } th scope="col" { span.visually-hidden { (visit.say("keys.actions")) } } } }
+            thead { tr { @for head in heads { th scope="col" { (visit.say(head)) } } th.number scope="col" { (visit.say("webhooks.attempts")) } th scope="col" { span.visually-hidden { (visit.say("keys.actions")) } } } }
             tbody { @for one in deliveries { (row(visit, webhook, one, can_send)) } }
         }
     };
@@ -54,10 +55,12 @@ fn row(visit: &Visit, webhook: &Webhook, one: &WebhookDelivery, can_send: bool) 
         tr {
             td { (parts::moment(one.created_unix_ms, "")) }
             th.mono scope="row" { (one.event) br; span.faint { (one.message_id) } }
-            td { (state(visit, one)) }
-            td.number { (one.attempts) }
+            td {
+                (state(visit, one))
+                @if one.next_attempt_unix_ms > 0 { br; span.faint { (visit.texts().fill("webhooks.next", &[("time", &figures::minute(one.next_attempt_unix_ms))])) } }
+            }
             td.wrap { @if one.last_status > 0 { (one.last_status) " " } (one.last_error) }
-            td { (parts::moment(one.next_attempt_unix_ms, "–")) }
+            td.number { (one.attempts) }
             td.row-actions {
                 @if can_send && one.state() != WebhookDeliveryState::Waiting {
                     form.inline method="post" action={ (path(&webhook.id)) "/deliveries/" (encoded(&one.id)) "/again" } {
