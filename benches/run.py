@@ -3,11 +3,14 @@
 
     make bench                                  shell and minilm; about fifteen minutes with every peer, ten without
     python3 benches/run.py --quick              one short round of both: is it all in place?
-    python3 benches/run.py --suite shell        only what everything but the model costs
+    python3 benches/run.py --suite shell        only what everything but the model costs; with TLS too, where h2load and openssl are installed
     python3 benches/run.py --suite minilm --tokens 32 --seconds 5    only sentences of 32 tokens, for longer
+    python3 benches/run.py --suite openai       the gateway's door in OpenAI's form, beside routers and nginx; about five minutes
     python3 benches/run.py --suite generation   a language model that writes for 1, 4 and 16 users, beside bare steps and peers; about ten minutes
     python3 benches/run.py --suite overload     what is still answered in time when three times too much is asked
     python3 benches/run.py --suite lifecycle    what a hundred loads and unloads leave behind
+    python3 benches/run.py --suite soak         what a hop adds to the slowest calls, and what a million calls leave in the gateway's memory;
+                                                five minutes, and a gigabyte of the folder for temporary files
     python3 benches/peers/get.py --help         fetches peers; without them their rows say so
 
 text-embeddings-inference is built from its source and measured where these say where it is:
@@ -36,17 +39,19 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from measure import encoders, generation, lifecycle, minilm, overload, overload_report, places, report, sentences, shell, writers
+from measure import encoders, generation, lifecycle, minilm, openai, overload, overload_report, places, report, sentences, shell, soak, writers
 from measure.load import LoadError
 from measure.process import StartError, stop_all
 from measure.report_generation import of_generation
 from measure.report_minilm import of_minilm
+from measure.report_openai import of_openai
+from measure.report_soak import of_soak
 from measure.rounds import Plan
 from measure.system import Stage
 
 # What runs when none is named.
 USUAL = ("shell", "minilm")
-SUITES = (*USUAL, "generation", "overload", "lifecycle")
+SUITES = (*USUAL, "openai", "generation", "overload", "lifecycle", "soak")
 PROGRAMS = ("benches", "gateway", "router", "worker")
 
 
@@ -61,7 +66,7 @@ def main() -> int:
         print("torchmesh-benches is not built", file=sys.stderr)
         return 1
     raw: Dict[str, Any] = {}
-    measured = {"shell": _shell, "minilm": _minilm, "generation": _generation, "overload": _overload, "lifecycle": _lifecycle}
+    measured = {"shell": _shell, "minilm": _minilm, "openai": _openai, "generation": _generation, "overload": _overload, "lifecycle": _lifecycle, "soak": _soak}
     _say(report.machine())
     for suite in options.suite:
         try:
@@ -85,10 +90,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--suite", action="append", choices=SUITES, help="only this suite; may be given again; shell and minilm when none is")
     parser.add_argument("--quick", action="store_true", help="one round of one second, minilm with two lengths of texts, generation with 1 and 4 users; no figures to quote")
     parser.add_argument("--rounds", type=_positive(int), help="rounds, interleaved (default: minilm 2, others 3)")
-    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell 4, minilm 1, overload 6)")
+    parser.add_argument("--seconds", type=_positive(float), help="length of one measurement (default: shell, openai and soak 4, minilm 1, overload 6)")
     parser.add_argument("--connections", type=_positive(int), default=8, help="connections that many callers share (default 8)")
     parser.add_argument("--tokens", action="append", choices=list(sentences.LENGTHS), help="minilm: only texts of this length; may be given again")
     parser.add_argument("--cycles", type=_positive(int), default=100, help="lifecycle: loads and unloads of each model (default 100; two seconds each)")
+    parser.add_argument("--calls", type=_positive(int), default=1_000_000, help="soak: calls while memory is watched (default 1000000)")
     parser.add_argument("--no-build", action="store_true", help="measure the programs that are built already")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE too")
     options = parser.parse_args()
@@ -152,6 +158,15 @@ def _minilm(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
     return of_minilm(results, plan), minilm.flat(results)
 
 
+def _openai(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    reason = openai.missing()
+    if reason:
+        return [f"OPENAI: not measured: {reason}"], None
+    plan = _plan(options, (1, 64), 3, 4)
+    measured = openai.run(stage, plan)
+    return of_openai(measured, plan), {kind: _flat(results.samples) for kind, results in {"whole": measured.whole, **measured.streams}.items()}
+
+
 def _generation(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
     reason = writers.missing()
     if reason:
@@ -176,6 +191,15 @@ def _lifecycle(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], An
         return [f"LIFECYCLE: not measured: {reason}"], None
     lives = lifecycle.run(stage, 3 if options.quick else options.cycles)
     return lifecycle.lines(lives), dataclasses.asdict(lives)
+
+
+def _soak(stage: Stage, options: argparse.Namespace) -> Tuple[List[str], Any]:
+    reason = soak.missing()
+    if reason:
+        return [f"SOAK: not measured: {reason}"], None
+    plan = _plan(options, (), 3, 4)
+    soaked = soak.run(stage, plan, 20_000 if options.quick else options.calls)
+    return of_soak(soaked, plan), soaked.flat()
 
 
 def _flat(samples: Dict[Tuple[str, int], list]) -> list:

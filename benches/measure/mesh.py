@@ -13,6 +13,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 from . import places
 from .process import Process, StartError, pinned
 from .system import Stage, System
+from .tls import Certificate
 
 _NOOP_MANIFEST = """\
 task = "tensor"
@@ -84,11 +85,18 @@ class Mesh:
         return Service(process, process.log.read_text().split()[-1])
 
     def gateway(
-        self, name: str, router: str, tenants: Sequence[str] = ("bench",), *, every_policy: bool = False
+        self,
+        name: str,
+        router: str,
+        tenants: Sequence[str] = ("bench",),
+        *,
+        every_policy: bool = False,
+        certificate: Optional[Certificate] = None,
     ) -> Tuple[Service, List[List[str]]]:
         """A gateway whose router is at `router`, and what the loader must say to be let in as each of the tenants.
 
         `every_policy`: with limits that are counted and never reached, and with usage and audit written to the disk before an answer ends.
+        `certificate`: its callers come by TLS, and are shown this.
         """
         folder = self._folder(name)
         keys = [_key(folder, tenant) for tenant in tenants]
@@ -97,6 +105,8 @@ class Mesh:
         if every_policy:
             (folder / "limits.toml").write_text(_LIMITS)
             settings |= {"limits_file": folder / "limits.toml", "metering.folder": folder / "metering"}
+        if certificate:
+            settings |= {"tls.cert": certificate.cert, "tls.key": certificate.key}
         return self._start("gateway", name, settings), [let_in for _, let_in in keys]
 
     def router(self, name: str, worker: str) -> Service:

@@ -2,56 +2,110 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
+import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Union
+from typing import Dict, List, Optional, Sequence, Union
 
-from . import places
+from . import h2load, places
 from .process import free_port
 from .system import Absent, Stage, System
+from .tls import Front
 
 # How a peer that is not here is had.
 GET = "not installed: get it with `python3 benches/peers/get.py {}`"
+NGINX_GET = "not installed: optional, `apt-get install nginx-light`"
+# What the names of rows say whose callers come by TLS.
+WITH_TLS = " with TLS"
+# Distributions have servers where users do not look for programs.
+_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
-def envoy(stage: Stage, upstream: System) -> Union[System, Absent]:
+# What says in Envoy's, HAProxy's and nginx's own words that callers come by TLS 1.3.
+_ENVOY_TLS = """
+      transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            alpn_protocols: ["h2"]
+            tls_params: {{ tls_minimum_protocol_version: TLSv1_3 }}
+            tls_certificates:
+            - certificate_chain: {{ filename: "{cert}" }}
+              private_key: {{ filename: "{key}" }}"""
+_NGINX_TLS = "ssl_protocols TLSv1.3; ssl_certificate {cert}; ssl_certificate_key {key};"
+
+
+def envoy(stage: Stage, upstream: System, front: Optional[Front] = None) -> Union[System, Absent]:
     """Envoy in front of an upstream."""
-    name = "Envoy 1.40 -> upstream"
+    name = f"Envoy 1.40{told(front)}"
     program = places.peer("envoy")
     if not program:
         return Absent(name, GET.format("envoy"))
-    port = free_port()
-    config = filled("envoy.yaml", stage.folder, LISTEN_PORT=port, UPSTREAM_PORT=upstream.address.rpartition(":")[2])
+    tls = _ENVOY_TLS.format(**vars(front.certificate)) if front else ""
+    config = filled("envoy.yaml", folder_of(stage, name), **_ports(port := free_port(), upstream), TLS=tls)
     options = ["--concurrency", places.CORES, "--disable-hot-restart", "--log-level", "error"]
-    process = stage.start("envoy", [program, "--config-path", config, *options])
-    return System(name, {"envoy": process, **upstream.processes}, f"127.0.0.1:{port}", is_peer=True)
+    return _proxy(stage, name, "envoy", [program, "--config-path", config, *options], port, upstream, front)
 
 
-def haproxy(stage: Stage, upstream: System) -> Union[System, Absent]:
+def haproxy(stage: Stage, upstream: System, front: Optional[Front] = None) -> Union[System, Absent]:
     """HAProxy in front of an upstream."""
-    program = shutil.which("haproxy")
+    program = shutil.which("haproxy", path=_PATH)
     if not program:
-        return Absent("HAProxy -> upstream", "not installed: optional, `apt-get install haproxy`")
+        return Absent(f"HAProxy{told(front)}", "not installed: optional, `apt-get install haproxy`")
     version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout.split()
-    name = f"HAProxy {'.'.join(version[2].split('.')[:2]) if len(version) > 2 else ''} -> upstream"
-    port, upstream_port = free_port(), upstream.address.rpartition(":")[2]
-    config = filled("haproxy.cfg", stage.folder, LISTEN_PORT=port, UPSTREAM_PORT=upstream_port, THREADS=places.CORES)
-    process = stage.start("haproxy", [program, "-f", config, "-db"])
-    return System(name, {"haproxy": process, **upstream.processes}, f"127.0.0.1:{port}", is_peer=True)
+    name = f"HAProxy {'.'.join(version[2].split('.')[:2]) if len(version) > 2 else ''}{told(front)}"
+    callers = f"ssl crt {front.certificate.both} alpn h2 ssl-min-ver TLSv1.3 ciphersuites {h2load.TLS[1]}" if front else "proto h2"
+    config = filled("haproxy.cfg", folder_of(stage, name), **_ports(port := free_port(), upstream), THREADS=places.CORES, CALLERS=callers)
+    return _proxy(stage, name, "haproxy", [program, "-f", config, "-db"], port, upstream, front)
 
 
-def nginx(stage: Stage, upstream: System) -> Union[System, Absent]:
+def nginx(stage: Stage, upstream: System, front: Optional[Front] = None) -> Union[System, Absent]:
     """nginx in front of an upstream."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    program = nginx_program()
     if not program:
-        return Absent("nginx -> upstream", "not installed: optional, `apt-get install nginx-light`")
+        return Absent(f"nginx{told(front)}", NGINX_GET)
+    name = f"{nginx_name(program)}{told(front)}"
+    callers, tls = (" ssl", _NGINX_TLS.format(**vars(front.certificate))) if front else ("", "")
+    command = nginx_command(program, "nginx-h2c.conf", folder_of(stage, name), **_ports(port := free_port(), upstream), CALLERS=callers, TLS=tls)
+    return _proxy(stage, name, "nginx", command, port, upstream, front)
+
+
+def told(front: Optional[Front]) -> str:
+    """What follows a proxy's name in that of its row."""
+    return f"{WITH_TLS if front else ''} -> upstream"
+
+
+def nginx_program() -> Optional[str]:
+    """Where nginx is; None when it is not installed."""
+    return shutil.which("nginx", path=_PATH)
+
+
+def nginx_name(program: str) -> str:
+    """Its name with its version."""
     version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stderr.rpartition("/")[2].split(".")
-    port, upstream_port = free_port(), upstream.address.rpartition(":")[2]
-    values = {"LISTEN_PORT": port, "UPSTREAM_PORT": upstream_port, "THREADS": places.CORES, "FOLDER": stage.folder}
-    process = stage.start("nginx", [program, "-c", filled("nginx.conf", stage.folder, **values), "-e", "stderr"])
-    return System(f"nginx {'.'.join(version[:2])} -> upstream", {"nginx": process, **upstream.processes}, f"127.0.0.1:{port}", is_peer=True)
+    return f"nginx {'.'.join(version[:2])}"
+
+
+def nginx_command(program: str, servers: str, folder: Path, **values: object) -> List[object]:
+    """How nginx is started with servers of one of our templates."""
+    # Its workers would be nobody otherwise, who may not read the folder.
+    user = f"user {pwd.getpwuid(os.getuid()).pw_name} {grp.getgrgid(os.getgid()).gr_name};" if os.getuid() == 0 else ""
+    included = filled(servers, folder, FOLDER=folder, **values)
+    return [program, "-c", filled("nginx.conf", folder, FOLDER=folder, THREADS=places.CORES, USER=user, SERVERS=included), "-e", "stderr"]
+
+
+def _ports(port: int, upstream: System) -> Dict[str, object]:
+    return {"LISTEN_PORT": port, "UPSTREAM_PORT": upstream.address.rpartition(":")[2]}
+
+
+def _proxy(stage: Stage, name: str, role: str, command: Sequence[object], port: int, upstream: System, front: Optional[Front]) -> System:
+    process = stage.start(f"{role}-tls" if front else role, command)
+    return System(name, {role: process, **upstream.processes}, f"127.0.0.1:{port}", ask=front.ask if front else None, is_peer=True)
 
 
 def triton(stage: Stage, *, batching: bool) -> Union[System, Absent]:
@@ -94,6 +148,13 @@ def _compiled_backend(folder: Path) -> Union[Path, Absent]:
     source, library = places.PEERS / "triton" / "identity_backend.c", backends / "noop" / "libtriton_noop.so"
     subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
     return backends
+
+
+def folder_of(stage: Stage, name: str) -> Path:
+    """A folder of its own for one that is started in a stage."""
+    folder = stage.folder / "-".join(re.findall(r"[\w.]+", name))
+    folder.mkdir()
+    return folder
 
 
 def filled(template: str, folder: Path, **values: object) -> Path:

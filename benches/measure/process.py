@@ -21,6 +21,10 @@ class StartError(Exception):
     """Why a system could not be started."""
 
 
+class LoadError(Exception):
+    """A loader itself failed."""
+
+
 class Process:
     """One running process, with what it starts itself; its output goes to a file."""
 

@@ -36,10 +36,13 @@ def machine() -> List[str]:
 
 def of_shell(results: Results, plan: Plan) -> List[str]:
     """The suite "shell"."""
-    lines = ["SHELL: a no-op model, one call of 1 KB unary gRPC on h2c at a time from each caller; CPU in microseconds a request"]
+    lines = [
+        "SHELL: a no-op model, one call of 1 KB unary gRPC on h2c at a time from each caller; CPU in microseconds a request.",
+        "With TLS: 1.3 on the callers' side, AES-128-GCM, an ECDSA certificate, connections that stay; h2load calls in the loader's place.",
+    ]
     for callers in plan.callers:
-        lines += ["", f"{_callers(callers, plan)}, {_rounds(plan)}", "", *_shell_table(results, callers)]
-        lines += ["", *_ratio_lines(shell.ratios(results), results, callers), *_worker_line(results, callers)]
+        lines += ["", f"{callers_told(callers, min(callers, plan.connections))}, {rounds_told(plan)}", "", *_shell_table(results, callers)]
+        lines += ["", *ratio_lines(shell.ratios(results), results, callers), *_worker_line(results, callers)]
     memory = [f"{role} {peak_mb(process.pid):.0f}" for role, process in _processes(results).items()]
     return [*lines, "", "peak memory, MB: " + ", ".join(memory)]
 
@@ -51,16 +54,18 @@ def _shell_table(results: Results, callers: int) -> List[str]:
         if isinstance(row, Absent):
             rows.append([row.name, *[""] * 5, row.reason])
         elif samples:
-            rows.append([row.name, *_speed(samples), f"{middle(samples, cost):.1f}", _others(samples), _by_process(samples)])
+            rows.append([row.name, *speed(samples), f"{middle(samples, cost):.1f}", others_share(samples), _by_process(samples)])
     return table(["system", "RPS", "p50 ms", "p99 ms", "CPU us", "others", "by process"], rows)
 
 
-def _speed(samples: Sequence[Sample]) -> List[str]:
+def speed(samples: Sequence[Sample]) -> List[str]:
+    """What is answered a second, and the latencies."""
     rps, p50, p99 = (middle(samples, figure) for figure in (lambda s: s.rps, lambda s: s.p50_ms, lambda s: s.p99_ms))
     return [f"{rps:,.0f}", f"{p50:.2f}", f"{p99:.2f}"]
 
 
-def _others(samples: Sequence[Sample]) -> str:
+def others_share(samples: Sequence[Sample]) -> str:
+    """What strangers took of the machine; marked when that is too much."""
     share = middle(samples, lambda sample: sample.others)
     return f"{share:.0%}" + ("!" if share > NOISY else "")
 
@@ -78,12 +83,13 @@ def failures(samples: Sequence[Sample]) -> str:
     return f"  {failed} CALLS FAILED: {example}" if failed else ""
 
 
-def _ratio_lines(ratios: Sequence[Ratio], results: Results, callers: int) -> List[str]:
+def ratio_lines(ratios: Sequence[Ratio], results: Results, callers: int) -> List[str]:
+    """The table of what is set against what."""
     rows = []
     for ratio in ratios:
         values = ratio.values(results, callers)
         if values:
-            rows.append([f"{_side(ratio.above)} / {_side(ratio.below)}", *_spread(values), _verdict(median(values), ratio.at_most)])
+            rows.append([ratio.name or f"{_side(ratio.above)} / {_side(ratio.below)}", *_spread(values), _verdict(median(values), ratio.at_most)])
     return table(["CPU against CPU", "median", "least", "most", "target"], rows) if rows else ["no peer to compare with"]
 
 
@@ -110,12 +116,13 @@ def _verdict(value: float, at_most: float | None) -> str:
     return f"at most {at_most:.2f}: " + ("reached" if value <= at_most else "MISSED")
 
 
-def _callers(callers: int, plan: Plan) -> str:
-    connections = min(callers, plan.connections)
+def callers_told(callers: int, connections: int) -> str:
+    """Who calls, over how many connections."""
     return f"{callers} caller{'s' * (callers > 1)} on {connections} connection{'s' * (connections > 1)}"
 
 
-def _rounds(plan: Plan) -> str:
+def rounds_told(plan: Plan) -> str:
+    """How often and how long."""
     return f"{plan.rounds} round{'s' * (plan.rounds > 1)} of {plan.seconds:g} s"
 
 

@@ -65,6 +65,8 @@ class Ratio:
     below: Tuple[str, Optional[str]]
     # What it must not exceed; None when it is only for information.
     at_most: Optional[float] = None
+    # What it is called; the two roles when it is empty.
+    name: str = ""
 
     def values(self, results: Results, callers: int) -> List[float]:
         """The ratio in each round; none when one of the two is absent."""

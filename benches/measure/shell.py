@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import List, Union
+from pathlib import Path
+from typing import Iterator, List, Tuple, Union
 
 from . import mesh as ours
-from . import peers
-from .load import wait_until_it_answers
-from .process import StartError
+from . import peers, tls
+from .load import ready
 from .rounds import Plan, Ratio, Results, take
 from .system import Absent, Stage, System
 
 UPSTREAM = "upstream alone"
 GATEWAY = "gateway -> upstream"
 POLICIES = "gateway, every policy -> upstream"
+POLICIES_TLS = f"gateway, every policy,{peers.WITH_TLS} -> upstream"
 ROUTER = "router -> upstream"
 WORKER = "worker"
 MESH = "gateway -> router -> worker"
@@ -25,56 +26,53 @@ Row = Union[System, Absent]
 
 def run(stage: Stage, plan: Plan) -> Results:
     """Starts everything that is here, and measures it."""
-    return take([_ready(row) for row in _start(stage)], plan)
+    return take([ready(row) for row in _start(stage)], plan)
 
 
 def ratios(results: Results) -> List[Ratio]:
     """Which figures are set against which."""
-    envoy, haproxy, cheapest, batching = (_named(results, word) for word in ("Envoy", "HAProxy", "no batching", "dynamic batching"))
+    envoy, haproxy, nginx, cheapest, batching = (_named(results, word) for word in ("Envoy", "HAProxy", "nginx", "no batching", "dynamic batching"))
+    proxies = ((envoy, "envoy"), (haproxy, "haproxy"), (nginx, "nginx"))
+    tls = [(_named(results, role, peers.WITH_TLS), role) for role in ("Envoy", "HAProxy", "nginx")]
     return [
         Ratio((GATEWAY, "gateway"), (envoy, "envoy"), at_most=1.0),
         Ratio((ROUTER, "router"), (envoy, "envoy"), at_most=1.0),
-        Ratio((POLICIES, "gateway"), (envoy, "envoy"), at_most=1.25),
-        Ratio((GATEWAY, "gateway"), (haproxy, "haproxy")),
-        Ratio((ROUTER, "router"), (haproxy, "haproxy")),
+        Ratio((POLICIES, "gateway"), (envoy, "envoy"), at_most=1.25, name="every policy / envoy"),
+        *(Ratio((GATEWAY, "gateway"), proxy) for proxy in proxies[1:]),
+        *(Ratio((ROUTER, "router"), proxy) for proxy in proxies[1:]),
+        *(Ratio((POLICIES, "gateway"), proxy, name=f"every policy / {proxy[1]}") for proxy in proxies[1:]),
+        *(Ratio((POLICIES_TLS, "gateway"), (row, name.lower()), name=f"every policy with TLS / {name.lower()} with TLS") for row, name in tls),
         Ratio((MESH, None), (batching, None), at_most=1.0),
         Ratio((MESH, None), (cheapest, None), at_most=1.0),
     ]
 
 
-def _ready(row: Row) -> Row:
-    """The row, once it answers."""
-    if isinstance(row, System):
-        try:
-            wait_until_it_answers(row)
-        except StartError as error:
-            if not row.is_peer:
-                raise
-            return Absent(row.name, "does not run here: " + str(error).splitlines()[-1].strip())
-    return row
-
-
-def _named(results: Results, word: str) -> str:
-    return next((row.name for row in results.rows if word in row.name), word)
+def _named(results: Results, *words: str) -> str:
+    """The first row whose name has these words; those without TLS come first."""
+    return next((row.name for row in results.rows if all(word in row.name for word in words)), " ".join(words))
 
 
 def _start(stage: Stage) -> List[Row]:
     mesh = ours.Mesh(stage)
     echo = mesh.upstream()
-    upstream = System(UPSTREAM, {"upstream": echo.process}, echo.address)
+    upstream, hops = with_hops(stage, mesh, echo)
     return [
         upstream,
-        peers.envoy(stage, upstream),
-        peers.haproxy(stage, upstream),
-        peers.nginx(stage, upstream),
-        _gateway(mesh, echo),
-        _policies(mesh, echo),
+        *hops,
         _router(mesh, echo),
+        *_with_tls(stage, mesh, upstream, echo),
         _worker(mesh),
         _whole(mesh),
         peers.triton(stage, batching=False),
         peers.triton(stage, batching=True),
     ]
+
+
+def with_hops(stage: Stage, mesh: ours.Mesh, echo: ours.Service) -> Tuple[System, List[Row]]:
+    """An upstream alone, and behind each of the proxies and gateways."""
+    upstream = System(UPSTREAM, {"upstream": echo.process}, echo.address)
+    proxies = (proxy(stage, upstream) for proxy in (peers.envoy, peers.haproxy, peers.nginx))
+    return upstream, [*proxies, _gateway(mesh, echo), _policies(mesh, echo)]
 
 
 def _gateway(mesh: ours.Mesh, echo: ours.Service) -> Row:
@@ -91,6 +89,24 @@ def _policies(mesh: ours.Mesh, echo: ours.Service) -> Row:
         return Absent(POLICIES, absent)
     gateway, (let_in,) = mesh.gateway("gateway-policies", echo.address, every_policy=True)
     return System(POLICIES, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, let_in)
+
+
+def _with_tls(stage: Stage, mesh: ours.Mesh, upstream: System, echo: ours.Service) -> Iterator[Row]:
+    absent = tls.missing()
+    if absent:
+        yield from (Absent(f"{name}{peers.WITH_TLS} -> upstream", absent) for name in ("Envoy", "HAProxy", "nginx"))
+        yield Absent(POLICIES_TLS, absent)
+        return
+    front = tls.front(stage.folder, upstream)
+    for proxy in (peers.envoy, peers.haproxy, peers.nginx):
+        yield proxy(stage, upstream, front)
+    absent = ours.missing("gateway")
+    if absent:
+        yield Absent(POLICIES_TLS, absent)
+        return
+    gateway, ((_, header_file),) = mesh.gateway("gateway-tls", echo.address, every_policy=True, certificate=front.certificate)
+    ask = tls.with_key(front.ask, Path(header_file))
+    yield System(POLICIES_TLS, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, ask=ask)
 
 
 def _router(mesh: ours.Mesh, echo: ours.Service) -> Row:

@@ -11,6 +11,24 @@ from .process import Process
 
 
 @dataclass
+class Ask:
+    """What h2load sends over and over, to a system that our own loader does not reach."""
+
+    path: str
+    # The file with the body.
+    body: Path
+    headers: Sequence[str] = ()
+    # TLS and HTTP/2; without it HTTP/2 or HTTP/1.1 in clear text.
+    tls: bool = False
+    http1: bool = False
+    # The length of an answer that went well, where the status does not tell it from others; None where it does.
+    answer_bytes: Optional[int] = None
+    # Of an answer that is a stream: in how many chunks it comes, which are what is counted, and how long it takes.
+    chunks: int = 1
+    seconds: Optional[float] = None
+
+
+@dataclass
 class System:
     """A system under load."""
 
@@ -21,6 +39,10 @@ class System:
     address: str
     # What the loader is told besides the address, the callers and the time.
     load: Sequence[str] = ()
+    # What h2load sends, where it takes the loader's place.
+    ask: Optional[Ask] = None
+    # What works for the answers too and is no part of the row's cost, such as an upstream that differs from row to row.
+    aside: Sequence[Process] = ()
     # A peer that does not run here leaves its row empty; one of ours ends the measurement.
     is_peer: bool = False
     loader_cores: AbstractSet[int] = places.ALL_CORES
@@ -38,7 +60,7 @@ class Absent:
 
 @dataclass
 class Sample:
-    """One measurement of one system."""
+    """One measurement of one system. Of streams, what is counted is their chunks, and latencies are whole streams'."""
 
     rps: float
     p50_ms: float

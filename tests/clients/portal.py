@@ -27,7 +27,7 @@ PUBLIC = ["/", "/models", f"/models/{os.environ['CHAT']}", "/docs", "/docs/pytho
 INSIDE = [
     "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/budgets", "/console/budgets/monthly", "/console/budgets/monthly/remove",
     "/console/statements", "/console/members", "/console/listings", "/console/webhooks", "/console/webhooks/new", "/console/changes", "/console/privacy", "/console/security", "/playground",
-    "/operator", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/tenants/acme", "/operator/plans", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
+    "/operator", "/operator/traffic", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/tenants/acme", "/operator/plans", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
 ]
 VIOLATIONS = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"] });
@@ -134,11 +134,15 @@ def talk(page: Page) -> None:
     page.get_by_text("384 numbers").wait_for(timeout=PATIENCE_MS)
 
 
-def usage_appears(page: Page, secret: str) -> None:
+def embed(secret: str) -> None:
     body = json.dumps({"model": os.environ["EMBED"], "input": "A man is eating food."}).encode()
     headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(f"{GATEWAY}/v1/embeddings", body, headers), timeout=30) as answer:
         assert answer.status == 200
+
+
+def usage_appears(page: Page, secret: str) -> None:
+    embed(secret)
     called = time.monotonic()
     while True:
         page.goto(f"{PORTAL}/console/usage?days=7&by=key")
@@ -225,6 +229,20 @@ def bring_out_and_take_back(page: Page) -> None:
     assert 'version = "1", weight = 100' in page.get_by_label("Routes (TOML)").input_value(), page.get_by_label("Routes (TOML)").input_value()
 
 
+def watch_traffic(page: Page, secret: str) -> None:
+    """The page follows what goes on without being loaded again."""
+    page.goto(f"{PORTAL}/operator/traffic")
+    page.locator(".map .place", has_text=os.environ["EMBED"]).wait_for()
+    calls, until = 0, time.monotonic() + 60
+    while calls == 0 and time.monotonic() < until:
+        embed(secret)
+        calls = float(page.locator("#live .tile dd").first.text_content())
+    assert calls > 0, "no calls were seen"
+    page.locator("#live .charts figure").nth(2).wait_for(timeout=90_000)
+    assert page.locator("#live .charts .drawn").count() >= 3
+    page.screenshot(path=f"{SHOTS}/traffic.png", full_page=True)
+
+
 def look_at(page: Page, paths: list, theme: str, language: str, who: str) -> int:
     for path in paths:
         page.goto(PORTAL + path)
@@ -275,6 +293,7 @@ def main() -> None:
         is_billed(page)
         watched = is_told(page)
         bring_out_and_take_back(page)
+        watch_traffic(page, secret)
         set_up_a_second_factor(page)
         everybody_can_use_it(browser, context.storage_state(), watched)
         assert not mistakes, mistakes

@@ -46,7 +46,7 @@ impl Checkout {
         let body = json!({ "id": "evt_1", "type": "checkout.session.completed", "data": { "object": *session } }).to_string();
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         let tag = hmac::sign(&key, format!("{now_s}.{body}").as_bytes());
-        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = tag.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         (body.into(), format!("t={now_s},v1={hex}"))
     }
 }
@@ -62,6 +62,7 @@ async fn answer(session: Arc<Mutex<Value>>, request: Request<Incoming>) -> Respo
         *session = json!({
             "id": "cs_test_1", "object": "checkout.session", "status": "open", "payment_status": "unpaid", "payment_intent": null,
             "url": "https://checkout.stripe.com/c/pay/cs_test_1", "client_reference_id": field("client_reference_id"),
+            "metadata": { "payment": field("metadata[payment]"), "tenant": field("metadata[tenant]") },
             "currency": field("line_items[0][price_data][currency]"),
             "amount_total": field("line_items[0][price_data][unit_amount]").parse::<u64>().unwrap_or_default(),
         });

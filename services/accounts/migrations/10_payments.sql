@@ -14,6 +14,9 @@ CREATE TABLE payments (
     -- What came, and the ledger's entry of it; empty: nothing has.
     received TEXT NOT NULL DEFAULT '',
     entry TEXT NOT NULL DEFAULT '',
+    -- The processor's id of the money that came, and what was given back of it.
+    money TEXT NOT NULL DEFAULT '',
+    refunded TEXT NOT NULL DEFAULT '',
     begun_ms BIGINT NOT NULL,
     changed_ms BIGINT NOT NULL,
     -- When the processor is asked what became of it.
@@ -21,6 +24,7 @@ CREATE TABLE payments (
 );
 CREATE INDEX payments_of_tenant ON payments (tenant_id, id);
 CREATE INDEX payments_of_invoice ON payments (invoice, id);
+CREATE INDEX payments_of_money ON payments (money) WHERE money <> '';
 CREATE INDEX payments_in_flight ON payments (next_ms) WHERE state IN ('begun', 'waiting');
 -- Two who begin at once begin one.
 CREATE UNIQUE INDEX payments_open ON payments (invoice) WHERE state IN ('begun', 'waiting');

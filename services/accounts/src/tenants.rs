@@ -5,6 +5,7 @@ use torchmesh_api::{access::ModelGrants, ids::TenantId};
 
 use crate::{
     access::Asker,
+    billing,
     error::{Refusal, Result, is_taken},
     ids,
     page::Page,
@@ -87,6 +88,12 @@ pub async fn find(store: &Store, id_or_name: &str) -> Result<Option<Tenant>> {
 pub(crate) async fn by_id(connection: &mut AnyConnection, id: &str) -> Result<Tenant> {
     let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM tenants WHERE id = $1"))).bind(id.to_owned());
     read(&query.fetch_one(connection).await?)
+}
+
+/// The one with this id, if there is one, as part of a change.
+pub(crate) async fn known(connection: &mut AnyConnection, id: &str) -> Result<Option<Tenant>> {
+    let query = sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM tenants WHERE id = $1"))).bind(id.to_owned());
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
 /// Refuses what would say anew who a tenant is that was erased.
@@ -183,6 +190,9 @@ pub async fn update(
     let row = query.fetch_optional(change.connection()).await?;
     let row = row.ok_or_else(|| Refusal::State("a tenant that was closed stays closed; make another one".to_owned()))?;
     let tenant = read(&row)?;
+    if tenant.state == State::Closed {
+        billing::end_subscription(&mut change, &tenant).await?;
+    }
     let revision = change.revision();
     let query = sqlx::query("UPDATE credentials SET revision = $2 WHERE tenant_id = $1").bind(id).bind(revision);
     query.execute(change.connection()).await?;

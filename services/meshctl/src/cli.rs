@@ -12,6 +12,7 @@ mod records;
 mod repository;
 mod senses;
 mod texts;
+mod tls;
 mod webhooks;
 
 use std::{path::PathBuf, time::Duration};
@@ -35,6 +36,7 @@ pub(crate) use self::{
     repository::{ImportArgs, PullArgs},
     senses::{ListenArgs, SeeArgs},
     texts::{ClassifyArgs, EntitiesArgs, ExplainArgs, FillArgs, RerankArgs, TextModelArgs},
+    tls::TlsArgs,
     webhooks::{DeliveryState as WebhookDeliveryState, WebhookCommand},
 };
 
@@ -220,7 +222,7 @@ The gateway: --gateway, else TORCHMESH_GATEWAY_ADDR, else the mesh that runs fro
 else 127.0.0.1:8080. The key: --key-file, else TORCHMESH_KEY, else dev.key in the home folder. It is
 never an argument, since every user of the machine can read arguments.")]
 pub(crate) struct ClientArgs {
-    /// The gateway, as HOST:PORT or http://HOST:PORT
+    /// The gateway, as HOST:PORT, or https://HOST
     #[arg(long, value_name = "ADDR", env = "TORCHMESH_GATEWAY_ADDR")]
     pub(crate) gateway: Option<String>,
     /// File that holds the API key
@@ -229,6 +231,9 @@ pub(crate) struct ClientArgs {
     /// How long to wait for the answer
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// By TLS
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 const EMBED_EXAMPLES: &str = "\

@@ -5,19 +5,19 @@ use std::{path::Path, time::Duration};
 use tonic::{
     Request,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 
 use crate::{
+    channel,
     cli::ClientArgs,
-    error::{Failure, NOT_ALLOWED, Result, UNAVAILABLE, USAGE},
+    error::{Failure, NOT_ALLOWED, Result},
     home::Home,
     key,
     run_file::RunFile,
 };
 
 const DEFAULT_GATEWAY: &str = "127.0.0.1:8080";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A long list of texts comes back as more than tonic's default of 4 MiB.
 pub(crate) const MAX_ANSWER: usize = 256 << 20;
 
@@ -36,11 +36,8 @@ impl Caller {
         let bearer = bearer(&api_key(args.key_file.as_deref(), home)?)?;
         let running = RunFile::read(home)?;
         let address = args.gateway.as_deref().or_else(|| running.as_ref()?.gateway()).unwrap_or(DEFAULT_GATEWAY);
-        let url = address_url(address, "gateway")?;
-        let endpoint = Endpoint::from_shared(url.clone()).map_err(|_| not_an_address(address))?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|_| {
-            Failure::new(UNAVAILABLE, format!("no gateway answers at {url}"))
-                .help("`meshctl up --detach` starts a mesh here; --gateway or TORCHMESH_GATEWAY_ADDR names another place")
+        let channel = channel::connect(address, "gateway", &args.tls).await.map_err(|failure| {
+            failure.otherwise("`meshctl up --detach` starts a mesh here; --gateway or TORCHMESH_GATEWAY_ADDR names another place")
         })?;
         Ok(Self { channel, bearer, timeout: args.timeout })
     }
@@ -75,44 +72,9 @@ pub(crate) fn bearer(key: &str) -> Result<MetadataValue<Ascii>> {
     Ok(value)
 }
 
-/// The URL of the service at `HOST:PORT` or `http://HOST:PORT`.
-pub(crate) fn address_url(address: &str, service: &str) -> Result<String> {
-    if address.starts_with("https://") {
-        let help = format!("use the {service}'s address inside the cluster, as http://HOST:PORT");
-        return Err(Failure::new(USAGE, "meshctl does not speak TLS").help(help));
-    }
-    let place = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-    let port = place.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none() || place.contains(['/', '@', ' ']) {
-        return Err(not_an_address(address));
-    }
-    // One that listens everywhere is asked on this machine.
-    let place = place.strip_prefix("0.0.0.0:").map_or_else(|| place.to_owned(), |port| format!("127.0.0.1:{port}"));
-    Ok(format!("http://{place}"))
-}
-
-fn not_an_address(address: &str) -> Failure {
-    Failure::new(USAGE, format!("{address} is not an address")).help("write HOST:PORT or http://HOST:PORT, for example 127.0.0.1:8080")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_may_have_its_scheme_or_not() {
-        for address in ["127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080/", "0.0.0.0:8080"] {
-            assert_eq!(address_url(address, "gateway").unwrap(), "http://127.0.0.1:8080");
-        }
-        assert_eq!(address_url("[::1]:80", "gateway").unwrap(), "http://[::1]:80");
-    }
-
-    #[test]
-    fn anything_else_is_refused_with_the_right_form() {
-        for address in ["", "localhost", ":8080", "https://a:1", "http://a:1/path", "http://u@a:1", "a:99999"] {
-            assert_eq!(address_url(address, "gateway").unwrap_err().code, USAGE, "{address:?} was taken");
-        }
-    }
 
     #[test]
     fn a_key_file_beats_the_key_of_the_home() {

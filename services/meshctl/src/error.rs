@@ -42,6 +42,12 @@ impl Failure {
         self
     }
 
+    /// Adds advice where there is none.
+    #[must_use]
+    pub(crate) fn otherwise(self, help: impl Into<String>) -> Self {
+        if self.help.is_some() { self } else { self.help(help) }
+    }
+
     /// A file could not be read or written.
     pub(crate) fn file(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::new(IO, format!("cannot {what} {}: {error}", path.display()))

@@ -3,6 +3,7 @@
 //! A local mesh is a handful of child processes with one home folder. [`mesh`] says which, [`supervise`] keeps them up and stops them in
 //! order, [`run_file`] is how everybody else finds them. The commands that ask ([`commands`]) go through the gateway as any caller would.
 
+mod channel;
 mod cli;
 mod client;
 mod commands;

@@ -1,4 +1,4 @@
-// The script of the portal: copying code, and the playground. Every page but the playground works without it.
+// The script of the portal: copying code, pages that read themselves again, and the playground. Every page but the playground works without it.
 "use strict";
 
 for (const button of document.querySelectorAll("button.copy")) {
@@ -10,6 +10,25 @@ for (const button of document.querySelectorAll("button.copy")) {
     button.textContent = button.dataset.copied;
     setTimeout(() => { button.textContent = label; }, 1500);
   });
+}
+
+const live = document.getElementById("live");
+if (live) setInterval(() => again(live), Number(live.dataset.again) * 1000);
+
+/** Reads the page again and takes over what has changed; what somebody has opened or is at stays so. */
+async function again(live) {
+  if (document.hidden || live.contains(document.activeElement)) return;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
+    if (!fresh) return;
+    const opened = [...live.querySelectorAll("details")].map((details) => details.open);
+    fresh.querySelectorAll("details").forEach((details, at) => { details.open = opened[at] ?? false; });
+    live.replaceChildren(...fresh.childNodes);
+  } catch {
+    // Whoever is away is asked again.
+  }
 }
 
 const desk = document.getElementById("playground");

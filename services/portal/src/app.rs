@@ -10,6 +10,7 @@ use crate::{
     guard::Attempts,
     playground::Keys,
     text::Words,
+    traffic::Traffic,
     upstream::{Accounts, Gateway, Router},
 };
 
@@ -32,6 +33,8 @@ pub struct App {
     pub attempts: Attempts,
     /// Keys that the playground calls with.
     pub keys: Keys,
+    /// What the router has counted in the last hour.
+    pub traffic: Traffic,
 }
 
 /// What handlers take.
@@ -48,6 +51,7 @@ impl App {
             words: Words::new()?,
             attempts: Attempts::new(config.limits.attempts, config.limits.attempts_window),
             keys: Keys::new(config.playground.key_lifetime),
+            traffic: Traffic::default(),
             config,
         })
     }

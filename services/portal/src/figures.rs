@@ -73,8 +73,10 @@ pub fn short(number: f64) -> String {
             return format!("{}{unit}", text.strip_suffix(".0").unwrap_or(&text));
         }
     }
-    let text = format!("{number:.1}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+    // Below one, a tenth is too coarse for an axis.
+    let text = if number < 1.0 { format!("{number:.2}") } else { format!("{number:.1}") };
+    // There is a point in it: no zero of a whole number goes.
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A time that is told in microseconds: `850 µs`, `12 ms`, `1.2 s`.
@@ -144,7 +146,8 @@ mod tests {
 
     #[test]
     fn numbers_are_short_where_they_have_to_be() {
-        assert_eq!(["950", "1k", "12.3k", "4.5M", "0"], [950.0, 1000.0, 12_340.0, 4.5e6, 0.0].map(short).each_ref().map(String::as_str));
+        let numbers = [950.0, 1000.0, 12_340.0, 4.5e6, 0.0, 0.05, 0.5, 20.0, 1.96].map(short);
+        assert_eq!(numbers.each_ref().map(String::as_str), ["950", "1k", "12.3k", "4.5M", "0", "0.05", "0.5", "20", "2"]);
         assert_eq!((percent(1, 200), percent(0, 0), percent(1, 1)), ("0.5%".into(), "0%".into(), "100%".into()));
     }
 

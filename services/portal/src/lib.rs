@@ -1,6 +1,6 @@
 //! The portal: the web pages of the mesh, made on the server.
 //!
-//! It keeps nothing itself. People, keys and usage are the accounts', asked with the session of whoever looks; models are the gateway's; routes and rollouts are a router's
+//! It keeps nothing itself, but what the router has counted in the last hour ([`traffic`]). People, keys and usage are the accounts', asked with the session of whoever looks; models are the gateway's; routes and rollouts are a router's
 //! ([`upstream`]). Every request first becomes a [`visit`], which knows who asks and in which language, and whose forms are checked ([`guard`]) before a page ([`pages`]) sees them.
 
 pub mod app;
@@ -18,6 +18,7 @@ pub mod playground;
 pub mod routes;
 pub mod stack;
 pub mod text;
+pub mod traffic;
 pub mod upstream;
 pub mod visit;
 
@@ -38,6 +39,7 @@ const LOOKED_AT: Duration = Duration::from_secs(1);
 pub fn build(config: PortalConfig, context: &Context) -> Result<impl Fn(usize) -> Stack + Send + Sync + use<>, StartError> {
     let app = Arc::new(App::new(config)?);
     context.control.spawn(attend(Arc::clone(&app), context.readiness.clone()));
+    context.control.spawn(traffic::attend(Arc::clone(&app), context.drain.clone()));
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "portal"));
     let router = routes::all(&app);
     Ok(move |_: usize| stack::assemble(router.clone(), &metrics))

@@ -116,6 +116,7 @@ fn for_webhooks() -> Router<Shared> {
 fn for_operators() -> Router<Shared> {
     Router::new()
         .route("/operator", get(operator::mesh::show))
+        .route("/operator/traffic", get(operator::traffic::show))
         .route("/operator/routes", get(operator::routes::show).post(operator::routes::set))
         .route("/operator/rollouts", get(operator::rollouts::list).post(operator::rollouts::start))
         .route("/operator/rollouts/{model}/{command}", post(operator::rollouts::change))

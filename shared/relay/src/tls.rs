@@ -71,6 +71,11 @@ impl PeerName {
 }
 
 impl HopTls {
+    /// By these files; `named` is what they are part of, in what is said of them.
+    pub fn new(named: &'static str, ca: PathBuf, shown: Option<(PathBuf, PathBuf)>, name: PeerName) -> Self {
+        Self { table: named, ca, shown, name }
+    }
+
     /// Reads the table `mesh_tls`; without it the next hop is spoken to in clear text.
     pub fn read(s: &mut Section) -> Option<Self> {
         Self::read_table(s, "mesh_tls", |s| s.required("name"))

@@ -36,6 +36,26 @@ pub enum PaymentKind {
     PartnerPaid,
 }
 
+impl PaymentKind {
+    /// The ledger's entry of it, and what is told of it.
+    pub(super) fn entry(self, tenant: &Tenant, id: &str, at: Moment, amount: Money) -> Result<(Entry, Kind)> {
+        let (id, who) = (whole_id(tenant, id), tenant.name.as_str());
+        Ok(match self {
+            Self::Received => (Entry::payment(&id, at, who, amount)?, Kind::PaymentReceived),
+            Self::Refunded => (Entry::refund(&id, at, who, amount)?, Kind::PaymentRefunded),
+            Self::PartnerPaid => (Entry::partner_paid(&id, at, who, amount)?, Kind::PartnerPaid),
+        })
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Received => "payment received",
+            Self::Refunded => "payment refunded",
+            Self::PartnerPaid => "partner paid",
+        }
+    }
+}
+
 /// Money that came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Payment<'a> {
@@ -48,7 +68,7 @@ pub struct Payment<'a> {
 }
 
 /// The id within a tenant as all tenants' are told from each other: a tenant's name has no `/`.
-pub(super) fn whole_id(tenant: &Tenant, id: &str) -> String {
+fn whole_id(tenant: &Tenant, id: &str) -> String {
     format!("{}/{id}", tenant.name)
 }
 
@@ -116,12 +136,7 @@ pub async fn pay(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     let sold = billing.sold(change.connection()).await?;
     let amount = amount("amount", paid.amount.0, paid.amount.1, sold.currency)?;
     let at = books::next_moment(&mut change, &tenant.id).await?;
-    let (id, who) = (whole_id(tenant, paid.id), tenant.name.as_str());
-    let (entry, what, kind) = match paid.kind {
-        PaymentKind::Received => (Entry::payment(&id, at, who, amount)?, "payment received", Kind::PaymentReceived),
-        PaymentKind::Refunded => (Entry::refund(&id, at, who, amount)?, "payment refunded", Kind::PaymentRefunded),
-        PaymentKind::PartnerPaid => (Entry::partner_paid(&id, at, who, amount)?, "partner paid", Kind::PartnerPaid),
-    };
+    let (entry, kind) = paid.kind.entry(tenant, paid.id, at, amount)?;
     if let Some(there) = books::find(change.connection(), entry.id()).await? {
         if there.entry.postings() != entry.postings() {
             return Err(used_otherwise(paid.id));
@@ -138,8 +153,8 @@ pub async fn pay(billing: &Billing, store: &Store, asker: &Asker, tenant: &Tenan
     }
     let posted = books::post(&mut change, &tenant.id, &entry).await?;
     webhooks::happened(&mut change, &tenant.id, &Event::payment(kind, paid.id, amount)).await?;
-    let detail = format!("{id} {amount}");
-    change.commit(Told { tenant_id: &tenant.id, subject: entry.id(), what, detail: &detail }).await?;
+    let detail = format!("{} {amount}", whole_id(tenant, paid.id));
+    change.commit(Told { tenant_id: &tenant.id, subject: entry.id(), what: paid.kind.what(), detail: &detail }).await?;
     stops::check_or_later(billing, store, tenant, now).await;
     Ok(posted)
 }

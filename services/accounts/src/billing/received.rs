@@ -1,26 +1,29 @@
-//! Money that came by way of a payment processor, and what is to be paid still.
+//! Money that came or went by way of a payment processor, and what is to be paid still.
 
 use sqlx::AnyConnection;
-use torchmesh_billing::{Account, Entry, Moment, Money};
+use torchmesh_billing::{Account, Moment, Money};
 
-use super::{Kept, Posted, books, check_id, credit::whole_id, invoices};
+use super::{Kept, PaymentKind, Posted, books, check_id, invoices};
 use crate::{
     error::Result,
     store::Change,
     tenants::Tenant,
-    webhooks::{self, Event, Kind},
+    webhooks::{self, Event},
 };
 
-/// Writes down that money came from a tenant, within a change: as what it is, in whatever currency. Gives whether it is new; what has this id already is in the ledger once.
-pub(crate) async fn receive(change: &mut Change, tenant: &Tenant, id: &str, amount: Money) -> Result<(Posted, bool)> {
+/// Writes down that money came from a tenant or went back to it, within a change: as what it is, in whatever currency. Gives whether it is new; what has this id already is in the ledger once, and stays as it is.
+pub(crate) async fn enter(change: &mut Change, tenant: &Tenant, kind: PaymentKind, id: &str, amount: Money) -> Result<(Posted, bool)> {
     check_id("id", id)?;
     let at = books::next_moment(change, &tenant.id).await?;
-    let entry = Entry::payment(&whole_id(tenant, id), at, &tenant.name, amount)?;
+    let (entry, told) = kind.entry(tenant, id, at, amount)?;
     if let Some(there) = books::find(change.connection(), entry.id()).await? {
+        if there.entry.postings() != entry.postings() {
+            tracing::error!(entry = entry.id(), %amount, "the processor says another amount than is in the ledger under the same id; write the difference down by hand");
+        }
         return Ok((there, false));
     }
     let posted = books::post(change, &tenant.id, &entry).await?;
-    webhooks::happened(change, &tenant.id, &Event::payment(Kind::PaymentReceived, id, amount)).await?;
+    webhooks::happened(change, &tenant.id, &Event::payment(told, id, amount)).await?;
     Ok((posted, true))
 }
 

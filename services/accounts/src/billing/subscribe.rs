@@ -136,17 +136,13 @@ impl Changing {
     async fn put(&mut self, altered: Altered) -> Result<()> {
         // In the order in which they were asked for, where the moment is the same.
         let id = format!("{}/{:012}-{}", self.tenant.name, self.change.revision(), self.made.len());
-        let event = SubscriptionEvent { id: id.clone(), at: self.at, change: altered };
+        let event = SubscriptionEvent { id, at: self.at, change: altered };
         let changed = match &self.subscription {
             Some(subscription) => subscription.with(event.clone())?,
             None => Subscription::new(self.profile.anchor(self.at), [event.clone()])?,
         };
-        let text = serde_json::to_string(&event.change)?;
-        let row = sqlx::query("INSERT INTO subscription_changes (id, tenant_id, at_ms, change) VALUES ($1, $2, $3, $4)");
-        let row = row.bind(id).bind(self.tenant.id.clone()).bind(ms(self.at)).bind(text.clone());
-        row.execute(self.change.connection()).await?;
+        self.made.push(write(&mut self.change, &self.tenant, &event).await?);
         self.subscription = Some(changed);
-        self.made.push(text);
         Ok(())
     }
 
@@ -161,6 +157,15 @@ impl Changing {
             Told { tenant_id: &self.tenant.id, subject: &self.tenant.id, what: "subscription changed", detail: &self.made.join(" ") };
         self.change.commit(told).await
     }
+}
+
+/// Writes an event down; gives its text.
+async fn write(change: &mut Change, tenant: &Tenant, event: &SubscriptionEvent) -> Result<String> {
+    let text = serde_json::to_string(&event.change)?;
+    let row = sqlx::query("INSERT INTO subscription_changes (id, tenant_id, at_ms, change) VALUES ($1, $2, $3, $4)");
+    let row = row.bind(event.id.clone()).bind(tenant.id.clone()).bind(ms(event.at)).bind(text.clone());
+    row.execute(change.connection()).await?;
+    Ok(text)
 }
 
 /// The plan of this id, if it is sold.
@@ -219,6 +224,19 @@ pub async fn cancel(billing: &Billing, store: &Store, asker: &Asker, tenant: &Te
     changing.commit().await?;
     stops::check_or_later(billing, store, tenant, now).await;
     Ok(())
+}
+
+/// Ends what a tenant is subscribed to at once, as a part of the change that closes it.
+pub(crate) async fn end(change: &mut Change, tenant: &Tenant) -> Result<()> {
+    let profile = profile::read(change.connection(), &tenant.id).await?;
+    let at = moment(change.now())?;
+    let Some(subscription) = load(change.connection(), &tenant.id, &profile).await? else { return Ok(()) };
+    if subscription.state(at)?.is_none() {
+        return Ok(());
+    }
+    let id = format!("{}/{:012}-closed", tenant.name, change.revision());
+    write(change, tenant, &SubscriptionEvent { id, at, change: Altered::Cancel { when: When::Now } }).await?;
+    webhooks::happened(change, &tenant.id, &Event::subscription(None, None)).await
 }
 
 /// Takes a coupon. One that was taken stays as it is.

@@ -55,7 +55,7 @@ pub async fn look(payments: &Payments, billing: &Billing, store: &Store, now: i6
             Err(Failed::Away) => return Err(Failed::Away.into()),
             Err(Failed::Refused) => given_up(&payment, now),
         };
-        match book::take(billing, store, &Told { payment: payment.id, outcome }, now).await {
+        match book::take(billing, store, &Told { payment: payment.id, tenant_id: payment.tenant_id, outcome }, now).await {
             Err(Refusal::Away) => return Err(Refusal::Away),
             Err(refusal) => tracing::warn!(?refusal, "what became of a payment could not be booked"),
             Ok(()) => {}

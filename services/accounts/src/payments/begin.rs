@@ -29,7 +29,7 @@ pub async fn begin(payments: &Payments, billing: &Billing, store: &Store, asker:
         }
         Err(Failed::Refused) => {
             // The processor answers the same to the same id: the next try needs another one.
-            book::take(billing, store, &Told { payment: payment.id, outcome: Outcome::Failed }, now).await?;
+            book::take(billing, store, &Told { payment: payment.id, tenant_id: payment.tenant_id, outcome: Outcome::Failed }, now).await?;
             Err(Failed::Refused.into())
         }
         Err(Failed::Away) => Err(Failed::Away.into()),
@@ -84,6 +84,8 @@ async fn reserve(processor: &str, store: &Store, asker: &Asker, number: &str, no
         amount,
         received: None,
         entry: String::new(),
+        money: String::new(),
+        refunded: None,
         begun_ms: now,
         changed_ms: now,
     };

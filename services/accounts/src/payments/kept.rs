@@ -72,6 +72,10 @@ pub struct Payment {
     pub received: Option<Money>,
     /// The ledger's entry.
     pub entry: String,
+    /// The processor's id of the money that came.
+    pub money: String,
+    /// What was given back of it.
+    pub refunded: Option<Money>,
     /// When it was begun.
     pub begun_ms: i64,
     /// When the state last changed.
@@ -107,10 +111,21 @@ impl Payment {
     /// Writes down where it stands now, which may be what came.
     pub(super) async fn set(&mut self, change: &mut Change, state: PaymentState) -> Result<()> {
         (self.state, self.changed_ms) = (state, change.now());
-        let row = sqlx::query("UPDATE payments SET state = $2, changed_ms = $3, received = $4, entry = $5 WHERE id = $1");
+        let row = sqlx::query("UPDATE payments SET state = $2, changed_ms = $3, received = $4, entry = $5, money = $6 WHERE id = $1");
         let received = self.received.map(|received| received.to_string()).unwrap_or_default();
         let row = row.bind(self.id.clone()).bind(state.as_str()).bind(self.changed_ms).bind(received).bind(self.entry.clone());
+        let row = row.bind(self.money.clone());
         row.execute(change.connection()).await?;
+        Ok(())
+    }
+
+    /// Writes down that so much more was given back, or less. Only what is of the currency that came can be counted with it.
+    pub(super) async fn gave_back(&mut self, change: &mut Change, more: Money) -> Result<()> {
+        let sum = self.refunded.unwrap_or(Money::zero(more.currency())).plus(more)?;
+        (self.refunded, self.changed_ms) = (Some(sum).filter(|sum| !sum.is_zero()), change.now());
+        let text = self.refunded.map(|refunded| refunded.to_string()).unwrap_or_default();
+        let row = sqlx::query("UPDATE payments SET refunded = $2, changed_ms = $3 WHERE id = $1").bind(self.id.clone());
+        row.bind(text).bind(self.changed_ms).execute(change.connection()).await?;
         Ok(())
     }
 
@@ -120,16 +135,22 @@ impl Payment {
         if let Some(received) = self.received.filter(|_| self.differs()) {
             detail = format!("{detail}, but {received} came");
         }
+        if let Some(refunded) = self.refunded {
+            detail = format!("{detail}, {refunded} of it given back");
+        }
         change.commit(Told { tenant_id: &self.tenant_id, subject: &self.id, what, detail: &detail }).await
     }
 }
 
-const SELECTED: &str =
-    "SELECT id, tenant_id, invoice, processor, session, url, state, amount, received, entry, begun_ms, changed_ms FROM payments";
+const SELECTED: &str = "SELECT id, tenant_id, invoice, processor, session, url, state, amount, received, entry, money, refunded, begun_ms, changed_ms FROM payments";
 
 fn read(row: &AnyRow) -> Result<Payment> {
-    let (state, amount, received): (String, String, String) = (row.try_get("state")?, row.try_get("amount")?, row.try_get("received")?);
+    let (state, amount): (String, String) = (row.try_get("state")?, row.try_get("amount")?);
     let money = |text: &str| text.parse::<Money>().map_err(|_| Refusal::Fault);
+    let came = |name: &str| -> Result<Option<Money>> {
+        let text: String = row.try_get(name)?;
+        if text.is_empty() { Ok(None) } else { money(&text).map(Some) }
+    };
     Ok(Payment {
         id: row.try_get("id")?,
         tenant_id: row.try_get("tenant_id")?,
@@ -139,8 +160,10 @@ fn read(row: &AnyRow) -> Result<Payment> {
         url: row.try_get("url")?,
         state: PaymentState::ALL.into_iter().find(|known| known.as_str() == state).ok_or(Refusal::Fault)?,
         amount: money(&amount)?,
-        received: if received.is_empty() { None } else { Some(money(&received)?) },
+        received: came("received")?,
         entry: row.try_get("entry")?,
+        money: row.try_get("money")?,
+        refunded: came("refunded")?,
         begun_ms: row.try_get("begun_ms")?,
         changed_ms: row.try_get("changed_ms")?,
     })
@@ -149,6 +172,12 @@ fn read(row: &AnyRow) -> Result<Payment> {
 /// A payment by its id.
 pub(super) async fn by_id(connection: &mut AnyConnection, id: &str) -> Result<Option<Payment>> {
     let query = sqlx::query(AssertSqlSafe(format!("{SELECTED} WHERE id = $1"))).bind(id.to_owned());
+    query.fetch_optional(connection).await?.as_ref().map(read).transpose()
+}
+
+/// The payment that some money came for.
+pub(super) async fn by_money(connection: &mut AnyConnection, money: &str) -> Result<Option<Payment>> {
+    let query = sqlx::query(AssertSqlSafe(format!("{SELECTED} WHERE money = $1 ORDER BY id LIMIT 1"))).bind(money.to_owned());
     query.fetch_optional(connection).await?.as_ref().map(read).transpose()
 }
 
@@ -202,9 +231,12 @@ pub(super) async fn to_pay(connection: &mut AnyConnection, kept: &Kept) -> Resul
     let query = sqlx::query(AssertSqlSafe(format!("{SELECTED} WHERE invoice = $1 AND state = 'booked'"))).bind(kept.invoice.number.clone());
     let mut received = Money::zero(kept.invoice.currency);
     for row in query.fetch_all(&mut *connection).await? {
+        let payment = read(&row)?;
         // What came in another currency paid nothing of it, until somebody says what it was worth.
-        if let Some(came) = read(&row)?.received.filter(|came| came.currency() == received.currency()) {
-            received = received.plus(came)?;
+        let counts = |money: &Money| money.currency() == received.currency();
+        if let Some(came) = payment.received.filter(counts) {
+            let refunded = payment.refunded.filter(counts).unwrap_or(Money::zero(came.currency()));
+            received = received.plus(came)?.minus(refunded)?;
         }
     }
     let left = billing::left_of(connection, kept, received).await?;

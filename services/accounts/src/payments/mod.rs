@@ -9,6 +9,7 @@ mod begin;
 mod book;
 mod kept;
 mod processor;
+mod refunds;
 mod settings;
 mod stripe;
 
@@ -18,7 +19,7 @@ pub use attend::{attend, look};
 pub use begin::begin;
 pub use book::take_notice;
 pub use kept::{Payment, PaymentState, list, payable};
-pub use processor::{Asked, Failed, Notice, Outcome, PaymentProcessor, Session, Told, Unread};
+pub use processor::{Asked, Failed, GaveBack, Notice, Outcome, PaymentProcessor, Said, Session, Told, Unread};
 pub use settings::{PaymentSettings, StripeSettings};
 pub use stripe::Stripe;
 

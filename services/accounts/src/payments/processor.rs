@@ -56,13 +56,37 @@ pub enum Outcome {
     Expired,
 }
 
-/// What the processor says.
+/// What the processor says of a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The id of the payment, as it was begun with.
     pub payment: String,
+    /// The id of the tenant, as it was begun with; empty: it is not said.
+    pub tenant_id: String,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+/// What the processor says of money that it gave back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GaveBack {
+    /// The processor's id of giving it back: what is told under the same one was given back once.
+    pub id: String,
+    /// The id of the money, as of [`Outcome::Paid`].
+    pub money: String,
+    /// How much.
+    pub amount: Money,
+    /// Whether it never arrived, and the processor has it again.
+    pub returned: bool,
+}
+
+/// What a notice says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// Of a payment.
+    Payment(Told),
+    /// Of money that was given back.
+    GaveBack(GaveBack),
 }
 
 /// What the processor sends by itself, as it came.
@@ -128,5 +152,5 @@ pub trait PaymentProcessor: fmt::Debug + Send + Sync {
     fn end<'a>(&'a self, session: &'a str) -> BoxFuture<'a, Result<(), Failed>>;
 
     /// What a notice says; none: nothing of payments that were begun here.
-    fn read(&self, notice: Notice<'_>, now_ms: i64) -> Result<Option<Told>, Unread>;
+    fn read(&self, notice: Notice<'_>, now_ms: i64) -> Result<Option<Said>, Unread>;
 }

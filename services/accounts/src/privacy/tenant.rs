@@ -35,7 +35,8 @@ const GOES: &[&str] = &[
     "DELETE FROM budget_alerts WHERE tenant_id = $1",
     "DELETE FROM budgets WHERE tenant_id = $1",
     // The rest of it is of the books; the page at the processor knows the payer.
-    "UPDATE payments SET session = '', url = '' WHERE tenant_id = $1 AND state NOT IN ('begun', 'waiting')",
+    "UPDATE payments SET url = '' WHERE tenant_id = $1",
+    "UPDATE payments SET session = '' WHERE tenant_id = $1 AND state NOT IN ('begun', 'waiting')",
     "UPDATE billing_profiles SET recipient = '' WHERE tenant_id = $1",
     // The names of budgets are subjects; what else is one is an id or a number.
     "UPDATE changes SET subject = '' WHERE tenant_id = $1 AND what LIKE 'budget %'",

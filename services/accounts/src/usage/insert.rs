@@ -9,6 +9,8 @@ use crate::{error::Result, store::Store};
 
 /// Rows of one statement: SQLite takes 32766 values at most.
 const ROWS: usize = 500;
+/// Sums of one statement: each statement goes to the database's thread and back.
+const SUMS: usize = 64;
 /// The columns of an event.
 const COLUMNS: usize = 21;
 
@@ -56,21 +58,29 @@ pub(super) async fn record(store: &Store, events: &[Event]) -> Result<u64> {
 }
 
 async fn add(connection: &mut AnyConnection, period: Period, sums: &BTreeMap<Key, Sums>) -> Result<()> {
-    let text = format!("INSERT INTO {} ({SUM}) VALUES {} {}", period.table(), places(1, 16), added(period.table()));
-    for (key, sum) in sums {
-        let row = sqlx::query(AssertSqlSafe(text.as_str())).bind(key.tenant.clone()).bind(key.begin_ms).bind(key.credential.clone());
-        let row = row.bind(key.model.clone()).bind(key.version.clone()).bind(sum.calls).bind(sum.failed);
-        let row = sum.units.iter().fold(row, |row, unit| row.bind(*unit)).bind(sum.last_ms);
-        row.execute(&mut *connection).await?;
+    let sums: Vec<(&Key, &Sums)> = sums.iter().collect();
+    for some in sums.chunks(SUMS) {
+        let text = format!("INSERT INTO {} ({SUM}) VALUES {} {}", period.table(), places(some.len(), 16), added(period.table()));
+        let rows = sqlx::query(AssertSqlSafe(text)).persistent(some.len() == SUMS);
+        let rows = some.iter().fold(rows, |rows, (key, sum)| {
+            let row = rows.bind(key.tenant.clone()).bind(key.begin_ms).bind(key.credential.clone());
+            let row = row.bind(key.model.clone()).bind(key.version.clone()).bind(sum.calls).bind(sum.failed);
+            sum.units.iter().fold(row, |row, unit| row.bind(*unit)).bind(sum.last_ms)
+        });
+        rows.execute(&mut *connection).await?;
     }
     Ok(())
 }
 
 async fn measure(connection: &mut AnyConnection, counts: &BTreeMap<Place, i64>) -> Result<()> {
-    let text = format!("INSERT INTO usage_measured (model, begin_ms, bucket, calls) VALUES (?, ?, ?, ?) {MEASURED}");
-    for ((model, begin_ms, bucket), calls) in counts {
-        let row = sqlx::query(AssertSqlSafe(text.as_str())).bind(model.clone()).bind(*begin_ms).bind(*bucket).bind(*calls);
-        row.execute(&mut *connection).await?;
+    let counts: Vec<(&Place, &i64)> = counts.iter().collect();
+    for some in counts.chunks(SUMS) {
+        let text = format!("INSERT INTO usage_measured (model, begin_ms, bucket, calls) VALUES {} {MEASURED}", places(some.len(), 4));
+        let rows = sqlx::query(AssertSqlSafe(text)).persistent(some.len() == SUMS);
+        let rows = some
+            .iter()
+            .fold(rows, |rows, ((model, begin_ms, bucket), calls)| rows.bind(model.clone()).bind(*begin_ms).bind(*bucket).bind(**calls));
+        rows.execute(&mut *connection).await?;
     }
     Ok(())
 }

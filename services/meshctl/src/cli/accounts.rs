@@ -12,6 +12,7 @@ use super::{
     keys::{end, span},
     listings::ListingArgs,
     privacy::{EraseCommand, ExportCommand},
+    tls::TlsArgs,
     webhooks::WebhookArgs,
 };
 
@@ -44,7 +45,7 @@ pub(crate) struct AccountsArgs {
     /// What to do
     #[command(subcommand)]
     pub(crate) what: AccountsCommand,
-    /// The accounts, as HOST:PORT or http://HOST:PORT
+    /// The accounts, as HOST:PORT, or https://HOST:PORT
     #[arg(long, value_name = "ADDR", env = "TORCHMESH_ACCOUNTS_ADDR", global = true)]
     pub(crate) accounts_addr: Option<String>,
     /// File that holds the operators' token
@@ -53,6 +54,9 @@ pub(crate) struct AccountsArgs {
     /// How long to wait for the answer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
+    /// By TLS
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 /// What to do with the accounts.
@@ -84,6 +88,9 @@ pub(crate) enum AccountsCommand {
         /// Before this day of UTC
         #[arg(long, value_name = "DAY", value_parser = day)]
         to: Option<i64>,
+        /// As OpenMetrics, which Prometheus's textfile collector reads
+        #[arg(long)]
+        openmetrics: bool,
     },
     /// Plans and prices
     #[command(subcommand)]

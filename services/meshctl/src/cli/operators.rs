@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::duration;
+use super::{duration, tls::TlsArgs};
 
 /// Which router to ask.
 #[derive(Debug, Clone, Args)]
@@ -12,12 +12,15 @@ use super::duration;
 The router: --router, else TORCHMESH_ROUTER_ADDR, else one of the mesh that runs from the home folder. Any of them will do: they agree.
 Routers trust whoever reaches them, so these commands need no key; keep their port inside.")]
 pub(crate) struct RouterArgs {
-    /// A router, as HOST:PORT or http://HOST:PORT
+    /// A router, as HOST:PORT, or https://HOST:PORT
     #[arg(long, value_name = "ADDR", env = "TORCHMESH_ROUTER_ADDR", global = true)]
     pub(crate) router: Option<String>,
     /// How long to wait for the answer
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
+    /// By TLS
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
 }
 
 /// `meshctl route`.

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use torchmesh_api::text::v1::{ClassifyRequest, text_service_client::TextServiceClient};
 
 use crate::{
-    cli::{ClientArgs, StartArgs},
+    cli::{ClientArgs, StartArgs, TlsArgs},
     client::{Caller, MAX_ANSWER},
     error::{FAILED, Failure, Result, USAGE},
     home::Home,
@@ -24,12 +24,12 @@ struct Labelled {
 }
 
 /// Asks the new version for the label of each text, by name, which no route changes. The error says how many were wrong.
-pub(super) async fn pass(start: &StartArgs, home: &Home, screen: &Screen) -> Result<()> {
+pub(super) async fn pass(start: &StartArgs, tls: &TlsArgs, home: &Home, screen: &Screen) -> Result<()> {
     let (Some(file), Some(wanted)) = (&start.gate, &start.min_accuracy) else { return Ok(()) };
     let wanted = share(wanted)?;
     let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
     let labelled = read(&text).map_err(|message| Failure::new(USAGE, format!("{}: {message}", file.display())))?;
-    let client = ClientArgs { gateway: start.gateway.clone(), key_file: start.key_file.clone(), timeout: PATIENCE };
+    let client = ClientArgs { gateway: start.gateway.clone(), key_file: start.key_file.clone(), timeout: PATIENCE, tls: tls.clone() };
     let caller = Caller::connect(&client, home).await?;
     let mut service = TextServiceClient::new(caller.channel.clone()).max_decoding_message_size(MAX_ANSWER);
     let mut right = 0;

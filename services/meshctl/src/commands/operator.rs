@@ -2,21 +2,17 @@
 
 use std::time::Duration;
 
-use tonic::{
-    Request,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, transport::Channel};
 use torchmesh_api::admin::v1::router_admin_client::RouterAdminClient;
 
 use crate::{
+    channel,
     cli::RouterArgs,
-    client::{MAX_ANSWER, address_url},
+    client::MAX_ANSWER,
     error::{Failure, Result, UNAVAILABLE},
     home::Home,
     run_file::RunFile,
 };
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A router, and how long it may take.
 pub(super) struct Operator {
@@ -33,12 +29,8 @@ impl Operator {
             Failure::new(UNAVAILABLE, format!("no mesh is running from {}", home.shown().display()))
                 .help("--router ADDR or TORCHMESH_ROUTER_ADDR names a router of another mesh; `meshctl up --detach` starts one here")
         })?;
-        let url = address_url(&address, "router")?;
-        let endpoint = Endpoint::from_shared(url.clone()).map_err(|error| Failure::new(UNAVAILABLE, error.to_string()))?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await.map_err(|_| {
-            Failure::new(UNAVAILABLE, format!("no router answers at {url}"))
-                .help("`meshctl status` shows where the routers of a local mesh are")
-        })?;
+        let channel = channel::connect(&address, "router", &args.tls).await;
+        let channel = channel.map_err(|failure| failure.otherwise("`meshctl status` shows where the routers of a local mesh are"))?;
         Ok(Self { admin: RouterAdminClient::new(channel).max_decoding_message_size(MAX_ANSWER), timeout: args.timeout })
     }
 

@@ -8,7 +8,7 @@ use torchmesh_api::admin::v1::{ChangeRolloutRequest, ListRolloutsRequest, Rollou
 
 use super::{gate, operator::Operator};
 use crate::{
-    cli::{RolloutArgs, RolloutCommand, StartArgs},
+    cli::{RolloutArgs, RolloutCommand, StartArgs, TlsArgs},
     error::{FAILED, Failure, Result},
     home::Home,
     output::{Colour, Screen, ago, table},
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) async fn rollout(args: &RolloutArgs, home: &Home, screen: &Screen) -> Result<()> {
     let mut operator = Operator::connect(&args.router, home).await?;
     let (model, command) = match &args.what {
-        RolloutCommand::Start(start) => return begin(&mut operator, start, home, screen).await,
+        RolloutCommand::Start(start) => return begin(&mut operator, start, &args.router.tls, home, screen).await,
         RolloutCommand::Status { model: Some(model), watch: true } => return watch(&mut operator, model, screen).await,
         RolloutCommand::Status { model, .. } => return status(&mut operator, model.as_deref(), screen).await,
         RolloutCommand::Pause { model } => (model, Wanted::Pause),
@@ -32,9 +32,9 @@ pub(crate) async fn rollout(args: &RolloutArgs, home: &Home, screen: &Screen) ->
     show(&operator.admin.change_rollout(request).await?.into_inner().rollout.unwrap_or_default(), screen)
 }
 
-async fn begin(operator: &mut Operator, start: &StartArgs, home: &Home, screen: &Screen) -> Result<()> {
+async fn begin(operator: &mut Operator, start: &StartArgs, tls: &TlsArgs, home: &Home, screen: &Screen) -> Result<()> {
     if start.gate.is_some() {
-        gate::pass(start, home, screen).await?;
+        gate::pass(start, tls, home, screen).await?;
     }
     let request = operator.request(StartRolloutRequest { plan: plan(start).to_string() });
     show(&operator.admin.start_rollout(request).await?.into_inner().rollout.unwrap_or_default(), screen)

@@ -7,8 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use super::models::{self, Model};
 use crate::{
-    cli::ClientArgs,
-    client::{Caller, address_url},
+    channel::address_url,
+    cli::{ClientArgs, TlsArgs},
+    client::Caller,
     error::{FAILED, Failure, Result},
     home::Home,
     mesh::preflight::count_models,
@@ -70,7 +71,12 @@ fn portal(address: &str, outbox: &str) -> String {
 /// The models, as soon as there are as many as the home has and its pipelines have found theirs. What there is, when that takes too long or the mesh does not say.
 async fn listed(home: &Home, gateway: &str) -> Vec<Model> {
     let expected = count_models(&home.models());
-    let args = ClientArgs { gateway: Some(gateway.to_owned()), key_file: Some(home.dev_key()), timeout: Duration::from_secs(2) };
+    let args = ClientArgs {
+        gateway: Some(gateway.to_owned()),
+        key_file: Some(home.dev_key()),
+        timeout: Duration::from_secs(2),
+        tls: TlsArgs::default(),
+    };
     let began = Instant::now();
     loop {
         let Ok(caller) = Caller::connect(&args, home).await else { return Vec::new() };

@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::ticks;
+use super::{
+    frame::{Frame, number},
+    ticks,
+};
 use crate::figures;
 
 const WIDTH: f64 = 720.0;
@@ -36,26 +39,11 @@ pub struct Chart<'a> {
 
 /// The drawing, its legend, and the same numbers as a table, called `as_table`.
 pub fn draw(chart: &Chart<'_>, day: &str, as_table: &str) -> Markup {
-    html! {
-        figure.chart {
-            figcaption { (chart.title) (legend(chart)) }
-            (picture(chart))
-            details.figures {
-                summary { (as_table) span.visually-hidden { ": " (chart.title) } }
-                (table(chart, day))
-            }
-        }
-    }
-}
-
-fn legend(chart: &Chart<'_>) -> Markup {
-    html! {
-        span.legend {
-            @for (at, series) in chart.series.iter().enumerate() {
-                span { i class={ "swatch fill-" (at) } {} (series.name) }
-            }
-        }
-    }
+    let names = chart.series.iter().map(|series| series.name).collect();
+    let figures =
+        |at: usize| chart.series.iter().map(|series| figures::grouped(series.values.get(at).copied().unwrap_or_default())).collect();
+    let rows: Vec<(&str, Vec<String>)> = chart.days.iter().enumerate().map(|(at, day)| (day.as_str(), figures(at))).collect();
+    Frame { title: chart.title, names, along: day, as_table }.around(&picture(chart), &rows)
 }
 
 /// The heights of the axis's lines and of the bars, which share one scale.
@@ -122,29 +110,6 @@ fn bar(chart: &Chart<'_>, at: usize, scale: &Scale, x: f64, wide: f64) -> Markup
 /// `11-26` of `2026-11-26`.
 fn short_day(day: &str) -> &str {
     day.get(5..).unwrap_or(day)
-}
-
-/// A tenth of a unit is less than anybody sees.
-fn number(value: f64) -> String {
-    format!("{value:.1}")
-}
-
-fn table(chart: &Chart<'_>, day: &str) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label=(chart.title) {
-            table {
-                thead { tr { th scope="col" { (day) } @for series in &chart.series { th.number scope="col" { (series.name) } } } }
-                tbody {
-                    @for (at, day) in chart.days.iter().enumerate().rev() {
-                        tr {
-                            th scope="row" { (day) }
-                            @for series in &chart.series { td.number { (figures::grouped(series.values.get(at).copied().unwrap_or_default())) } }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ pub enum Place {
     Privacy,
     Security,
     Mesh,
+    Traffic,
     Routes,
     Rollouts,
     Tenants,
@@ -54,6 +55,7 @@ const CONSOLE: [Entry; 11] = [
 ];
 const OPERATOR: [Entry; 7] = [
     (Place::Mesh, "/operator", "nav.mesh"),
+    (Place::Traffic, "/operator/traffic", "nav.traffic"),
     (Place::Routes, "/operator/routes", "nav.routes"),
     (Place::Rollouts, "/operator/rollouts", "nav.rollouts"),
     (Place::Tenants, "/operator/tenants", "nav.tenants"),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tonic::{Request, Response, Status, transport::Channel};
 use torchmesh_api::admin::v1::{
-    ChangeRolloutRequest, Endpoint, GetRoutesRequest, GetRoutesResponse, ListEndpointsRequest, ListRolloutsRequest, Rollout,
-    RolloutCommand, SetRoutesRequest, StartRolloutRequest, router_admin_client::RouterAdminClient,
+    ChangeRolloutRequest, Endpoint, GetRoutesRequest, GetRoutesResponse, GetTrafficRequest, GetTrafficResponse, ListEndpointsRequest,
+    ListRolloutsRequest, Rollout, RolloutCommand, SetRoutesRequest, StartRolloutRequest, router_admin_client::RouterAdminClient,
 };
 use torchmesh_relay::channel::Peer;
 use torchmesh_runtime::process::StartError;
@@ -33,6 +33,11 @@ impl Router {
     /// The workers, and how they do.
     pub async fn endpoints(&self) -> Answer<Vec<Endpoint>> {
         Ok(self.admin.clone().list_endpoints(self.ask(ListEndpointsRequest {})).await?.into_inner().endpoints)
+    }
+
+    /// What was counted of each version.
+    pub async fn traffic(&self) -> Answer<GetTrafficResponse> {
+        Ok(self.admin.clone().get_traffic(self.ask(GetTrafficRequest {})).await?.into_inner())
     }
 
     /// The routes as they are kept.

@@ -34,6 +34,12 @@ impl Lazy {
         Ok(Self { endpoint, tls: peer.tls.clone().map(Arc::new) })
     }
 
+    /// The channel, when it is connected: for whoever waits for that, and is told why it is not.
+    pub async fn connect(self) -> Result<Channel, Error> {
+        let Some(tls) = self.tls else { return self.endpoint.connect().await };
+        self.endpoint.connect_with_connector(service_fn(move |uri: Uri| connect(uri, Arc::clone(&tls)))).await
+    }
+
     /// The channel, on the runtime that this is called on: a connection is made when it is needed, and again when it is lost. The files of TLS are read for each.
     pub fn channel(self) -> Channel {
         let Some(tls) = self.tls else { return self.endpoint.connect_lazy() };

@@ -1,11 +1,16 @@
 //! Gateways that follow the accounts: whom they let in, and what they do while the accounts are away.
 
 use std::{
+    collections::BTreeSet,
     os::unix::fs::PermissionsExt as _,
     time::{Duration, Instant},
 };
 
-use torchmesh_api::accounts::v1::{Models, RevokeCredentialRequest, RotateCredentialRequest, TenantState, UpdateTenantRequest};
+use serde_json::Value;
+use torchmesh_api::{
+    access,
+    accounts::v1::{Models, RevokeCredentialRequest, RotateCredentialRequest, TenantState, UpdateTenantRequest},
+};
 use torchmesh_tests::{
     KEY, MeshSandbox, Signal,
     accounts::{Accounts, Database},
@@ -13,7 +18,7 @@ use torchmesh_tests::{
     models::Model,
 };
 
-use super::models;
+use super::{answer, models};
 
 /// What the accounts say is heeded at once.
 const SOON: Duration = Duration::from_secs(5);
@@ -47,6 +52,38 @@ fn a_revoked_key_is_refused_at_every_gateway_within_a_second() {
             }
             assert!(revoked.elapsed() < Duration::from_secs(1), "it took {:?}", revoked.elapsed());
         }
+    });
+}
+
+#[test]
+fn guessing_keys_lets_nobody_in_tells_nothing_and_is_counted() {
+    const GUESSES: u64 = 500;
+    bounded(async {
+        let accounts = Accounts::start(&Database::Sqlite, &[]).await;
+        accounts.tenant("acme").await;
+        let mesh = mesh(&accounts, 1).await;
+        let (_, secret) = accounts.key("acme", "search").await;
+        until(&mesh, 0, &secret, 200).await;
+        let id = secret.split('_').nth(1).unwrap();
+        let mut drawn: u64 = 7;
+        let mut told = BTreeSet::new();
+        for _ in 0..GUESSES {
+            // Of the right form, with the id of a key that there is: nothing but the secret is missing.
+            let guess = access::key::draw(Some(id), &mut || {
+                drawn = drawn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                Ok(drawn.to_be_bytes()[0])
+            });
+            let answer = answer(&mesh, 0, &guess.unwrap().key).await;
+            let mut error: Value = serde_json::from_str(&answer.text()).unwrap();
+            error["error"].as_object_mut().unwrap().retain(|name, _| !name.contains("request"));
+            told.insert((answer.status, error.to_string()));
+        }
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told.first().unwrap().0, 401);
+        let why = [("credential", "key"), ("why", "unknown")];
+        // What waited for the accounts was counted, too.
+        mesh.gateways[0].metric_until("torchmesh_gateway_refused_credentials_total", &why, SOON, |refused| refused >= GUESSES).await;
+        assert_eq!(models(&mesh, 0, &secret).await, 200, "who has a key is let in meanwhile");
     });
 }
 

@@ -8,7 +8,7 @@ use torchmesh_tests::{
     MeshSandbox,
     accounts::{Accounts, Database, OPERATOR},
     bounded, client, eventually,
-    ledger::Ledger,
+    ledger::{Ledger, meshctl},
     models::Model,
     raw::{Call, Connection, MODEL_INFER},
     tls::{Authority, Certificate},
@@ -51,5 +51,24 @@ fn a_gateway_follows_accounts_by_tls_shows_them_a_certificate_and_sends_them_wha
             accounts.usage(OPERATOR, asked).await.unwrap().iter().any(|sum| sum.model == "noop" && sum.calls == 1).then_some(())
         })
         .await;
+        by_meshctl(&behind, &[("--ca-file", &shown.cert), ("--cert-file", &cert), ("--cert-key-file", &key)]);
     });
+}
+
+/// Operators reach the accounts as services do, and with less not at all.
+fn by_meshctl(accounts: &Accounts, files: &[(&str, &str)]) {
+    let (address, token) = (format!("https://localhost:{}", accounts.addr().port()), accounts.path("operator.token").display().to_string());
+    let ask = |files: &[(&str, &str)], address: &str| {
+        let mut words = vec!["accounts", "usage", "--by", "model", "--openmetrics", "--accounts-addr", address, "--token-file", &token];
+        words.extend(files.iter().flat_map(|(name, file)| [*name, *file]));
+        meshctl(&words)
+    };
+    let (content, said) = ask(files, &address);
+    assert!(content && said.contains("torchmesh_usage_calls{model=\"noop\"} 1\n") && said.trim_end().ends_with("# EOF"), "{said}");
+    let (content, said) = ask(files, &address.replace("localhost", "127.0.0.1"));
+    assert!(!content && said.contains("no accounts answer at https://127.0.0.1") && said.contains("not valid for name"), "{said}");
+    for too_few in [&files[..1], &[]] {
+        let (content, said) = ask(too_few, &address);
+        assert!(!content && !said.contains("torchmesh_usage"), "{said}");
+    }
 }

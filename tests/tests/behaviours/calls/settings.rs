@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 31] = [
+const TABLES: [&str; 32] = [
     "batches",
+    "payments",
     "gateway",
     "router",
     "playground",

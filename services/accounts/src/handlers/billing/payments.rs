@@ -34,6 +34,7 @@ fn payment(payment: &Payment) -> api::PaymentAtProcessor {
         entry: payment.entry.clone(),
         begun_unix_ms: payment.begun_ms,
         changed_unix_ms: payment.changed_ms,
+        refunded: payment.refunded.map(told::money),
     }
 }
 

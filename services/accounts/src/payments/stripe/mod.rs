@@ -1,6 +1,7 @@
 //! Stripe's Checkout, by its HTTP API: a session for each payment, on a page of Stripe's. No card is ever seen here.
 
 mod notice;
+mod refund;
 mod session;
 mod units;
 
@@ -11,10 +12,12 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::{Client, Method, Response, StatusCode, header::CONTENT_TYPE, redirect::Policy};
 use serde_json::Value;
 
-use super::{Asked, Failed, Notice, PaymentProcessor, Session, StripeSettings, Told, Unread};
+use super::{Asked, Failed, Notice, PaymentProcessor, Said, Session, StripeSettings, Told, Unread};
 
 /// How long one request may take: whoever pays looks at a page meanwhile.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// The version of the API that is spoken, whatever the account's own is.
+const VERSION: &str = "2024-06-20";
 /// What is longer is no answer of Stripe's.
 const LONGEST: usize = 256 << 10;
 /// The longest part of what Stripe says that is logged.
@@ -55,7 +58,11 @@ impl Stripe {
             tracing::error!(error, "payments.secret_key_file cannot be read");
             Failed::Away
         })?;
-        let mut request = self.http.request(method, format!("{}/v1/checkout/sessions{path}", self.settings.address)).bearer_auth(key);
+        let mut request = self
+            .http
+            .request(method, format!("{}/v1/checkout/sessions{path}", self.settings.address))
+            .bearer_auth(key)
+            .header("Stripe-Version", VERSION);
         if let Some((form, idempotency)) = form {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
             if !idempotency.is_empty() {
@@ -145,7 +152,7 @@ impl PaymentProcessor for Stripe {
         async move { self.ask(Method::POST, &format!("/{session}/expire"), Some((String::new(), ""))).await.map(|_| ()) }.boxed()
     }
 
-    fn read(&self, notice: Notice<'_>, now_ms: i64) -> Result<Option<Told>, Unread> {
+    fn read(&self, notice: Notice<'_>, now_ms: i64) -> Result<Option<Said>, Unread> {
         let secret = self.settings.webhook_secret.read().map_err(|error| {
             tracing::error!(error, "payments.webhook_secret_file cannot be read; notices are refused");
             Unread::Secret

@@ -3,8 +3,8 @@
 use ring::hmac;
 use serde_json::Value;
 
-use super::session;
-use crate::payments::{Notice, Outcome, Told, Unread};
+use super::{refund, session};
+use crate::payments::{Notice, Outcome, Said, Told, Unread};
 
 /// How far the time of a notice may be from now, in seconds: what is older may be one that somebody has kept and sends again.
 const TOLERANCE_S: u64 = 300;
@@ -29,15 +29,19 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| u8::try_from(high * 16 + low).ok()).collect()
 }
 
-/// What an event says of a payment; none: something else.
-pub(super) fn read(body: &[u8]) -> Result<Option<Told>, Unread> {
+/// What an event says; none: nothing of what was begun here.
+pub(super) fn read(body: &[u8]) -> Result<Option<Said>, Unread> {
     let event: Value = serde_json::from_slice(body).map_err(|_| Unread::Body)?;
-    let (kind, session) = (event["type"].as_str().ok_or(Unread::Body)?, &event["data"]["object"]);
-    let paid = || session::paid(session).ok_or(Unread::Body);
-    // A session of somebody else's at the same processor may be of any form.
-    if session["client_reference_id"].as_str().is_none() {
-        return Ok(None);
+    let (kind, object) = (event["type"].as_str().ok_or(Unread::Body)?, &event["data"]["object"]);
+    match kind {
+        "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" => Ok(refund::told(object)?.map(Said::GaveBack)),
+        _ if kind.starts_with("checkout.session.") && session::is_ours(object) => Ok(of_session(kind, object)?.map(Said::Payment)),
+        _ => Ok(None),
     }
+}
+
+fn of_session(kind: &str, session: &Value) -> Result<Option<Told>, Unread> {
+    let paid = || session::paid(session).ok_or(Unread::Body);
     let outcome = match kind {
         "checkout.session.completed" => match session["payment_status"].as_str() {
             Some("paid") => paid()?,

@@ -46,17 +46,26 @@ pub(super) fn told(session: &Value) -> Option<Told> {
     about(session, outcome)
 }
 
+/// The id of something that may be told whole, as it can be an entry's.
+pub(super) fn id_of(told: &Value) -> Option<&str> {
+    told.as_str().or_else(|| told["id"].as_str()).filter(|id| id.len() <= 64 && is_name(id))
+}
+
 /// The money of a session.
 pub(super) fn paid(session: &Value) -> Option<Outcome> {
-    let intent = &session["payment_intent"];
-    // It may be told whole.
-    let id = intent.as_str().or_else(|| intent["id"].as_str()).filter(|id| id.len() <= 64 && is_name(id))?;
+    let id = id_of(&session["payment_intent"])?;
     let amount: Money = units::money(session["currency"].as_str()?, session["amount_total"].as_i64()?)?;
     Some(Outcome::Paid { id: id.to_owned(), amount })
 }
 
-/// An outcome of the payment that a session is of. Sessions that others have begun have another reference, or none.
+/// Whether a session was begun here: an account may have others, of any form.
+pub(super) fn is_ours(session: &Value) -> bool {
+    session["metadata"]["payment"].as_str().is_some_and(|id| session["client_reference_id"].as_str() == Some(id))
+}
+
+/// An outcome of the payment that a session is of.
 pub(super) fn about(session: &Value, outcome: Outcome) -> Option<Told> {
     session["id"].as_str()?;
-    Some(Told { payment: session["client_reference_id"].as_str().unwrap_or_default().to_owned(), outcome })
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Some(Told { payment: text(&session["client_reference_id"]), tenant_id: text(&session["metadata"]["tenant"]), outcome })
 }

@@ -9,6 +9,7 @@ use crate::{
     billing::{self, NewCredit, PaymentKind},
     error::Refusal,
     page::Page,
+    tenants::{self, State},
     tests::member,
 };
 
@@ -95,6 +96,20 @@ async fn what_waits_for_the_periods_end_is_told_and_can_be_taken_back() {
         assert!(matches!(refused, Err(Refusal::Invalid(_))), "{wrong}");
     }
     assert_eq!((held().await.coupons, shop.spent("2026-06-12").await), (vec!["TENTH".to_owned()], "27.00".to_owned()));
+}
+
+#[tokio::test]
+async fn a_tenant_that_is_closed_pays_for_its_days_and_for_nothing_afterwards() {
+    let shop = Shop::open().await;
+    shop.start("pro", "2026-06-01").await;
+    let close = async |now: &str| tenants::update(&shop.store, &Asker::Operator, "acme", Some(State::Closed), None, at(now)).await;
+    close("2026-06-16").await.unwrap();
+    close("2026-06-20").await.unwrap();
+    let held = billing::held(&shop.billing, &shop.store, &shop.acme, at("2026-06-21")).await.unwrap();
+    assert_eq!((held.state, held.next), (None, None));
+    let issued = shop.issue("2026-07-01").await;
+    assert_eq!(issued.iter().map(|invoice| invoice.due.number()).collect::<Vec<_>>(), ["15.00"], "15 days of 30");
+    assert!(shop.issue("2026-09-01").await.is_empty());
 }
 
 #[tokio::test]

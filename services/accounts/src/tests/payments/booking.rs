@@ -1,6 +1,6 @@
 //! What comes is booked once, whatever is told of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{JULY, Till, at, fake};
 use crate::{
@@ -42,7 +42,7 @@ async fn money_counts_whatever_was_told_before_and_nothing_undoes_it() {
     for late in ["checkout.session.expired", "checkout.session.async_payment_failed"] {
         till.told(late, &begun.session).await.unwrap();
     }
-    till.fake.set(&begun.session, json!({ "payment_status": "unpaid" }));
+    till.fake.set(&begun.session, &json!({ "payment_status": "unpaid" }));
     till.told(COMPLETED, &begun.session).await.unwrap();
     assert_eq!((till.states().await, till.booked().await.len()), (vec![PaymentState::Booked], 1));
 }
@@ -51,7 +51,7 @@ async fn money_counts_whatever_was_told_before_and_nothing_undoes_it() {
 async fn money_that_takes_days_is_waited_for_and_nobody_pays_it_twice_meanwhile() {
     let till = Till::open().await;
     let begun = till.begin().await.unwrap();
-    till.fake.set(&begun.session, json!({ "status": "complete", "payment_intent": "pi_1" }));
+    till.fake.set(&begun.session, &json!({ "status": "complete", "payment_intent": "pi_1" }));
     till.told(COMPLETED, &begun.session).await.unwrap();
     assert_eq!((till.states().await, till.booked().await.len()), (vec![PaymentState::Waiting], 0));
     assert!(matches!(till.begin().await, Err(Refusal::State(why)) if why.contains("on its way")));
@@ -65,7 +65,7 @@ async fn money_that_takes_days_is_waited_for_and_nobody_pays_it_twice_meanwhile(
 async fn money_that_does_not_come_can_be_paid_again() {
     let till = Till::open().await;
     let begun = till.begin().await.unwrap();
-    till.fake.set(&begun.session, json!({ "status": "complete", "payment_intent": "pi_1" }));
+    till.fake.set(&begun.session, &json!({ "status": "complete", "payment_intent": "pi_1" }));
     till.told("checkout.session.async_payment_failed", &begun.session).await.unwrap();
     let again = till.begin().await.unwrap();
     assert!(again.id != begun.id && again.session != begun.session);
@@ -103,7 +103,7 @@ async fn another_amount_or_currency_is_booked_as_it_came_and_is_seen() {
         let till = Till::open().await;
         let begun = till.begin().await.unwrap();
         till.fake.pay(&begun.session, "pi_1");
-        till.fake.set(&begun.session, change);
+        till.fake.set(&begun.session, &change);
         till.told(COMPLETED, &begun.session).await.unwrap();
         let kept = till.kept().await.remove(0);
         assert_eq!((kept.differs(), kept.received.unwrap().to_string().as_str()), (true, received));
@@ -142,6 +142,34 @@ async fn what_was_written_down_by_hand_under_the_same_id_is_not_booked_again() {
 }
 
 #[tokio::test]
+async fn what_was_written_down_by_hand_as_another_amount_stays_so() {
+    let till = Till::open().await;
+    let begun = till.begin().await.unwrap();
+    till.shop.pay("pi_1", PaymentKind::Received, "20.00", "2026-07-01").await.unwrap();
+    till.fake.pay(&begun.session, "pi_1");
+    till.told(COMPLETED, &begun.session).await.unwrap();
+    assert_eq!((till.shop.owed().await, till.booked().await.len()), ("10.00".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn money_of_a_payment_that_was_forgotten_is_the_tenants_that_began_it() {
+    let (till, other) = (Till::open().await, Till::open().await);
+    let begun = till.begin().await.unwrap();
+    till.fake.pay(&begun.session, "pi_1");
+    let mut event: Value = serde_json::from_slice(&till.fake.event(COMPLETED, &begun.session)).unwrap();
+    // As with a database that was restored from before the payment was begun.
+    event["data"]["object"]["metadata"]["tenant"] = other.shop.acme.id.as_str().into();
+    for _ in 0..2 {
+        other.notice_at(event.to_string().as_bytes(), at("2026-07-02")).await.unwrap();
+    }
+    assert_eq!((other.booked().await, other.shop.owed().await), (vec!["payment/acme/pi_1".to_owned()], "0.00".to_owned()));
+    event["data"]["object"]["metadata"]["tenant"] = "nobody".into();
+    event["data"]["object"]["payment_intent"] = "pi_2".into();
+    other.notice_at(event.to_string().as_bytes(), at("2026-07-02")).await.unwrap();
+    assert_eq!(other.booked().await.len(), 1);
+}
+
+#[tokio::test]
 async fn notices_of_others_and_of_other_things_are_taken_and_forged_ones_are_not() {
     let till = Till::open().await;
     let begun = till.begin().await.unwrap();
@@ -151,6 +179,12 @@ async fn notices_of_others_and_of_other_things_are_taken_and_forged_ones_are_not
         json!({ "type": COMPLETED, "data": { "object": { "id": "cs_9", "payment_status": "paid", "client_reference_id": null } } }),
         json!({ "type": COMPLETED, "data": { "object": { "id": "cs_9", "payment_status": "paid", "client_reference_id": "order-7",
             "payment_intent": "pi_9", "currency": "eur", "amount_total": 100 } } }),
+        json!({ "type": COMPLETED, "data": { "object": { "id": "cs_9", "mode": "subscription", "payment_status": "paid",
+            "client_reference_id": "order-7", "metadata": { "tenant": "acme" } } } }),
+        json!({ "type": "refund.created", "data": { "object": { "id": "re_9", "status": "succeeded", "payment_intent": "pi_9",
+            "currency": "eur", "amount": 100 } } }),
+        json!({ "type": "refund.created", "data": { "object": { "id": "re_9", "status": "succeeded", "payment_intent": null } } }),
+        json!({ "type": "charge.refunded", "data": { "object": { "id": "ch_9" } } }),
     ] {
         till.notice_at(body.to_string().as_bytes(), now).await.unwrap();
     }
@@ -158,9 +192,9 @@ async fn notices_of_others_and_of_other_things_are_taken_and_forged_ones_are_not
         assert!(matches!(till.notice_at(body.as_bytes(), now).await, Err(Refusal::Invalid(_))), "{body}");
     }
     till.fake.pay(&begun.session, "pi_1");
-    till.fake.set(&begun.session, json!({ "amount_total": -1 }));
+    till.fake.set(&begun.session, &json!({ "amount_total": -1 }));
     assert!(matches!(till.told(COMPLETED, &begun.session).await, Err(Refusal::Invalid(_))), "no such amount comes");
-    till.fake.set(&begun.session, json!({ "amount_total": 3000, "payment_intent": "pi_1/../x" }));
+    till.fake.set(&begun.session, &json!({ "amount_total": 3000, "payment_intent": "pi_1/../x" }));
     assert!(matches!(till.told(COMPLETED, &begun.session).await, Err(Refusal::Invalid(_))));
     let body = till.fake.event(COMPLETED, &begun.session);
     for signature in [fake::signature(b"another", now), fake::signature(&body, now - 301_000), String::new()] {

@@ -1,7 +1,7 @@
 //! A server that speaks as Stripe documents its Checkout, over a socket.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -98,7 +98,7 @@ impl Fake {
     }
 
     /// Changes a session as Stripe would.
-    pub(super) fn set(&self, session: &str, change: Value) {
+    pub(super) fn set(&self, session: &str, change: &Value) {
         let mut inner = self.inner.lock().unwrap();
         let session = inner.sessions.iter_mut().find(|kept| kept.told["id"] == session).unwrap();
         for (name, value) in change.as_object().unwrap() {
@@ -108,7 +108,7 @@ impl Fake {
 
     /// Somebody pays a session.
     pub(super) fn pay(&self, session: &str, intent: &str) {
-        self.set(session, json!({ "status": "complete", "payment_status": "paid", "payment_intent": intent }));
+        self.set(session, &json!({ "status": "complete", "payment_status": "paid", "payment_intent": intent }));
     }
 
     /// The event of a session as it is now.
@@ -206,9 +206,11 @@ impl Inner {
             return wrong("Missing required param");
         }
         let id = format!("cs_test_{}", self.sessions.len() + 1);
+        let metadata = ["payment", "tenant", "invoice"].map(|name| (name, asked.field(&format!("metadata[{name}]"))));
+        let metadata: HashMap<&str, &str> = metadata.into_iter().collect();
         let told = json!({
             "id": id, "object": "checkout.session", "status": "open", "payment_status": "unpaid", "payment_intent": null,
-            "client_reference_id": asked.field("client_reference_id"), "amount_total": amount, "currency": currency,
+            "client_reference_id": asked.field("client_reference_id"), "metadata": metadata, "amount_total": amount, "currency": currency,
             "url": format!("https://checkout.stripe.com/c/pay/{id}"),
         });
         self.sessions.push(Session { asked, told: told.clone() });

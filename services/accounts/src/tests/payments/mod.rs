@@ -3,6 +3,7 @@
 mod booking;
 mod failing;
 mod fake;
+mod refunds;
 
 use std::{
     fs,

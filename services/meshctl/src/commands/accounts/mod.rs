@@ -4,6 +4,7 @@ mod billing;
 mod keys;
 mod listing_file;
 mod listings;
+mod open_metrics;
 mod people;
 mod privacy;
 mod usage;
@@ -14,21 +15,20 @@ use std::time::Duration;
 use tonic::{
     Code, Request, Status,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    transport::Channel,
 };
 use torchmesh_api::accounts::v1::accounts_service_client::AccountsServiceClient;
 
 use crate::{
+    channel,
     cli::{AccountsArgs, AccountsCommand},
-    client::{address_url, bearer},
+    client::bearer,
     error::{FAILED, Failure, NOT_ALLOWED, Result, UNAVAILABLE, USAGE},
     home::Home,
     key,
     output::Screen,
     run_file::RunFile,
 };
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The accounts, and the operators' token.
 struct Accounts {
@@ -49,10 +49,7 @@ impl Accounts {
         let token = key::read(&path)?.ok_or_else(|| {
             Failure::new(NOT_ALLOWED, format!("there is no operators' token in {}", path.display())).help("--token-file FILE names one")
         })?;
-        let url = address_url(&address, "accounts")?;
-        let endpoint = Endpoint::from_shared(url.clone()).map_err(|error| Failure::new(UNAVAILABLE, error.to_string()))?;
-        let channel = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true).connect().await;
-        let channel = channel.map_err(|_| Failure::new(UNAVAILABLE, format!("no accounts answer at {url}")))?;
+        let channel = channel::connect(&address, "accounts", &args.tls).await?;
         Ok(Self { channel, token: bearer(&token)?, timeout: args.timeout })
     }
 
@@ -94,9 +91,10 @@ pub(crate) async fn accounts(args: &AccountsArgs, home: &Home, screen: &Screen) 
         AccountsCommand::Tenant(command) => people::tenants(&accounts, command, screen).await,
         AccountsCommand::Member(command) => people::members(&accounts, command, screen).await,
         AccountsCommand::Key(command) => keys::keys(&accounts, command, screen).await,
-        AccountsCommand::Usage { tenant, model, by, from, to } => {
+        AccountsCommand::Usage { tenant, model, by, from, to, openmetrics } => {
             let only = [tenant, model].map(|name| name.clone().unwrap_or_default());
-            usage::usage(&accounts, only, by, [*from, *to].map(Option::unwrap_or_default), screen).await
+            let rows = usage::sums(&accounts, only, by, [*from, *to].map(Option::unwrap_or_default)).await?;
+            usage::show(&rows, *openmetrics, screen)
         }
         AccountsCommand::Plan(command) => billing::plans(&accounts, command, screen).await,
         AccountsCommand::Subscribe(args) => billing::subscribe(&accounts, args, screen).await,

@@ -5,7 +5,7 @@ use torchmesh_api::accounts::v1::{
     ListChangesRequest, SumUsageRequest, UsageBy, UsageSum, usage_query_service_client::UsageQueryServiceClient,
 };
 
-use super::{Accounts, moment, refused};
+use super::{Accounts, moment, open_metrics, refused};
 use crate::{
     cli::UsageBy as By,
     error::Result,
@@ -13,30 +13,33 @@ use crate::{
 };
 
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
+    #[serde(skip)]
+    pub(super) begin_ms: i64,
     #[serde(skip_serializing_if = "String::is_empty")]
     begin: String,
-    tenant: String,
-    key: String,
-    model: String,
-    version: String,
-    calls: i64,
-    failed: i64,
-    prompt_tokens: i64,
-    cached_tokens: i64,
-    completion_tokens: i64,
-    items: i64,
-    audio_ms: i64,
-    bytes_in: i64,
-    bytes_out: i64,
-    compute_us: i64,
+    pub(super) tenant: String,
+    pub(super) key: String,
+    pub(super) model: String,
+    pub(super) version: String,
+    pub(super) calls: i64,
+    pub(super) failed: i64,
+    pub(super) prompt_tokens: i64,
+    pub(super) cached_tokens: i64,
+    pub(super) completion_tokens: i64,
+    pub(super) items: i64,
+    pub(super) audio_ms: i64,
+    pub(super) bytes_in: i64,
+    pub(super) bytes_out: i64,
+    pub(super) compute_us: i64,
 }
 
 impl Row {
-    fn of(sum: UsageSum, in_time: bool) -> Self {
+    pub(super) fn of(sum: UsageSum, in_time: bool) -> Self {
         // 1970 began once: it is told as a moment where moments are asked for.
         let begin = if in_time { moment(sum.begin_unix_ms.max(1)) } else { String::new() };
         Self {
+            begin_ms: sum.begin_unix_ms,
             begin,
             tenant: sum.tenant,
             key: sum.credential,
@@ -57,7 +60,7 @@ impl Row {
 }
 
 /// Sums up what was used.
-pub(super) async fn usage(accounts: &Accounts, only: [String; 2], by: &[By], [from, to]: [i64; 2], screen: &Screen) -> Result<()> {
+pub(super) async fn sums(accounts: &Accounts, only: [String; 2], by: &[By], [from, to]: [i64; 2]) -> Result<Vec<Row>> {
     let asked_by = by.iter().map(|by| match by {
         By::Tenant => UsageBy::Tenant,
         By::Key => UsageBy::Credential,
@@ -86,6 +89,11 @@ pub(super) async fn usage(accounts: &Accounts, only: [String; 2], by: &[By], [fr
             break;
         }
     }
+    Ok(rows)
+}
+
+/// Shows it.
+pub(super) fn show(rows: &[Row], as_metrics: bool, screen: &Screen) -> Result<()> {
     let shown = |row: &Row| {
         let [begin, tenant, key, model, version] = [&row.begin, &row.tenant, &row.key, &row.model, &row.version]
             .map(|text| if text.is_empty() { "-".to_owned() } else { text.clone() });
@@ -94,7 +102,7 @@ pub(super) async fn usage(accounts: &Accounts, only: [String; 2], by: &[By], [fr
         [begin, tenant, key, model, version, calls, failed, prompt, completion, items]
     };
     let heading = ["from", "tenant", "key", "model", "version", "calls", "failed", "prompt", "written", "items"];
-    screen.show(&rows, || table(heading, rows.iter().map(shown)))
+    screen.show(&rows, || if as_metrics { open_metrics::text(rows) } else { table(heading, rows.iter().map(shown)) })
 }
 
 #[derive(Serialize)]

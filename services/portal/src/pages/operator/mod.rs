@@ -6,6 +6,7 @@ pub mod rollouts;
 pub mod routes;
 pub mod tenant;
 pub mod tenants;
+pub mod traffic;
 
 use axum::response::Response;
 use torchmesh_api::accounts::v1::ListChangesRequest;
