@@ -53,7 +53,7 @@ const CONSOLE: [Entry; 11] = [
     (Place::Privacy, "/console/privacy", "nav.privacy"),
     (Place::Security, "/console/security", "nav.security"),
 ];
-const OPERATOR: [Entry; 7] = [
+const OPERATOR: [Entry; 8] = [
     (Place::Mesh, "/operator", "nav.mesh"),
     (Place::Traffic, "/operator/traffic", "nav.traffic"),
     (Place::Routes, "/operator/routes", "nav.routes"),
