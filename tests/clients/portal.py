@@ -25,8 +25,9 @@ SHOWN_WITHIN, PATIENCE_MS = 10.0, 60_000
 
 PUBLIC = ["/", "/models", f"/models/{os.environ['CHAT']}", "/docs", "/docs/python", "/sign-in", "/sign-up", "/forgotten", "/letters/verify?token=x", "/letters/invite?token=x", "/nowhere"]
 INSIDE = [
-    "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/members", "/console/listings", "/console/changes", "/console/security", "/playground",
-    "/operator", "/operator/traffic", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
+    "/console", "/console/keys", "/console/keys/new", "/console/usage", "/console/billing", "/console/budgets", "/console/budgets/monthly", "/console/budgets/monthly/remove",
+    "/console/statements", "/console/members", "/console/listings", "/console/webhooks", "/console/webhooks/new", "/console/changes", "/console/privacy", "/console/security", "/playground",
+    "/operator", "/operator/traffic", "/operator/routes", "/operator/rollouts", "/operator/tenants", "/operator/tenants/acme", "/operator/plans", "/operator/listings", f"/operator/listings/{os.environ['CHAT']}", "/operator/changes",
 ]
 VIOLATIONS = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"] });
@@ -174,6 +175,34 @@ def is_billed(page: Page) -> None:
         assert form != "JSON" or f'"{os.environ["BILLED"]}' in content.decode(), content
 
 
+def is_told(page: Page) -> list:
+    """A budget and a webhook are set up; the pages of the webhook."""
+    page.goto(f"{PORTAL}/console/budgets")
+    page.get_by_label("Name").fill("monthly")
+    page.get_by_label("Limit").fill("60.00")
+    page.get_by_role("button", name="Save budget").click()
+    page.get_by_text("The budget is saved").wait_for()
+    page.get_by_role("progressbar").wait_for()
+    page.goto(f"{PORTAL}/console/webhooks/new")
+    page.get_by_label("Address").fill("http://127.0.0.1:9/hooks")
+    page.get_by_label("What it is for").fill("the books")
+    page.get_by_label("Every event").uncheck()
+    page.get_by_label("An invoice was issued invoice.issued").check()
+    page.get_by_role("button", name="Create webhook").click()
+    page.evaluate(open(os.environ["AXE"], encoding="utf-8").read())
+    violations = page.evaluate(VIOLATIONS)
+    assert not violations, violations
+    page.screenshot(path=f"{SHOTS}/webhook-secret.png", full_page=True)
+    secret = page.locator(".code code").first.inner_text().strip()
+    assert secret.startswith("whsec_"), secret
+    page.get_by_role("link", name="I have copied it").click()
+    assert secret not in page.content(), "a secret is shown once"
+    path = page.url.removeprefix(PORTAL)
+    page.get_by_role("button", name="Send a test").click()
+    page.get_by_text("A test is on its way").wait_for()
+    return [path, f"{path}/rotate", f"{path}/remove"]
+
+
 def bring_out_and_take_back(page: Page) -> None:
     model = os.environ["ROLLED"]
     page.goto(f"{PORTAL}/operator/routes")
@@ -222,23 +251,25 @@ def look_at(page: Page, paths: list, theme: str, language: str, who: str) -> int
         assert not violations, f"{path} in {theme}, {language}: {json.dumps(violations, indent=1, ensure_ascii=False)}"
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{path} is {wide} wider than its window"
-        name = re.sub(r"\W+", "-", path.split("?")[0].strip("/")) or "home"
+        # An id is another one in each run.
+        named = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4,12}){4}", "one", path.split("?")[0].strip("/"))
+        name = re.sub(r"\W+", "-", named) or "home"
         page.screenshot(path=f"{SHOTS}/{who}-{name}-{theme}-{language}.png", full_page=True)
     return len(paths)
 
 
-def everybody_can_use_it(browser: Browser, state: dict) -> None:
-    looked = 0
+def everybody_can_use_it(browser: Browser, state: dict, more: list) -> None:
+    looked, inside = 0, INSIDE + more
     for theme in ("light", "dark"):
         for language in ("en", "zh-CN"):
-            for who, paths in (("public", PUBLIC), ("member", INSIDE)):
+            for who, paths in (("public", PUBLIC), ("member", inside)):
                 context = browser.new_context(
                     color_scheme=theme, locale=language, bypass_csp=False, storage_state=state if who == "member" else None, viewport={"width": 1280, "height": 800}
                 )
                 looked += look_at(context.new_page(), paths, theme, language, who)
                 context.close()
     narrow = browser.new_context(viewport={"width": 390, "height": 844}, storage_state=state)
-    looked += look_at(narrow.new_page(), PUBLIC[:5] + INSIDE, "narrow", "en", "member")
+    looked += look_at(narrow.new_page(), PUBLIC[:5] + inside, "narrow", "en", "member")
     print(f"axe-core looked at {looked} pages")
 
 
@@ -260,10 +291,11 @@ def main() -> None:
         talk(page)
         usage_appears(page, secret)
         is_billed(page)
+        watched = is_told(page)
         bring_out_and_take_back(page)
         watch_traffic(page, secret)
         set_up_a_second_factor(page)
-        everybody_can_use_it(browser, context.storage_state())
+        everybody_can_use_it(browser, context.storage_state(), watched)
         assert not mistakes, mistakes
         browser.close()
     print("the browser is content")

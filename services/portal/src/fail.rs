@@ -77,6 +77,16 @@ impl From<Status> for Fail {
     }
 }
 
+/// An answer of what the accounts may have switched off; none, where it is.
+pub fn where_on<T>(told: Result<T, Status>) -> Answer<Option<T>> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        // An older service, or one without a price list, a key file and the like.
+        Err(status) if matches!(status.code(), Code::Unimplemented | Code::FailedPrecondition) => Ok(None),
+        Err(status) => Err(status.into()),
+    }
+}
+
 impl IntoResponse for Fail {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();

@@ -104,6 +104,20 @@ pub fn percent(part: i64, whole: i64) -> String {
     format!("{}%", text.strip_suffix(".0").unwrap_or(&text))
 }
 
+/// How many percent an amount of money is of another one, both as text; rounded down, so that nothing is said to be reached before it is. None where one of them is no amount, or nothing is the whole.
+pub fn percent_of(part: &str, whole: &str) -> Option<u32> {
+    let (part, whole) = (in_parts(part)?, in_parts(whole)?);
+    (whole > 0).then(|| u32::try_from(part.max(0).saturating_mul(100) / whole).unwrap_or(u32::MAX))
+}
+
+/// A decimal number in millionths of a millionth.
+fn in_parts(amount: &str) -> Option<i128> {
+    let (whole, parts) = amount.split_once('.').unwrap_or((amount, ""));
+    let is_decimal =
+        whole.ends_with(|end: char| end.is_ascii_digit()) && parts.len() <= 12 && parts.bytes().all(|digit| digit.is_ascii_digit());
+    is_decimal.then(|| format!("{whole}{parts:0<12}").parse().ok()).flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -137,7 +151,26 @@ mod tests {
         assert_eq!((percent(1, 200), percent(0, 0), percent(1, 1)), ("0.5%".into(), "0%".into(), "100%".into()));
     }
 
+    #[test]
+    fn an_amount_is_no_more_of_another_than_it_is() {
+        let of = |part, whole| percent_of(part, whole);
+        assert_eq!(
+            (of("401.20", "500.00"), of("79.999", "100"), of("-3.00", "10.00"), of("25", "10.5")),
+            (Some(80), Some(79), Some(0), Some(238))
+        );
+        for (part, whole) in [("1.00", "0.00"), ("", "1"), ("1.0.0", "1"), ("x", "1"), ("1", "1e3"), ("1.+5", "2")] {
+            assert_eq!(of(part, whole), None, "{part} of {whole}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_share_of_money_is_that_of_its_smallest_units(part in 0_u32.., whole in 1_u32..) {
+            let money = |cents: u32| format!("{}.{:02}", cents / 100, cents % 100);
+            let wanted = u32::try_from(u64::from(part) * 100 / u64::from(whole)).unwrap_or(u32::MAX);
+            prop_assert_eq!(percent_of(&money(part), &money(whole)), Some(wanted));
+        }
+
         #[test]
         fn grouping_adds_commas_and_nothing_else(number in any::<i64>()) {
             let text = grouped(number);

@@ -70,20 +70,47 @@ fn for_members() -> Router<Shared> {
         .route("/console/billing", get(console::billing::show))
         .route("/console/billing/plan", post(console::billing::subscribe))
         .route("/console/billing/cancel", post(console::billing::cancel))
+        .route("/console/billing/coupon", get(console::coupons::begin_again).post(console::coupons::redeem))
         .route("/console/billing/invoices/{number}", get(console::invoices::show))
         .route("/console/billing/invoices/{number}/pay", post(console::payments::pay))
         .route("/console/billing/invoices/{number}/{format}", get(console::invoices::download))
+        .merge(for_those_who_pay())
         .route("/console/members", get(console::members::list).post(console::members::invite))
         .route("/console/members/{id}", post(console::members::change))
         .route("/console/members/{id}/remove", get(console::members::removal).post(console::members::remove))
         .route("/console/listings", get(listings::list::<Person>).post(listings::create::<Person>))
         .route("/console/listings/{model}", get(listings::show::<Person>).post(listings::change::<Person>))
         .route("/console/listings/{model}/{step}", post(listings::step::<Person>))
+        .merge(for_webhooks())
         .route("/console/changes", get(console::changes::list))
+        .route("/console/privacy", get(console::privacy::show).post(console::privacy::erase))
+        .route("/console/privacy/person.json", get(console::privacy::person_document))
+        .route("/console/privacy/tenant.json", get(console::privacy::tenant_document))
         .route("/console/security", get(console::security::show).post(console::security::enrol))
         .route("/console/security/confirm", get(console::security::begin_again).post(console::security::confirm))
         .route("/console/security/remove", get(console::security::begin_again).post(console::security::remove))
         .route("/playground", get(try_it::show))
+}
+
+fn for_those_who_pay() -> Router<Shared> {
+    Router::new()
+        .route("/console/budgets", get(console::budgets::list).post(console::budgets::create))
+        .route("/console/budgets/{name}", get(console::budgets::show).post(console::budgets::change))
+        .route("/console/budgets/{name}/remove", get(console::budgets::removal).post(console::budgets::remove))
+        .route("/console/statements", get(console::statements::list))
+        .route("/console/statements/{number}", get(console::statements::show))
+        .route("/console/statements/{number}/{format}", get(console::statements::download))
+}
+
+fn for_webhooks() -> Router<Shared> {
+    Router::new()
+        .route("/console/webhooks", get(console::webhooks::list).post(console::webhooks::create))
+        .route("/console/webhooks/new", get(console::webhooks::begin))
+        .route("/console/webhooks/{id}", get(console::webhooks::show).post(console::webhooks::change))
+        .route("/console/webhooks/{id}/rotate", get(console::webhooks::rotation).post(console::webhooks::rotate))
+        .route("/console/webhooks/{id}/remove", get(console::webhooks::removal).post(console::webhooks::remove))
+        .route("/console/webhooks/{id}/{step}", get(console::webhooks::begin_again).post(console::webhooks::step))
+        .route("/console/webhooks/{id}/deliveries/{delivery}/again", post(console::webhooks::again))
 }
 
 fn for_operators() -> Router<Shared> {
@@ -94,7 +121,9 @@ fn for_operators() -> Router<Shared> {
         .route("/operator/rollouts", get(operator::rollouts::list).post(operator::rollouts::start))
         .route("/operator/rollouts/{model}/{command}", post(operator::rollouts::change))
         .route("/operator/tenants", get(operator::tenants::list).post(operator::tenants::make))
+        .route("/operator/tenants/{tenant}", get(operator::tenant::show))
         .route("/operator/tenants/{tenant}/{word}", post(operator::tenants::change))
+        .route("/operator/plans", get(operator::plans::show))
         .route("/operator/listings", get(listings::list::<Operator>).post(listings::create::<Operator>))
         .route("/operator/listings/{model}", get(listings::show::<Operator>).post(listings::change::<Operator>))
         .route("/operator/listings/{model}/{step}", post(listings::step::<Operator>))

@@ -34,6 +34,11 @@ impl Sent {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
     }
 
+    /// Every value of a field that may be sent more than once, such as boxes that are ticked.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(field, _)| field == name).map(|(_, value)| value.clone()).collect()
+    }
+
     /// The words of a field, which commas or blanks are between.
     pub fn words(&self, name: &str) -> Vec<String> {
         self.text(name).split([',', ' ', '\n', '\r', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -57,6 +62,7 @@ mod tests {
         let sent = Sent::read(b"name=%20a+b%20&password=+x+&models=mini*%2C+spam&name=second");
         assert_eq!((sent.text("name"), sent.exact("password"), sent.text("absent")), ("a b", " x ", ""));
         assert_eq!(sent.words("models"), ["mini*", "spam"]);
+        assert_eq!((sent.all("name").len(), sent.all("absent").len()), (2, 0));
         assert!(!format!("{sent:?}").contains(" x "), "what was typed is not printed");
     }
 }

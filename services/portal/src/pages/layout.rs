@@ -20,14 +20,18 @@ pub enum Place {
     Usage,
     Members,
     Billing,
+    Budgets,
     Listings,
+    Webhooks,
     Changes,
+    Privacy,
     Security,
     Mesh,
     Traffic,
     Routes,
     Rollouts,
     Tenants,
+    Plans,
     AllListings,
     AllChanges,
 }
@@ -36,22 +40,26 @@ type Entry = (Place, &'static str, &'static str);
 
 const PUBLIC: [Entry; 3] =
     [(Place::Models, "/models", "nav.models"), (Place::Playground, "/playground", "nav.playground"), (Place::Docs, "/docs", "nav.docs")];
-const CONSOLE: [Entry; 8] = [
+const CONSOLE: [Entry; 11] = [
     (Place::Overview, "/console", "nav.overview"),
     (Place::Keys, "/console/keys", "nav.keys"),
     (Place::Usage, "/console/usage", "nav.usage"),
     (Place::Billing, "/console/billing", "nav.billing"),
+    (Place::Budgets, "/console/budgets", "nav.budgets"),
     (Place::Members, "/console/members", "nav.members"),
     (Place::Listings, "/console/listings", "nav.listings"),
+    (Place::Webhooks, "/console/webhooks", "nav.webhooks"),
     (Place::Changes, "/console/changes", "nav.changes"),
+    (Place::Privacy, "/console/privacy", "nav.privacy"),
     (Place::Security, "/console/security", "nav.security"),
 ];
-const OPERATOR: [Entry; 7] = [
+const OPERATOR: [Entry; 8] = [
     (Place::Mesh, "/operator", "nav.mesh"),
     (Place::Traffic, "/operator/traffic", "nav.traffic"),
     (Place::Routes, "/operator/routes", "nav.routes"),
     (Place::Rollouts, "/operator/rollouts", "nav.rollouts"),
     (Place::Tenants, "/operator/tenants", "nav.tenants"),
+    (Place::Plans, "/operator/plans", "nav.plans"),
     (Place::AllListings, "/operator/listings", "nav.marketplace"),
     (Place::AllChanges, "/operator/changes", "nav.audit"),
 ];
@@ -216,7 +224,8 @@ fn shown(person: &Person, place: Place) -> bool {
     match place {
         Place::Members => person.may_see_members(),
         Place::Listings | Place::Changes => person.may_change_members(),
-        Place::Billing => person.may_see_bills(),
+        Place::Billing | Place::Budgets => person.may_see_bills(),
+        Place::Webhooks => person.may_change_webhooks(),
         _ => true,
     }
 }

@@ -13,8 +13,9 @@ use tonic::{Code, Request, service::interceptor::InterceptedService, transport::
 use torchmesh_api::accounts::v1::{
     Credential, GetListingRequest, GetSessionRequest, GetSessionResponse, ListCredentialsRequest, ListListingsRequest, SumUsageRequest,
     UsageBy, UsageSum, accounts_service_client::AccountsServiceClient, billing_service_client::BillingServiceClient,
-    listing_service_client::ListingServiceClient, sign_in_service_client::SignInServiceClient,
-    usage_query_service_client::UsageQueryServiceClient,
+    listing_service_client::ListingServiceClient, privacy_service_client::PrivacyServiceClient,
+    sign_in_service_client::SignInServiceClient, usage_query_service_client::UsageQueryServiceClient,
+    webhook_service_client::WebhookServiceClient,
 };
 use torchmesh_runtime::process::StartError;
 
@@ -43,8 +44,14 @@ pub type Billing = BillingServiceClient<InterceptedService<Channel, WithToken>>;
 /// The same, for what is said of models.
 pub type Listings = ListingServiceClient<InterceptedService<Channel, WithToken>>;
 
+/// The same, for what is kept of somebody.
+pub type Privacy = PrivacyServiceClient<InterceptedService<Channel, WithToken>>;
+
 /// The same, for how members sign in.
 pub type SignIn = SignInServiceClient<InterceptedService<Channel, WithToken>>;
+
+/// The same, for whom a tenant has told what happens.
+pub type Webhooks = WebhookServiceClient<InterceptedService<Channel, WithToken>>;
 
 /// Names of models.
 pub(super) type Names = Arc<HashSet<String>>;
@@ -91,6 +98,21 @@ impl Accounts {
     /// What use costs, as somebody with a session.
     pub fn billing(&self, token: &str) -> Billing {
         BillingServiceClient::with_interceptor(self.channel.clone(), WithToken::new(token)).max_decoding_message_size(LARGEST)
+    }
+
+    /// The same, as an operator. Whether whoever asks us is one has been looked at before.
+    pub fn billing_of_all(&self) -> Answer<Billing> {
+        Ok(self.billing(&self.operators()?))
+    }
+
+    /// What is kept of somebody, as somebody with a session.
+    pub fn privacy(&self, token: &str) -> Privacy {
+        PrivacyServiceClient::with_interceptor(self.channel.clone(), WithToken::new(token))
+    }
+
+    /// Whom a tenant has told what happens, as somebody with a session.
+    pub fn webhooks(&self, token: &str) -> Webhooks {
+        WebhookServiceClient::with_interceptor(self.channel.clone(), WithToken::new(token))
     }
 
     /// How members sign in, as somebody with a session, or as everybody does.

@@ -5,7 +5,7 @@ mod bearer;
 mod gateway;
 mod router;
 
-pub use accounts::{Accounts, As, Billing, Listings, SignIn, Used};
+pub use accounts::{Accounts, As, Billing, Listings, Privacy, SignIn, Used, Webhooks};
 pub use bearer::{WithToken, token_in};
 pub(crate) use gateway::unreachable;
 pub use gateway::{Described, Gateway, Listed, Tensor};

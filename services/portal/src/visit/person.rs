@@ -62,6 +62,16 @@ impl Person {
         self.is(&[Role::Owner, Role::Admin, Role::Billing])
     }
 
+    /// Whether they may see and change webhooks: whoever chooses where what happens is told learns all of it.
+    pub fn may_change_webhooks(&self) -> bool {
+        self.is(&[Role::Owner, Role::Admin])
+    }
+
+    /// Whether they are told all that is kept of the tenant.
+    pub fn may_export(&self) -> bool {
+        self.is(&[Role::Owner])
+    }
+
     /// Whether they may see who the members are.
     pub fn may_see_members(&self) -> bool {
         !self.is(&[Role::Viewer, Role::Unspecified])

@@ -34,7 +34,7 @@ fn what_a_tenant_is_called_is_text_wherever_it_is_shown() {
         let token = torchmesh_tests::portal::token_of(&letter);
         visitor.send_from(&letter, "/letters/verify", &[("token", token)]).await;
         visitor.sign_in("acme@example.org").await;
-        for page in ["/console", "/console/keys", "/operator/tenants"] {
+        for page in ["/console", "/console/keys", "/console/webhooks", "/console/privacy", "/operator/tenants", "/operator/tenants/acme"] {
             is_text(&visitor.get(page).await.text(), &called);
         }
     });

@@ -1,12 +1,9 @@
 //! What belongs to somebody else does not exist.
 
 use http::Method;
-use torchmesh_tests::{
-    bounded,
-    portal::{PASSWORD, letter, token_of},
-};
+use torchmesh_tests::bounded;
 
-use super::alone;
+use super::{alone, joined};
 
 #[test]
 fn the_keys_of_another_tenant_do_not_exist() {
@@ -51,14 +48,17 @@ fn a_role_is_offered_and_allowed_what_it_says() {
     bounded(async {
         let (accounts, portal) = alone(&[]).await;
         let mut owner = portal.member(&accounts, "acme").await;
-        owner.send_from("/console", "/console/members", &[("email", "eve@example.org"), ("role", "viewer")]).await;
-        let letter = letter(&accounts, "eve@example.org", "/letters/invite").await;
-        let mut viewer = portal.visitor();
-        let joined = viewer.send_from(&letter, "/letters/invite", &[("token", token_of(&letter)), ("password", PASSWORD)]).await;
-        assert_eq!(joined.status, 303, "{}", joined.text());
-        viewer.sign_in("eve@example.org").await;
+        let mut viewer = joined(&accounts, &portal, &mut owner, "eve@example.org", "viewer").await;
         let page = viewer.get("/console").await.text();
-        for kept in ["/console/members", "/console/billing", "/console/changes", "/console/keys/new", "/operator"] {
+        for kept in [
+            "/console/members",
+            "/console/billing",
+            "/console/budgets",
+            "/console/webhooks",
+            "/console/changes",
+            "/console/keys/new",
+            "/operator",
+        ] {
             assert!(!page.contains(kept), "{kept} is offered: {page}");
         }
         assert_eq!(viewer.get("/console/billing").await.status, 403);
@@ -79,7 +79,7 @@ fn operators_pages_are_there_for_those_whom_the_settings_list_and_for_nobody_els
         let (accounts, portal) = alone(&[("operators", "Root@example.org")]).await;
         let mut member = portal.member(&accounts, "acme").await;
         let mut operator = portal.member(&accounts, "root").await;
-        let pages = ["/operator/tenants", "/operator/changes"];
+        let pages = ["/operator/tenants", "/operator/tenants/acme", "/operator/plans", "/operator/changes"];
         for page in pages {
             assert_eq!(portal.visitor().get(page).await.status, 303, "{page}");
             assert_eq!(member.get(page).await.status, 404, "{page}");

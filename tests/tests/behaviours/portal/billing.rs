@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::Method;
 use torchmesh_api::{
-    accounts::v1::{IssueInvoicesRequest, ListPlansRequest, SubscribeRequest},
+    accounts::v1::{AddCreditRequest, IssueInvoicesRequest, ListPlansRequest, Money, SubscribeRequest},
     usage::v1::{RecordRequest, Units, UsageEvent},
 };
 use torchmesh_tests::{
@@ -17,6 +17,11 @@ use torchmesh_tests::{
     checkout::{self, Checkout},
     eventually,
     portal::{FOR_ACCOUNTS, Portal},
+};
+
+use super::{
+    attacks::{SCRIPT, is_text},
+    joined, need_their_token,
 };
 
 pub(super) const DAY_MS: i64 = 86_400_000;
@@ -39,18 +44,21 @@ id = "payg"
 kind = "pay_per_use"
 "#;
 
+/// What takes something off.
+const COUPON: &str = "\n[[coupon]]\ncode = \"TENTH\"\nshare = \"10%\"\n";
+
 pub(super) fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
 /// Accounts that sell, with a tenant that has been subscribed for two months and called a model eight times today.
-async fn shop(folder: &std::path::Path) -> (Accounts, Portal) {
+pub(super) async fn shop(folder: &std::path::Path) -> (Accounts, Portal) {
     shop_with(folder, &[]).await
 }
 
 async fn shop_with(folder: &std::path::Path, more: &[(&str, &str)]) -> (Accounts, Portal) {
     let file = folder.join("billing.toml");
-    fs::write(&file, SOLD).unwrap();
+    fs::write(&file, format!("{SOLD}{COUPON}")).unwrap();
     let path = file.display().to_string();
     let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd"), ("billing.self_service", "true")];
     let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own, more].concat()).await;
@@ -60,7 +68,7 @@ async fn shop_with(folder: &std::path::Path, more: &[(&str, &str)]) -> (Accounts
     (accounts, portal)
 }
 
-async fn has_used(accounts: &Accounts, tenant: &str) {
+pub(super) async fn has_used(accounts: &Accounts, tenant: &str) {
     let asked = SubscribeRequest { tenant: tenant.into(), plan: "pro".into(), at_unix_ms: now() - 62 * DAY_MS, ..Default::default() };
     accounts.billing(OPERATOR).subscribe(asked).await.unwrap();
     let event = |number: u8| UsageEvent {
@@ -174,5 +182,36 @@ fn members_who_may_choose_their_plan_and_end_it() {
         assert!(owner.get("/console/billing").await.text().contains("your plan"));
         assert_eq!(owner.send_with(&csrf, "/console/billing/cancel", &[]).await.status, 303);
         assert!(owner.get("/console/billing").await.text().contains("the plan is: none"));
+    });
+}
+
+#[test]
+fn credit_that_is_left_is_listed_with_its_end_and_a_coupon_is_taken_or_refused_in_its_form() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let (accounts, portal) = shop(folder.path()).await;
+        let mut owner = portal.member(&accounts, "acme").await;
+        let mut viewer = joined(&accounts, &portal, &mut owner, "eve@example.org", "viewer").await;
+        let amount = Some(Money { amount: "25.00".into(), currency: "EUR".into() });
+        let expires_unix_ms = now() + 90 * DAY_MS;
+        let asked = AddCreditRequest { tenant: "acme".into(), id: "welcome".into(), amount, bought: false, expires_unix_ms };
+        accounts.billing(OPERATOR).add_credit(asked).await.unwrap();
+        let page = owner.get("/console/billing").await.text();
+        for part in ["welcome", "25.00 EUR", "given"] {
+            assert!(page.contains(part), "{part} is missing in {page}");
+        }
+        assert!(!page.contains("/console/billing/coupon"), "a coupon takes something off a subscription");
+        let csrf = owner.csrf("/console").await;
+        owner.send_with(&csrf, "/console/billing/plan", &[("plan", "pro")]).await;
+        need_their_token(&mut owner, &["/console/billing/coupon"], &[("code", "TENTH")]).await;
+        let refused = owner.send_with(&csrf, "/console/billing/coupon", &[("code", SCRIPT)]).await;
+        assert_eq!(refused.status, 400);
+        is_text(&refused.text(), SCRIPT);
+        for _ in 0..2 {
+            assert_eq!(owner.send_with(&csrf, "/console/billing/coupon", &[("code", "TENTH")]).await.status, 303);
+        }
+        assert!(owner.get("/console/billing?told=coupon").await.text().contains("Taken: TENTH"));
+        let csrf = viewer.csrf("/console").await;
+        assert_eq!(viewer.send_with(&csrf, "/console/billing/coupon", &[("code", "TENTH")]).await.status, 403);
     });
 }

@@ -88,7 +88,8 @@ fn somebody_signs_up_and_calls_a_model_an_operator_takes_a_version_back_and_ever
         fs::write(&keys, "ab".repeat(32)).unwrap();
         let keys = keys.display().to_string();
         let own = [("billing.file", &*path), ("billing.issuer", "Torchmesh Ltd"), ("webhooks.key_file", &*keys)];
-        let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own].concat()).await;
+        let receivers = [("webhooks.allow_http", "true"), ("webhooks.allow_private", "true")];
+        let accounts = Accounts::start(&Database::Sqlite, &[&FOR_ACCOUNTS[..], &own, &receivers].concat()).await;
         is_listed(&accounts).await;
         let (ledger, kept) = (Ledger::default(), tempfile::tempdir().unwrap());
         let mesh = MeshSandbox::builder().model(Model::smollm2()).model(Model::minilm()).model(Model::noop());

@@ -20,7 +20,7 @@ use super::{
 const SOON: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// The models that begin with `labs-` are the tenant labs'.
-const PARTNER: &str = "\n[[plan]]\nid = \"partner\"\nkind = \"partner\"\nfee = \"0\"\nplatform_share = \"20%\"\n\n[[partner]]\nid = \"labs\"\n\
+pub(super) const PARTNER: &str = "\n[[plan]]\nid = \"partner\"\nkind = \"partner\"\nfee = \"0\"\nplatform_share = \"20%\"\n\n[[partner]]\nid = \"labs\"\n\
     models = [\"labs-*\"]\nterms = [{ from = \"2026-01-01\", plan = \"partner\" }]\n";
 
 /// Accounts that sell, a gateway that serves one model, and a portal whose operator is root's owner.

@@ -105,12 +105,14 @@ fn how_long_pages_take_beside_ten_million_events() {
             "/console/usage?days=90&by=key",
             "/console/usage.csv",
             "/console/billing",
+            "/console/budgets",
             "/console/changes",
             "/models",
             "/models/model-1",
             "/console/listings",
             "/operator/listings",
             "/operator/tenants",
+            "/operator/tenants/tenant-0",
             "/operator/changes",
         ] {
             let mut times = Vec::new();

@@ -6,7 +6,7 @@ use torchmesh_tests::{bounded, web::Answer};
 use super::alone;
 
 /// Every page that somebody can open who owns a tenant and is an operator.
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 33] = [
     "/",
     "/models",
     "/docs",
@@ -25,10 +25,19 @@ const PAGES: [&str; 24] = [
     "/console/usage",
     "/console/usage.csv",
     "/console/billing",
+    "/console/budgets",
+    "/console/statements",
     "/console/members",
     "/console/changes",
     "/console/listings",
+    "/console/webhooks",
+    "/console/webhooks/new",
+    "/console/privacy",
+    "/console/privacy/person.json",
+    "/console/privacy/tenant.json",
     "/operator/tenants",
+    "/operator/tenants/acme",
+    "/operator/plans",
     "/operator/listings",
     "/nowhere",
 ];

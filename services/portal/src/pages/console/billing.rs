@@ -3,18 +3,18 @@
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
-use tonic::{Code, Status};
 use torchmesh_api::accounts::v1::{
-    BillingPeriod, BillingPlan, Budget, CancelSubscriptionRequest, GetBalanceRequest, GetBalanceResponse, GetSubscriptionRequest, Invoice,
-    ListBudgetsRequest, ListInvoicesRequest, ListPlansRequest, Money, PreviewInvoiceRequest, SubscribeRequest, Subscription,
+    BillingPeriod, BillingPlan, CancelSubscriptionRequest, GetBalanceRequest, GetBalanceResponse, GetSubscriptionRequest, Invoice,
+    ListInvoicesRequest, ListPlansRequest, Money, PreviewInvoiceRequest, SubscribeRequest, Subscription,
 };
 
 use super::{
     super::{Page, Place, encoded, parts, see_other},
+    coupons::{self, Coupon},
     invoices,
 };
 use crate::{
-    fail::{Answer, Fail},
+    fail::{Answer, Fail, where_on},
     figures,
     guard::Sent,
     visit::{Person, Visit},
@@ -24,20 +24,10 @@ use crate::{
 const SHOWN: i32 = 100;
 
 /// What a tenant is subscribed to; nothing, where nothing is sold.
-async fn subscription(visit: &Visit, person: &Person) -> Answer<Option<Subscription>> {
+pub(super) async fn subscription(visit: &Visit, person: &Person) -> Answer<Option<Subscription>> {
     let accounts = &visit.app().accounts;
     let told = accounts.billing(person.token()).get_subscription(accounts.ask(GetSubscriptionRequest::default())).await;
-    where_sold(told.map(|told| told.into_inner().subscription)).map(Option::flatten)
-}
-
-/// An answer, where anything is sold at all.
-pub(super) fn where_sold<T>(told: Result<T, Status>) -> Answer<Option<T>> {
-    match told {
-        Ok(told) => Ok(Some(told)),
-        // An older service, or one without a price list.
-        Err(status) if matches!(status.code(), Code::Unimplemented | Code::FailedPrecondition) => Ok(None),
-        Err(status) => Err(status.into()),
-    }
+    where_on(told.map(|told| told.into_inner().subscription)).map(Option::flatten)
 }
 
 /// What this period has cost so far, where it costs anything and the member may know.
@@ -48,21 +38,21 @@ pub(super) async fn spend(visit: &Visit, person: &Person) -> Answer<Option<Strin
     Ok(preview(visit, person).await?.map(|invoice| amount(&invoice.total, &invoice.currency)))
 }
 
-async fn preview(visit: &Visit, person: &Person) -> Answer<Option<Invoice>> {
+pub(super) async fn preview(visit: &Visit, person: &Person) -> Answer<Option<Invoice>> {
     let accounts = &visit.app().accounts;
     let told = accounts.billing(person.token()).preview_invoice(accounts.ask(PreviewInvoiceRequest::default())).await;
-    where_sold(told.map(|told| told.into_inner().invoice)).map(Option::flatten)
+    where_on(told.map(|told| told.into_inner().invoice)).map(Option::flatten)
 }
 
-pub(super) fn amount(amount: &str, currency: &str) -> String {
+pub(in crate::pages) fn amount(amount: &str, currency: &str) -> String {
     format!("{amount} {currency}")
 }
 
-fn money(money: Option<&Money>) -> Option<String> {
+pub(in crate::pages) fn money(money: Option<&Money>) -> Option<String> {
     money.map(|money| amount(&money.amount, &money.currency))
 }
 
-pub(super) fn period(period: Option<&BillingPeriod>) -> String {
+pub(in crate::pages) fn period(period: Option<&BillingPeriod>) -> String {
     // The last day is the one before the end.
     period.map_or_else(String::new, |period| format!("{} – {}", figures::day(period.start_unix_ms), figures::day(period.end_unix_ms - 1)))
 }
@@ -74,27 +64,24 @@ struct Account {
     preview: Option<Invoice>,
     invoices: Vec<Invoice>,
     balance: Option<GetBalanceResponse>,
-    budgets: Vec<Budget>,
 }
 
 async fn read(visit: &Visit, person: &Person, subscription: Subscription) -> Answer<Account> {
     let accounts = &visit.app().accounts;
     let billing = || accounts.billing(person.token());
-    let (mut plans, mut invoices, mut balance, mut budgets) = (billing(), billing(), billing(), billing());
-    let (preview, plans, invoices, balance, budgets) = tokio::join!(
+    let (mut plans, mut invoices, mut balance) = (billing(), billing(), billing());
+    let (preview, plans, invoices, balance) = tokio::join!(
         preview(visit, person),
         plans.list_plans(accounts.ask(ListPlansRequest {})),
         invoices.list_invoices(accounts.ask(ListInvoicesRequest { page_size: SHOWN, ..Default::default() })),
         balance.get_balance(accounts.ask(GetBalanceRequest::default())),
-        budgets.list_budgets(accounts.ask(ListBudgetsRequest::default())),
     );
     Ok(Account {
         subscription,
         plans: plans?.into_inner().plans,
         preview: preview?,
         invoices: invoices?.into_inner().invoices,
-        balance: where_sold(balance.map(tonic::Response::into_inner))?,
-        budgets: budgets?.into_inner().budgets,
+        balance: where_on(balance.map(tonic::Response::into_inner))?,
     })
 }
 
@@ -110,22 +97,35 @@ pub async fn show(visit: Visit, person: Person) -> Answer {
         };
         return Ok(Page::new(Place::Billing, visit.say("billing.title"), body).answer(&visit));
     };
-    let account = read(&visit, &person, subscription).await?;
-    Ok(page(&visit, &account))
+    shown(&visit, &person, subscription, &Coupon::default()).await
 }
 
-fn page(visit: &Visit, account: &Account) -> Response {
+/// The page of somebody who is sold something, with a coupon that was not taken.
+pub(super) async fn shown(visit: &Visit, person: &Person, subscription: Subscription, coupon: &Coupon<'_>) -> Answer {
+    let account = read(visit, person, subscription).await?;
+    Ok(page(visit, &account, coupon))
+}
+
+fn page(visit: &Visit, account: &Account, coupon: &Coupon<'_>) -> Response {
+    let credits = account.balance.as_ref().map(|balance| &*balance.credits).unwrap_or_default();
+    let actions = html! {
+        a.button href="/console/budgets" { (visit.say("nav.budgets")) }
+        a.button href="/console/statements" { (visit.say("statements.title")) }
+    };
     let body = html! {
         (parts::told(visit))
-        (parts::head(visit.say("billing.title"), visit.say("billing.lead"), html! {}))
+        (parts::head(visit.say("billing.title"), visit.say("billing.lead"), actions))
+        (parts::wrong(visit, coupon.fail))
         @if !account.subscription.stopped.is_empty() { div.notice.bad role="alert" { p { (account.subscription.stopped) } } }
         (tiles(visit, account))
         section { h2 { (visit.say("billing.so_far")) } @if let Some(preview) = &account.preview { (invoices::lines(visit, preview)) } }
         section { h2 { (visit.say("billing.plans")) } (plans(visit, account)) }
-        section { h2 { (visit.say("billing.invoices")) } (invoices::table(visit, &account.invoices)) }
-        @if !account.budgets.is_empty() { section { h2 { (visit.say("billing.budgets")) } (budgets(visit, &account.budgets)) } }
+        section { h2 { (visit.say("billing.invoices")) } (invoices::table(visit, &account.invoices, |number| html! { a href=(invoice_path(number)) { (number) } })) }
+        @if !credits.is_empty() { section { h2 { (visit.say("billing.credits")) } (coupons::credits(visit, credits)) } }
+        @if account.subscription.self_service && !account.subscription.plan.is_empty() { (coupons::form(visit, &account.subscription, coupon)) }
     };
-    Page::new(Place::Billing, visit.say("billing.title"), body).answer(visit)
+    let status = coupon.fail.map_or(StatusCode::OK, |fail| fail.status);
+    Page::new(Place::Billing, visit.say("billing.title"), body).status(status).answer(visit)
 }
 
 fn tiles(visit: &Visit, account: &Account) -> Markup {
@@ -179,26 +179,6 @@ fn choice(visit: &Visit, plan: &str, here: bool) -> Markup {
             button.small type="submit" { (visit.say(text)) span.visually-hidden { " " (plan) } }
         }
     }
-}
-
-fn budgets(visit: &Visit, budgets: &[Budget]) -> Markup {
-    parts::scroll(
-        visit.say("billing.budgets"),
-        html! {
-            table {
-                thead { tr { th scope="col" { (visit.say("keys.name")) } th.number scope="col" { (visit.say("billing.limit")) } th scope="col" { (visit.say("billing.told_at")) } } }
-                tbody {
-                    @for budget in budgets {
-                        tr {
-                            th scope="row" { (budget.name) }
-                            td.number { (money(budget.limit.as_ref()).unwrap_or_default()) }
-                            td { @for part in &budget.thresholds { (part) "% " } }
-                        }
-                    }
-                }
-            }
-        },
-    )
 }
 
 /// Subscribes to a plan.

@@ -6,7 +6,7 @@ use axum::{
 };
 use http::{HeaderValue, header};
 use maud::{Markup, html};
-use torchmesh_api::accounts::v1::{DocumentFormat, GetInvoiceRequest, GetInvoiceResponse, Invoice, InvoiceState};
+use torchmesh_api::accounts::v1::{Document, DocumentFormat, GetInvoiceRequest, GetInvoiceResponse, Invoice, InvoiceState};
 
 use super::{
     super::{Page, Place, parts},
@@ -23,8 +23,8 @@ use crate::{
 const FORMATS: [(&str, DocumentFormat); 4] =
     [("pdf", DocumentFormat::Pdf), ("html", DocumentFormat::Html), ("csv", DocumentFormat::Csv), ("json", DocumentFormat::Json)];
 
-/// A list of them.
-pub(super) fn table(visit: &Visit, invoices: &[Invoice]) -> Markup {
+/// A list of them; `named` shows a number, such as by leading to its page.
+pub(in crate::pages) fn table(visit: &Visit, invoices: &[Invoice], named: impl Fn(&str) -> Markup) -> Markup {
     if invoices.is_empty() {
         return parts::empty(visit.say("billing.no_invoices"), html! {});
     }
@@ -37,7 +37,7 @@ pub(super) fn table(visit: &Visit, invoices: &[Invoice]) -> Markup {
                 tbody {
                     @for invoice in invoices {
                         tr {
-                            th.mono scope="row" { a href=(invoice_path(&invoice.number)) { (invoice.number) } }
+                            th.mono scope="row" { (named(&invoice.number)) }
                             td { (period(invoice.period.as_ref())) }
                             td { (figures::day(invoice.issued_unix_ms)) }
                             td { (state(visit, invoice)) }
@@ -91,9 +91,24 @@ pub(super) fn lines(visit: &Visit, invoice: &Invoice) -> Markup {
     )
 }
 
+/// The language of a document: a PDF is in English.
+pub(super) fn language(visit: &Visit, format: DocumentFormat) -> String {
+    if format == DocumentFormat::Pdf { String::new() } else { visit.language.tag().to_owned() }
+}
+
+/// The format of a word.
+pub(super) fn format_of(word: &str) -> Answer<DocumentFormat> {
+    FORMATS.into_iter().find(|(name, _)| *name == word).map(|(_, format)| format).ok_or_else(Fail::absent)
+}
+
+/// What leads to the documents of a page.
+pub(super) fn downloads(path: &str) -> Markup {
+    html! { @for (name, _) in FORMATS { a.button href={ (path) "/" (name) } { (name.to_uppercase()) } } }
+}
+
 async fn get(visit: &Visit, person: &Person, number: String, format: DocumentFormat) -> Answer<GetInvoiceResponse> {
     let accounts = &visit.app().accounts;
-    let asked = GetInvoiceRequest { number, format: format.into(), language: visit.language.tag().to_owned() };
+    let asked = GetInvoiceRequest { number, format: format.into(), language: language(visit, format) };
     Ok(accounts.billing(person.token()).get_invoice(accounts.ask(asked)).await?.into_inner())
 }
 
@@ -103,12 +118,10 @@ pub async fn show(visit: Visit, person: Person, Path(number): Path<String>) -> A
         tokio::join!(get(&visit, &person, number.clone(), DocumentFormat::Unspecified), payments::of(&visit, &person, number));
     let (invoice, paid) = (told?.invoice.ok_or_else(Fail::absent)?, paid?);
     let title = visit.texts().fill("billing.invoice", &[("number", &invoice.number)]);
-    let downloads =
-        html! { @for (name, _) in FORMATS { a.button href={ (invoice_path(&invoice.number)) "/" (name) } { (name.to_uppercase()) } } };
     let body = html! {
         p.crumb { a href="/console/billing" { (visit.say("billing.title")) } }
         (parts::told(&visit))
-        (parts::head(&title, &period(invoice.period.as_ref()), downloads))
+        (parts::head(&title, &period(invoice.period.as_ref()), downloads(&invoice_path(&invoice.number))))
         p { (state(&visit, &invoice)) " " (figures::day(invoice.issued_unix_ms)) }
         (payments::button(&visit, &invoice.number, &paid))
         (lines(&visit, &invoice))
@@ -121,13 +134,16 @@ pub async fn show(visit: Visit, person: Person, Path(number): Path<String>) -> A
     Ok(page)
 }
 
-/// The same as a document. It is downloaded, never shown: what is in it is not ours to run.
+/// The same as a document.
 pub async fn download(visit: Visit, person: Person, Path((number, format)): Path<(String, String)>) -> Answer {
-    let (_, format) = FORMATS.into_iter().find(|(name, _)| *name == format).ok_or_else(Fail::absent)?;
-    let document = get(&visit, &person, number, format).await?.document.ok_or_else(Fail::absent)?;
+    let document = get(&visit, &person, number, format_of(&format)?).await?.document.ok_or_else(Fail::absent)?;
+    Ok(attachment(document))
+}
+
+/// A document. It is downloaded, never shown: what is in it is not ours to run.
+pub(super) fn attachment(document: Document) -> Response {
     let plain: String = document.file_name.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
     let name = HeaderValue::from_str(&format!("attachment; filename=\"{plain}\"")).unwrap_or(HeaderValue::from_static("attachment"));
     let kind = HeaderValue::from_str(&document.content_type).unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    let response: Response = ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], document.content).into_response();
-    Ok(response)
+    ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], document.content).into_response()
 }

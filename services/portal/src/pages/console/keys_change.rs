@@ -1,7 +1,8 @@
 //! `/console/keys/{id}/rotate` and `/revoke`: asked before it is done.
 
 use axum::{extract::Path, response::Response};
-use maud::html;
+use http::StatusCode;
+use maud::{Markup, html};
 use torchmesh_api::accounts::v1::{Credential, RevokeCredentialRequest, RotateCredentialRequest};
 
 use super::{
@@ -29,8 +30,6 @@ pub async fn rotation(visit: Visit, person: Person, Path(id): Path<String>) -> A
 }
 
 fn rotation_form(visit: &Visit, key: &Credential) -> Response {
-    let choices = [("0", "keys.overlap_none"), ("1", "keys.overlap_hour"), ("24", "keys.overlap_day"), ("168", "keys.overlap_week")];
-    let choices = choices.map(|(hours, text)| (hours, visit.say(text)));
     let title = visit.texts().fill("keys.rotate_title", &[("name", &key.name)]);
     let body = html! {
         p.crumb { a href="/console/keys" { (visit.say("keys.title")) } }
@@ -39,7 +38,7 @@ fn rotation_form(visit: &Visit, key: &Credential) -> Response {
             p.lead { (visit.say("keys.rotate_lead")) }
             form method="post" action={ "/console/keys/" (encoded(&key.id)) "/rotate" } {
                 (parts::csrf(visit))
-                (parts::select("hours", visit.say("keys.overlap"), &choices, "24"))
+                (overlap(visit))
                 div.actions { button.primary type="submit" { (visit.say("keys.rotate")) } a.button href="/console/keys" { (visit.say("form.cancel")) } }
             }
         }
@@ -47,10 +46,21 @@ fn rotation_form(visit: &Visit, key: &Credential) -> Response {
     Page::new(Place::Keys, title, body).answer(visit)
 }
 
+/// How long the old secret stays good, to choose.
+pub(super) fn overlap(visit: &Visit) -> Markup {
+    let choices = [("0", "keys.overlap_none"), ("1", "keys.overlap_hour"), ("24", "keys.overlap_day"), ("168", "keys.overlap_week")];
+    parts::select("hours", visit.say("keys.overlap"), &choices.map(|(hours, text)| (hours, visit.say(text))), "24")
+}
+
+/// What was chosen. Anything else is refused: the old secret must not end by mistake.
+pub(super) fn overlap_ms(sent: &Sent) -> Answer<i64> {
+    let hours = sent.text("hours").parse::<i64>().ok().filter(|hours| (0..=24 * 90).contains(hours));
+    hours.map(|hours| hours * HOUR_MS).ok_or_else(|| Fail::new(StatusCode::BAD_REQUEST))
+}
+
 /// Rotates.
 pub async fn rotate(visit: Visit, person: Person, Path(id): Path<String>, sent: Sent) -> Answer {
-    let overlap_ms = sent.text("hours").parse::<i64>().unwrap_or(0).clamp(0, 24 * 90) * HOUR_MS;
-    let asked = visit.app().accounts.ask(RotateCredentialRequest { id, overlap_ms });
+    let asked = visit.app().accounts.ask(RotateCredentialRequest { id, overlap_ms: overlap_ms(&sent)? });
     let made = person.accounts(&visit).rotate_credential(asked).await?.into_inner();
     Ok(secret(&visit, &made.credential.unwrap_or_default().name, &made.secret))
 }

@@ -6,10 +6,10 @@ use torchmesh_api::accounts::v1::{BeginPaymentRequest, ListPaymentsRequest, List
 
 use super::{
     super::{parts, see_other},
-    billing::{amount, invoice_path, where_sold},
+    billing::{amount, invoice_path},
 };
 use crate::{
-    fail::Answer,
+    fail::{Answer, where_on},
     figures,
     guard::Sent,
     visit::{Person, Visit},
@@ -20,7 +20,7 @@ pub(super) async fn of(visit: &Visit, person: &Person, invoice: String) -> Answe
     let accounts = &visit.app().accounts;
     let asked = ListPaymentsRequest { invoice, ..Default::default() };
     let told = accounts.billing(person.token()).list_payments(accounts.ask(asked)).await;
-    Ok(where_sold(told.map(tonic::Response::into_inner))?.unwrap_or_default())
+    Ok(where_on(told.map(tonic::Response::into_inner))?.unwrap_or_default())
 }
 
 /// What leads to the processor, where there is one and something is to be paid.

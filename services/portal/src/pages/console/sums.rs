@@ -8,7 +8,7 @@ use crate::figures::{self, DAY_MS};
 
 /// What a table has a line for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(in crate::pages) enum By {
     /// Each model.
     Model,
     /// Each key.

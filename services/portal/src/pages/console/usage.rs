@@ -58,7 +58,7 @@ pub async fn show(visit: Visit, person: Person, RawQuery(query): RawQuery) -> An
         (choices(&visit, view))
         section { (calls_chart(&visit, &days)) }
         section { (tokens_chart(&visit, &days)) }
-        section { (table(&visit, view, &sums)) }
+        section { (table(&visit, view.by, &sums)) }
     };
     Ok(Page::new(Place::Usage, visit.say("usage.title"), body).answer(&visit))
 }
@@ -98,8 +98,9 @@ fn tokens_chart(visit: &Visit, days: &[(String, Total)]) -> Markup {
     draw(&chart, visit.say("usage.day"), visit.say("usage.as_table"))
 }
 
-fn table(visit: &Visit, view: View, sums: &[UsageSum]) -> Markup {
-    let (title, rows) = (by_text(visit, view.by), sums::by_name(sums, view.by));
+/// A line for each model or key.
+pub(in crate::pages) fn table(visit: &Visit, by: By, sums: &[UsageSum]) -> Markup {
+    let (title, rows) = (by_text(visit, by), sums::by_name(sums, by));
     let heads = ["figure.calls", "figure.failed", "figure.prompt", "figure.completion"];
     let table = html! {
         table {

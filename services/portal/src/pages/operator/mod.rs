@@ -1,8 +1,10 @@
 //! Pages for operators: members whom the settings list. What they ask is asked with the operators' token, which never leaves this process.
 
 pub mod mesh;
+pub mod plans;
 pub mod rollouts;
 pub mod routes;
+pub mod tenant;
 pub mod tenants;
 pub mod traffic;
 

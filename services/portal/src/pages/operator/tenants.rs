@@ -20,7 +20,8 @@ use crate::{
     visit::{Operator, Visit},
 };
 
-const SHOWN: i32 = 1000;
+/// As many as one answer of the accounts may have.
+pub(super) const SHOWN: i32 = 1000;
 
 /// The calls of this month, by tenant.
 type Calls = BTreeMap<String, i64>;
@@ -71,15 +72,25 @@ fn page(visit: &Visit, tenants: &[Tenant], calls: &Calls, sent: &Sent, fail: Opt
     Page::new(Place::Tenants, visit.say("nav.tenants"), body).status(status).answer(visit)
 }
 
+/// The colour and the text of its state.
+pub(super) fn state(tenant: &Tenant) -> (&'static str, &'static str) {
+    match tenant.state() {
+        TenantState::Active => ("good", "state.active"),
+        TenantState::Suspended => ("waiting", "state.suspended"),
+        TenantState::Closed | TenantState::Unspecified => ("bad", "state.closed"),
+    }
+}
+
 fn row(visit: &Visit, tenant: &Tenant, calls: i64) -> Markup {
-    let (colour, state, other) = match tenant.state() {
-        TenantState::Active => ("good", "state.active", Some(("suspend", "tenants.suspend"))),
-        TenantState::Suspended => ("waiting", "state.suspended", Some(("activate", "tenants.activate"))),
-        TenantState::Closed | TenantState::Unspecified => ("bad", "state.closed", None),
+    let (colour, state) = state(tenant);
+    let other = match tenant.state() {
+        TenantState::Active => Some(("suspend", "tenants.suspend")),
+        TenantState::Suspended => Some(("activate", "tenants.activate")),
+        TenantState::Closed | TenantState::Unspecified => None,
     };
     html! {
         tr {
-            th.mono scope="row" { (tenant.name) }
+            th.mono scope="row" { a href={ "/operator/tenants/" (encoded(&tenant.id)) } { (tenant.name) } }
             td { (tenant.display_name) }
             td { (parts::badge(colour, visit.say(state))) }
             td { (parts::moment(tenant.created_unix_ms, "")) }

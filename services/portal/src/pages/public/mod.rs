@@ -2,4 +2,4 @@
 
 pub mod home;
 pub mod models;
-mod offer;
+pub(super) mod offer;

@@ -106,7 +106,7 @@ pub(super) fn facts(visit: &Visit, listing: &Listing) -> Markup {
 }
 
 /// What a unit is called; its own name where nothing is said of it.
-fn unit<'a>(visit: &'a Visit, name: &'a str) -> &'a str {
+pub(in crate::pages) fn unit<'a>(visit: &'a Visit, name: &'a str) -> &'a str {
     visit.texts().find(&format!("unit.{name}")).unwrap_or(name)
 }
 
@@ -114,7 +114,7 @@ fn grouped(number: u64) -> String {
     figures::grouped(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-fn tier(visit: &Visit, price: &Price, unit: &UnitPrice, tier: &PriceTier) -> String {
+pub(in crate::pages) fn tier(visit: &Visit, price: &Price, unit: &UnitPrice, tier: &PriceTier) -> String {
     let cost = format!("{} {}", tier.amount, price.currency);
     let cost = if unit.per == 1 { cost } else { visit.texts().fill("listing.per", &[("amount", &cost), ("count", &grouped(unit.per))]) };
     if tier.up_to == 0 { cost } else { visit.texts().fill("listing.up_to", &[("amount", &cost), ("count", &grouped(tier.up_to))]) }
