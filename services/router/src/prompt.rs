@@ -51,11 +51,10 @@ impl Form {
 
     fn field(self, depth: usize, number: u64) -> Field {
         match (self, depth, number) {
-            // The prompt, or its tokens; and the messages, whose own numbers and lengths tell them apart.
-            (Self::Generate, 0, 4 | 5) | (Self::Chat, 0, 4) => Field::Prompt(0),
-            // The input's contents as elements, or as raw bytes: those have the length in front, which grows with the prompt.
+            // The prompt, or its tokens; the messages, whose own numbers and lengths tell them apart; an input's contents as elements.
+            (Self::Generate, 0, 4 | 5) | (Self::Chat, 0, 4) | (Self::Infer, 2, 8) => Field::Prompt(0),
             (Self::Infer, 0 | 1, 5) => Field::Around,
-            (Self::Infer, 2, 8) => Field::Prompt(0),
+            // Raw bytes have the length in front, which grows with the prompt.
             (Self::Infer, 0, 7) => Field::Prompt(4),
             _ => Field::Other,
         }
@@ -225,10 +224,12 @@ mod tests {
         assert_eq!(in_common(&before, &another), 0);
     }
 
+    type Form = fn(&str) -> Bytes;
+
     #[test]
     fn a_prompt_is_the_same_by_every_method_that_takes_one() {
         let (short, long) = ("Once upon a time ".repeat(60), "Once upon a time ".repeat(90));
-        let forms: [(&str, fn(&str) -> Bytes); 4] = [
+        let forms: [(&str, Form); 4] = [
             (GENERATE, generate),
             (INFER, |prompt| infer(prompt, true)),
             (INFER, |prompt| infer(prompt, false)),

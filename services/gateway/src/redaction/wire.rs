@@ -23,7 +23,9 @@ impl Place<'_> {
         let mut told = self.within.map_or_else(String::new, |within| within.told() + ".");
         told.push_str(self.name);
         if let Some(at) = self.at {
-            told.push_str(&format!("[{at}]"));
+            told += "[";
+            told += &at.to_string();
+            told += "]";
         }
         told
     }

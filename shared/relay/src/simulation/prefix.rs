@@ -94,14 +94,16 @@ impl World {
     }
 }
 
+/// When something happens, to whom, and the call that ends with it: where it runs and since when.
+type Happens = (u64, usize, Option<(usize, u64)>);
+
 /// `people` talk until all calls were made; afterwards the world tells how it went.
 fn talk(people: usize, aware: bool, seed: u64) -> World {
     fastrand::seed(seed);
     let balance = BalanceSettings { policy: Policy::PeakEwma, slow_start: Duration::ZERO, ..Default::default() };
     let (mut world, mut random) = (World::new(balance), fastrand::Rng::with_seed(seed));
     let mut everybody: Vec<_> = std::iter::repeat_with(Person::default).take(people).collect();
-    // When something happens, to whom, and the call that ends with it: where it runs and since when.
-    let mut events: BinaryHeap<Reverse<(u64, usize, Option<(usize, u64)>)>> = BinaryHeap::new();
+    let mut events: BinaryHeap<Reverse<Happens>> = BinaryHeap::new();
     events.extend((0..people).map(|who| Reverse((exponential(&mut random, THINKS_US) + 1, who, None))));
     let mut turn = 0;
     while turn < CALLS {

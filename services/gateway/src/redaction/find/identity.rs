@@ -102,17 +102,14 @@ fn issued(digits: &[u8]) -> bool {
     match (number(&digits[..2]), number(&digits[..4])) {
         // Visa.
         (40..=49, _) => [13, 16, 19].contains(&length),
-        // Mastercard; Mir.
+        // Mastercard.
         (51..=55, _) | (_, 2221..=2720) => length == 16,
-        (_, 2200..=2204) => length >= 16,
         // American Express.
         (34 | 37, _) => length == 15,
         // Diners Club.
         (36 | 38 | 39, _) | (_, 3000..=3059 | 3095) => length >= 14,
-        // JCB.
-        (_, 3528..=3589) => length >= 16,
-        // Discover, RuPay, UnionPay, Maestro.
-        (60 | 62 | 64 | 65 | 81 | 82, _) => length >= 16,
+        // Mir; JCB; Discover, RuPay, UnionPay, Maestro.
+        (_, 2200..=2204 | 3528..=3589) | (60 | 62 | 64 | 65 | 81 | 82, _) => length >= 16,
         (50 | 56..=58 | 61 | 63 | 66..=69, _) => true,
         _ => false,
     }

@@ -37,6 +37,9 @@ pub struct Finder<'t> {
     searched: usize,
 }
 
+/// Where a value of a kind ends that begins here, if one does.
+type Find = fn(&Text<'_>, &Groups) -> Option<usize>;
+
 impl<'t> Finder<'t> {
     /// Looks for these kinds.
     pub fn new(text: &'t str, kinds: Kinds) -> Self {
@@ -80,7 +83,7 @@ impl<'t> Finder<'t> {
         let (text, kinds) = (&self.text, self.kinds);
         let groups = Groups::read(text, at);
         // The surest first: what has a check digit and a form of its own is not a phone number as well.
-        let finders: [(Kind, fn(&Text<'_>, &Groups) -> Option<usize>); 5] = [
+        let finders: [(Kind, Find); 5] = [
             (Kind::CnId, identity::cn_id),
             (Kind::BrCpf, identity::br_cpf),
             (Kind::UsSsn, identity::us_ssn),

@@ -68,7 +68,8 @@ impl<'t> Text<'t> {
     /// Whether a number may begin here: not within a word or a longer number, such as `v1`, `0x4f`, `1.5` and `2024-01`.
     pub(super) fn begins_a_number(&self, at: usize) -> bool {
         let before = self.before(at, 1);
-        !is_word(before) && !(matches!(before, b'-' | b'.') && self.before(at, 2).is_ascii_digit())
+        let goes_on = matches!(before, b'-' | b'.') && self.before(at, 2).is_ascii_digit();
+        !is_word(before) && !goes_on
     }
 
     /// Whether a number may end here: neither in a word nor in front of another part of the same number. What stands before an `@` is part of an address.

@@ -61,7 +61,9 @@ impl Hasher for Hashed {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
     }
 
     fn write_u64(&mut self, hash: u64) {
@@ -163,13 +165,15 @@ mod tests {
     }
 
     fn position(seat: Seat) -> Option<usize> {
-        Some(seat.0.get() as usize - 1)
+        usize::try_from(seat.0.get()).ok()?.checked_sub(1)
     }
 
     /// A prompt whose blocks are these.
     fn prompt(blocks: &[u8]) -> Prefix {
         let mut reading = Prefix::reading(1);
-        blocks.iter().for_each(|block| reading.write(&[*block; BLOCK]));
+        for block in blocks {
+            reading.write(&[*block; BLOCK]);
+        }
         reading.finish().unwrap()
     }
 

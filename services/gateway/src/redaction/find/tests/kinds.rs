@@ -275,7 +275,15 @@ fn ordinary_numbers_stay() {
             "1Z999AA10123456784",
             "SKU 4155-2671",
             "000123-456789",
-            // Versions, coordinates, prices, sums.
+        ],
+    );
+}
+
+#[test]
+fn versions_coordinates_prices_and_sums_stay() {
+    finds_none(
+        Kinds::usual(),
+        &[
             "1.2.3",
             "v415.555.2671",
             "0.12.34.5678",
