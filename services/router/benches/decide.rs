@@ -1,16 +1,24 @@
-//! What a decision costs, and what a change of one worker costs, in a large mesh: 10,000 workers, 1,000 models, every worker with two of them, a route for each model.
+//! What a decision costs, and what a change of one worker costs, in a large mesh: 10,000 workers, 1,000 models, every worker with two of them, a route for each model. And what it costs to find
+//! out who has read a conversation before.
 
 use std::{hint::black_box, net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 use torchmesh_api::{
+    frame,
     ids::{InstanceId, ModelName, ModelVersion},
     peek::Routing,
+    text::v1::{ChatMessage, ChatRequest},
 };
-use torchmesh_relay::{Endpoint, Groups, RelayMetrics, RelaySettings};
+use torchmesh_relay::{
+    Endpoint, Groups, RelayMetrics, RelaySettings,
+    balance::prefix::{Prefix, PrefixIndex, Seat},
+};
 use torchmesh_router::{
     decide::decide,
+    prompt::{self, ByPrefix},
     routes::read::parse,
     table::{Listed, TableBuilder},
     watching::Watching,
@@ -82,5 +90,41 @@ fn updates(c: &mut Criterion) {
     black_box(table);
 }
 
-criterion_group!(benches, decisions, updates);
+/// A conversation of 16 messages of a kibibyte each, in frames as HTTP/2 sends them.
+fn conversation() -> Vec<Bytes> {
+    let message = |at: usize| ChatMessage { role: "user".to_owned(), content: format!("{at:01024}"), ..Default::default() };
+    let request = ChatRequest { model: "m".to_owned(), messages: (0..16).map(message).collect(), ..Default::default() };
+    frame::encode(&request).chunks(16 << 10).map(Bytes::copy_from_slice).collect()
+}
+
+fn read(frames: &[Bytes]) -> Option<Prefix> {
+    let chat = "/torchmesh.text.v1.GenerationService/Chat";
+    prompt::prefix(chat, b"acme", ByPrefix { shared: false }, frames.iter())
+}
+
+fn prefixes(c: &mut Criterion) {
+    let frames = conversation();
+    c.bench_function("beginning of a conversation of 16 KiB", |bench| bench.iter(|| black_box(read(black_box(&frames)))));
+    let prefix = read(&frames).expect("it is longer than a block");
+    let mut index = PrefixIndex::new(4 << 20);
+    for seed in 0..1_000 {
+        let mut other = Prefix::reading(seed);
+        other.write(&[7; 16 << 10]);
+        index.note(&other.finish().expect("it is longer than a block"), Seat::FIRST);
+    }
+    c.bench_function("who has read a conversation of 16 KiB, of 64,000 blocks", |bench| {
+        bench.iter(|| {
+            index.note(&prefix, Seat::FIRST);
+            black_box(index.choose(&prefix, |_| Some(0), |_| true, |_| 0))
+        });
+    });
+    let mut never = Prefix::reading(1_000_000);
+    never.write(&[7; 16 << 10]);
+    let never = never.finish().expect("it is longer than a block");
+    c.bench_function("that nobody has read a conversation of 16 KiB", |bench| {
+        bench.iter(|| black_box(index.choose(&never, |_| Some(0), |_| true, |_| 0)));
+    });
+}
+
+criterion_group!(benches, decisions, updates, prefixes);
 criterion_main!(benches);

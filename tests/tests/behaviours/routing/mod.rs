@@ -1,7 +1,8 @@
-//! Where calls go: endpoints, routes, versions, shadows, and answers that are kept.
+//! Where calls go: endpoints, routes, versions, prefixes, shadows, and answers that are kept.
 
 mod admin;
 mod cache;
 mod consul;
+mod prefix;
 mod routes;
 mod shadow;
