@@ -14,5 +14,6 @@ mod metering;
 mod models;
 mod pipelines;
 mod portal;
+mod redaction;
 mod routing;
 mod scripted;
