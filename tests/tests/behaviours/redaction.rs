@@ -35,7 +35,7 @@ fn leaks(bytes: &[u8]) -> bool {
     bytes.windows(SECRET.len()).any(|part| part.eq_ignore_ascii_case(SECRET.as_bytes()))
 }
 
-/// Says again what it was sent.
+/// Says again what it was sent, or the end of it: what it says leaves when there is room for all of it.
 fn echo(asked: &Asked) -> Vec<Step> {
     if asked.method == "Generate" {
         let piece = |prompt: String| text(GenerateResponse { text: prompt, ..Default::default() });
@@ -47,7 +47,8 @@ fn echo(asked: &Asked) -> Vec<Step> {
         ];
     }
     let said: Vec<_> = asked.as_a::<ChatRequest>().messages.into_iter().map(|message| message.content).collect();
-    vec![words(0, &said.join(" ")), ends(0, FinishReason::Stop), used()]
+    let said = said.join(" ");
+    vec![words(0, &said[said.len().saturating_sub(200)..]), ends(0, FinishReason::Stop), used()]
 }
 
 fn rule(builder: Builder, models: &str, action: &str) -> Builder {
