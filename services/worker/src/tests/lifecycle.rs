@@ -20,7 +20,7 @@ async fn a_model_that_cannot_be_loaded_does_not_take_the_others_down() {
     assert_eq!(lines, ready);
     assert!(index[0].reason.contains("max_tokens: must be from 8"), "{}", index[0].reason);
     assert!(index[4].reason.contains("tokenizer.json is missing"), "{}", index[4].reason);
-    assert!(worker.context.readiness.is_ready(), "two models answer");
+    worker.until("two models answer", |worker| worker.context.readiness.is_ready()).await;
     let only_ready = RepositoryIndexRequest { ready: true, ..Default::default() };
     assert_eq!(worker.oip().repository_index(only_ready).await.unwrap().into_inner().models.len(), 2);
     let mut request = row(&[1]);
