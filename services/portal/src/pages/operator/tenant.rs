@@ -92,7 +92,7 @@ pub async fn show(visit: Visit, _who: Operator, Path(named): Path<String>) -> An
         p.crumb { a href="/operator/tenants" { (visit.say("nav.tenants")) } }
         (parts::head(&tenant.name, lead, parts::badge(colour, visit.say(word))))
         @if let Some(account) = &account { (tiles(&visit, account)) } @else { div.notice { p { (visit.say("billing.free")) } } }
-        section { h2 { (visit.say("tenants.month")) } (usage::table(&visit, By::Model, &sums)) }
+        section { p.faint { (visit.say("tenants.month")) } (usage::table(&visit, By::Model, &sums)) }
         @if let Some(account) = &account {
             section { h2 { (visit.say("billing.invoices")) } (invoices::table(&visit, &account.invoices, |number| html! { (number) })) }
         }
@@ -107,7 +107,7 @@ fn tiles(visit: &Visit, account: &Account) -> Markup {
         ("figure.spend", account.preview.as_ref().map(|invoice| amount(&invoice.total, &invoice.currency))),
         ("billing.owed", money(account.balance.owed.as_ref())),
         ("billing.credit", money(account.balance.credit_left.as_ref())),
-        ("statements.payable", money(account.balance.partner_payable.as_ref())),
+        ("tenants.payable", money(account.balance.partner_payable.as_ref())),
     ];
     html! {
         @if !subscription.stopped.is_empty() { div.notice.bad { p { (subscription.stopped) } } }
