@@ -61,3 +61,14 @@ fn where_nothing_is_sold_a_tenant_has_its_usage_and_what_it_is_called_is_text() 
         assert!(root.get("/operator/plans").await.text().contains("no price list"));
     });
 }
+
+#[test]
+fn what_went_on_is_shown_while_the_router_is_away() {
+    bounded(async {
+        let (accounts, portal) = alone(&[("operators", "root@example.org"), ("router.address", "http://127.0.0.1:9")]).await;
+        let (mut member, mut root) = (portal.member(&accounts, "acme").await, portal.member(&accounts, "root").await);
+        let page = root.get("/operator/traffic").await;
+        assert!(page.status == 200 && page.text().contains("The router does not answer"), "{}", page.text());
+        assert_eq!(member.get("/operator/traffic").await.status, 404);
+    });
+}

@@ -21,15 +21,20 @@ const AGAIN_S: u32 = 5;
 
 /// The page.
 pub async fn show(visit: Visit, _who: Operator) -> Answer {
-    let endpoints = router(visit.app())?.endpoints().await?;
+    // While the router is away, the hour before is what operators come for.
+    let endpoints = router(visit.app())?.endpoints().await.ok();
     let seen = visit.app().traffic.seen();
     let now = seen.now.as_deref().unwrap_or_default();
     let body = html! {
         (parts::head(visit.say("nav.traffic"), visit.say("traffic.lead"), html! {}))
         div #live data-again=(AGAIN_S) {
-            (tiles(&visit, now, endpoints.len()))
-            @if seen.now.is_none() { p.faint { (visit.say("traffic.waiting")) } }
-            section { h2 { (visit.say("traffic.map")) } (map::draw(&visit, now, &endpoints)) }
+            @if let Some(endpoints) = &endpoints {
+                (tiles(&visit, now, endpoints.len()))
+                @if seen.now.is_none() { p.faint { (visit.say("traffic.waiting")) } }
+                section { h2 { (visit.say("traffic.map")) } (map::draw(&visit, now, endpoints)) }
+            } @else {
+                div.notice.bad role="alert" { p { (visit.say("traffic.away")) } }
+            }
             section { h2 { (visit.say("traffic.hour")) } (hour(&visit, &seen)) }
         }
     };
