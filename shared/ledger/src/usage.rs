@@ -102,6 +102,7 @@ fn door(door: Door) -> &'static str {
         Door::Rest => "rest",
         Door::Tei => "tei",
         Door::Torchserve => "torchserve",
+        Door::Batch => "batch",
     }
 }
 

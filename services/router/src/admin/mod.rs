@@ -102,7 +102,7 @@ impl RouterAdmin for Admin {
                     id: seen.endpoint.id.to_string(),
                     address: seen.endpoint.addr.to_string(),
                     in_flight: seen.endpoint.in_flight() as u64,
-                    versions: Vec::new(),
+                    ..Endpoint::default()
                 });
                 endpoint.versions.push(EndpointVersion {
                     model: target.model.to_string(),

@@ -107,6 +107,7 @@ fn version((model, version, seen): (ModelName, ModelVersion, Seen)) -> VersionTr
         compared: seen.compared,
         disagreed: seen.disagreed,
         latencies: latencies.collect(),
+        ..VersionTraffic::default()
     }
 }
 
