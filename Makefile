@@ -141,8 +141,9 @@ bench: setup ## Measure: the raw model, a worker, the whole mesh, and peers wher
 	$(PYTHON) benches/run.py $(ARGS)
 
 .PHONY: gauge
-gauge: build postgres ## Measure parts by themselves: the scheduler, the sampler and the grammars; the accounts' intake beside raw COPY, and under kills; the portal's pages beside ten million events; what pipelines cost; what a million calls leave in memory
+gauge: build postgres ## Measure parts by themselves: the scheduler, the sampler and the grammars; what the time of a key's check tells; the accounts' intake beside raw COPY, and under kills; the portal's pages beside ten million events; what pipelines cost; what a million calls leave in memory
 	cargo test --release -p torchmesh-generation --lib -- --ignored --nocapture --test-threads 1 $(ARGS)
+	cargo test --release -p torchmesh-gateway --lib -- --ignored --nocapture --test-threads 1
 	cargo test --release -p torchmesh-tests --test behaviours -- --ignored --nocapture --test-threads 1 accounts::measure accounts::usage portal::measure pipelines::measure metering::memory
 
 # Fuzzing and sanitizers need nothing more to be installed: what they take of the compiler is in rustup's stable one, behind a switch.

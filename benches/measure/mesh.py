@@ -50,6 +50,22 @@ model = "noop"
 input_per_million_tokens = "0.15"
 """
 
+# A canary, whose tenants stay with it; exceptions, of which none fits; another name; and models that would answer if this one were out. No shadow, which would be a
+# second call, and no cache, which would be none.
+_ROUTES = """\
+[[route]]
+model = "noop"
+to = [{ version = "1", weight = 90 }, { weight = 10 }]
+sticky = "tenant"
+except = [{ header = "x-canary", value = "yes", version = "1" }, { tenant = "careful", version = "1" }]
+fallback = ["small", "other"]
+resume = true
+
+[[route]]
+model = "small"
+to = [{ model = "noop" }]
+"""
+
 SERVICES = ("gateway", "router", "worker")
 
 
@@ -109,9 +125,14 @@ class Mesh:
             settings |= {"tls.cert": certificate.cert, "tls.key": certificate.key}
         return self._start("gateway", name, settings), [let_in for _, let_in in keys]
 
-    def router(self, name: str, worker: str) -> Service:
-        """A router whose worker is at `worker`."""
-        return self._start("router", name, {"discovery.file": _listing(self._folder(name), "worker", worker)})
+    def router(self, name: str, worker: str, *, every_policy: bool = False) -> Service:
+        """A router whose worker is at `worker`. `every_policy`: with routes that say all that routes can say of a call that is made once."""
+        folder = self._folder(name)
+        settings: Dict[str, object] = {"discovery.file": _listing(folder, "worker", worker)}
+        if every_policy:
+            (folder / "routes.toml").write_text(_ROUTES)
+            settings["routes_file"] = folder / "routes.toml"
+        return self._start("router", name, settings)
 
     def worker(self, name: str, models: Path) -> Service:
         """A worker with the models in a folder."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterator, List, Tuple, Union
+from typing import Iterator, List, Optional, Tuple, Union
 
 from . import mesh as ours
 from . import peers, tls
@@ -16,6 +16,7 @@ GATEWAY = "gateway -> upstream"
 POLICIES = "gateway, every policy -> upstream"
 POLICIES_TLS = f"gateway, every policy,{peers.WITH_TLS} -> upstream"
 ROUTER = "router -> upstream"
+ROUTES = "router, every policy -> upstream"
 WORKER = "worker"
 MESH = "gateway -> router -> worker"
 # What a worker may cost at WORKER_CALLERS callers, microseconds a request: mosec, the leanest of the peers, takes that.
@@ -37,14 +38,19 @@ def ratios(results: Results) -> List[Ratio]:
     return [
         Ratio((GATEWAY, "gateway"), (envoy, "envoy"), at_most=1.0),
         Ratio((ROUTER, "router"), (envoy, "envoy"), at_most=1.0),
+        Ratio((ROUTES, "router"), (envoy, "envoy"), at_most=1.1, name="router, every policy / envoy"),
         Ratio((POLICIES, "gateway"), (envoy, "envoy"), at_most=1.25, name="every policy / envoy"),
         *(Ratio((GATEWAY, "gateway"), proxy) for proxy in proxies[1:]),
         *(Ratio((ROUTER, "router"), proxy) for proxy in proxies[1:]),
         *(Ratio((POLICIES, "gateway"), proxy, name=f"every policy / {proxy[1]}") for proxy in proxies[1:]),
-        *(Ratio((POLICIES_TLS, "gateway"), (row, name.lower()), name=f"every policy with TLS / {name.lower()} with TLS") for row, name in tls),
+        *(_through_tls(row, name.lower(), 1.25 if name == "Envoy" else None) for row, name in tls),
         Ratio((MESH, None), (batching, None), at_most=1.0),
         Ratio((MESH, None), (cheapest, None), at_most=1.0),
     ]
+
+
+def _through_tls(row: str, role: str, at_most: Optional[float]) -> Ratio:
+    return Ratio((POLICIES_TLS, "gateway"), (row, role), at_most=at_most, name=f"every policy with TLS / {role} with TLS")
 
 
 def _named(results: Results, *words: str) -> str:
@@ -60,6 +66,7 @@ def _start(stage: Stage) -> List[Row]:
         upstream,
         *hops,
         _router(mesh, echo),
+        _router(mesh, echo, every_policy=True),
         *_with_tls(stage, mesh, upstream, echo),
         _worker(mesh),
         _whole(mesh),
@@ -109,12 +116,13 @@ def _with_tls(stage: Stage, mesh: ours.Mesh, upstream: System, echo: ours.Servic
     yield System(POLICIES_TLS, {"gateway": gateway.process, "upstream": echo.process}, gateway.address, ask=ask)
 
 
-def _router(mesh: ours.Mesh, echo: ours.Service) -> Row:
+def _router(mesh: ours.Mesh, echo: ours.Service, *, every_policy: bool = False) -> Row:
+    name, folder = (ROUTES, "router-policies") if every_policy else (ROUTER, "router-alone")
     absent = ours.missing("router")
     if absent:
-        return Absent(ROUTER, absent)
-    router = mesh.router("router-alone", echo.address)
-    return System(ROUTER, {"router": router.process, "upstream": echo.process}, router.address)
+        return Absent(name, absent)
+    router = mesh.router(folder, echo.address, every_policy=every_policy)
+    return System(name, {"router": router.process, "upstream": echo.process}, router.address)
 
 
 def _worker(mesh: ours.Mesh) -> Row:

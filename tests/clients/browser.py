@@ -1,6 +1,6 @@
 """A browser whose page is of another origin than the gateway: what scripts may do there, and what they may not.
 
-Environment: GATEWAY (localhost:PORT, by TLS), KEY, BROWSER (the folder of the unpacked browser), GRPC_WEB (the package's index.js).
+Environment: GATEWAY (localhost:PORT, by TLS), KEY (a key or a token), BROWSER (the folder of the unpacked browser), GRPC_WEB (the package's index.js).
 """
 
 import json

@@ -1,6 +1,6 @@
 //! A certificate of the test's own, connections that trust it and nothing else, and certificates that clients show.
 
-use std::{fs, io, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::SystemTime};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
@@ -92,7 +92,12 @@ impl Authority {
 
     /// A certificate for a service with this SPIFFE id, in PEM files in `folder`: the certificate's and the key's.
     pub fn service(&self, folder: &Path, spiffe: &str) -> [String; 2] {
-        let Shown { chain, key } = self.workload(spiffe);
+        self.service_until(folder, spiffe, None)
+    }
+
+    /// The same, with one that runs out then.
+    pub fn service_until(&self, folder: &Path, spiffe: &str, end: Option<SystemTime>) -> [String; 2] {
+        let Shown { chain, key } = self.issue(spiffe, end);
         let pem = |label: &str, der: &[u8]| format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der));
         [("service.pem", pem("CERTIFICATE", &chain[0])), ("service.key", pem("PRIVATE KEY", key.secret_der()))].map(|(name, text)| {
             let path = folder.join(name);
@@ -103,8 +108,15 @@ impl Authority {
 
     /// A certificate for a workload with this SPIFFE id.
     pub fn workload(&self, spiffe: &str) -> Shown {
+        self.issue(spiffe, None)
+    }
+
+    fn issue(&self, spiffe: &str, end: Option<SystemTime>) -> Shown {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.subject_alt_names.push(SanType::URI(spiffe.try_into().expect("a URI has letters that a certificate can hold")));
+        if let Some(end) = end {
+            params.not_after = end.into();
+        }
         let key = KeyPair::generate().expect("a key");
         let made = params.signed_by(&key, &self.issuer).expect("a certificate");
         Shown { chain: vec![made.der().clone()], key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }

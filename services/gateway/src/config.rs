@@ -65,13 +65,14 @@ impl GatewayConfig {
         let cors = CorsSettings::read(s);
         let redaction = Rule::read_all(s);
         let batches = BatchSettings::read(s);
-        let (server, (max_in_flight, allowance, limits)) = ServerSettings::read_with(s, 8080, 9080, |s| {
+        let (mut server, (max_in_flight, allowance, limits, max_resets)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
                 max: s.or("max_timeout", Duration::from_secs(3600)),
             };
-            (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file))
+            (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file), s.or("max_resets", 500))
         });
+        server.max_resets = max_resets;
         Self {
             server,
             drain,

@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     sync::Arc,
     task::{Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -16,11 +16,14 @@ use prost::Message;
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     frame,
-    headers::{X_TORCHMESH_COMPUTE_US, X_TORCHMESH_QUEUE_US},
+    headers::{
+        TRACEPARENT, X_REQUEST_ID, X_TORCHMESH_COMPUTE_US, X_TORCHMESH_PRIORITY, X_TORCHMESH_PRIORITY_LIMIT, X_TORCHMESH_QUEUE_US,
+        X_TORCHMESH_TENANT,
+    },
     ids::ModelName,
     method, peek,
 };
-use torchmesh_relay::{BoxError, Call, Relay, RelayBody, Reply, Source};
+use torchmesh_relay::{BoxError, Call, Group, Relay, RelayBody, Reply, Source};
 
 use crate::{
     Routers,
@@ -28,7 +31,10 @@ use crate::{
     identity::{Principal, grants},
     limits::{Ticket, estimate::Question},
     metering::{Measured, flow::Flow},
-    redaction::Redaction,
+    redaction::{
+        Redaction,
+        names::{Ask, CLASSIFY_TOKENS},
+    },
 };
 
 /// One data thread's way to the routers.
@@ -66,7 +72,12 @@ impl Mesh {
         let (framed, principal) = (framed.into(), caller.principal.as_deref());
         grants::check_framed(principal, path, framed.iter())?;
         caller.measured.asks(path, framed.front());
-        let framed = self.redaction.apply(&caller.measured, path, framed).await?;
+        let framed = if self.redaction.looks() {
+            let aside = self.aside(&caller.headers(), caller.deadline());
+            self.redaction.apply(&caller.measured, path, framed, &aside).await?
+        } else {
+            framed
+        };
         charge(caller.ticket.as_deref(), &Question::new(path, framed.iter())).await?;
         let routers = self.routers.load_full();
         let reply = self.relay.unary(path, caller.headers(), framed, caller.deadline(), &routers).await?;
@@ -108,7 +119,8 @@ impl Mesh {
             if !call.source.complete(max_message + peek::PREFIX).await? {
                 return Err(ApiError::new(ErrorKind::TooLarge, format!("the limit is {max_message} bytes; send it in smaller parts")));
             }
-            let message = order.carry_out(call.source.seen().cloned().collect(), measured).await?;
+            let aside = self.aside(&call.headers, call.deadline.unwrap_or_else(Instant::now));
+            let message = order.carry_out(call.source.seen().cloned().collect(), measured, &aside).await?;
             call.source = Source::whole([message].into());
             call.headers.remove(header::CONTENT_LENGTH);
         }
@@ -126,6 +138,13 @@ impl Mesh {
     {
         let routers = self.routers.load();
         self.relay.send(admitted.call, &routers).await
+    }
+
+    /// The way of calls that are made for a call with these headers.
+    fn aside(&self, headers: &HeaderMap, deadline: Instant) -> Aside {
+        let told = [TRACEPARENT, X_REQUEST_ID, X_TORCHMESH_TENANT, X_TORCHMESH_PRIORITY, X_TORCHMESH_PRIORITY_LIMIT];
+        let headers = told.into_iter().filter_map(|name| headers.get(&name).cloned().map(|value| (name, value))).collect();
+        Aside { relay: self.relay.clone(), routers: self.routers.load_full(), headers, deadline }
     }
 
     /// How much of a call that comes is kept, to send it again; all of it, where it may have to be read before anything is sent.
@@ -147,9 +166,13 @@ impl Mesh {
         let mut flow = Flow::new(Arc::clone(&caller.measured), path);
         let granted = grants::check_framed(caller.principal.as_deref(), path, std::iter::once(&framed));
         let (ticket, measured, redaction) = (caller.ticket.clone(), Arc::clone(&caller.measured), self.redaction.clone());
+        let aside = self.redaction.looks().then(|| self.aside(&headers, deadline));
         let begun = async move {
             granted?;
-            let framed = redaction.apply_whole(&measured, path, framed).await?;
+            let framed = match &aside {
+                Some(aside) => redaction.apply_whole(&measured, path, framed, aside).await?,
+                None => framed,
+            };
             charge(ticket.as_deref(), &Question::new(path, std::iter::once(&framed))).await?;
             relay.stream(path, headers, framed, deadline, &routers).await
         };
@@ -166,6 +189,22 @@ impl Mesh {
             })
         });
         messages.try_flatten_stream().map(|message| decode(message?)).fuse()
+    }
+}
+
+/// Calls that are made for a call before it leaves, in its time and in its caller's name. They are no part of what it is billed.
+#[derive(Debug)]
+struct Aside {
+    relay: Relay,
+    routers: Arc<Group>,
+    headers: HeaderMap,
+    deadline: Instant,
+}
+
+impl Ask for Aside {
+    async fn ask(&self, question: Bytes) -> Result<Bytes, ApiError> {
+        let reply = self.relay.unary(CLASSIFY_TOKENS, self.headers.clone(), [question], self.deadline, &self.routers).await?;
+        Ok(reply.message)
     }
 }
 

@@ -17,6 +17,9 @@ pub struct ServerSettings {
     pub max_connections: usize,
     /// `limits.max_streams`: calls at once on one HTTP/2 connection; a client waits with more. Default 1024.
     pub max_streams: u32,
+    /// `limits.max_resets` of services that strangers reach: calls that a connection may give up within a second and before they are answered, unless
+    /// it waits for as many; it is closed with the next (`ENHANCE_YOUR_CALM`). 0, and the default here: as many as it likes.
+    pub max_resets: u32,
     /// `limits.max_message_bytes`: one message; a longer one is refused by its announced length. Default 64 MiB.
     pub max_message: ByteSize,
     /// `limits.idle_timeout`: a connection with no call for so long is closed. Default 15 minutes.
@@ -56,7 +59,8 @@ impl ServerSettings {
             let max_connections = s.or("max_connections", 10_000);
             let max_streams = s.or("max_streams", 1024);
             let idle_timeout = s.or("idle_timeout", Duration::from_secs(900));
-            (Self { addr, admin_addr, threads, max_connections, max_streams, max_message, idle_timeout, tls }, more(s))
+            let max_resets = 0;
+            (Self { addr, admin_addr, threads, max_connections, max_streams, max_resets, max_message, idle_timeout, tls }, more(s))
         })
     }
 

@@ -2,15 +2,18 @@
 
 use std::{fs, path::Path};
 
+use bytes::Bytes;
 use http::{Method, header};
+use prost::Message as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tonic::Code;
 use torchmesh_api::{
     frame,
     inference::ModelMetadataResponse,
     text::v1::{
-        ChatMessage, ChatRequest, ClassifyRequest, ClassifyTokensRequest, EmbedRequest, ExplainRequest, FillRequest, FinishReason,
-        GenerateRequest, GenerateResponse, RerankRequest, ToolCall,
+        ChatMessage, ChatRequest, ClassifyRequest, ClassifyTokensRequest, ClassifyTokensResponse, EmbedRequest, EmbedResponse, Entity,
+        ExplainRequest, FillRequest, FinishReason, GenerateRequest, GenerateResponse, RerankRequest, TokenClassification, ToolCall,
     },
     vision,
 };
@@ -146,11 +149,58 @@ fn where_it_is_to_be_refused_the_field_and_the_kind_are_named_and_nothing_is_sen
             ..Default::default()
         };
         let refused = raw::call(mesh.gateway(), &Call::new(CHAT, &chat).with_key()).await.status();
-        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().starts_with("messages[0].content: has an e-mail address"), "{refused:?}");
         assert!(writer.asked().iter().all(|asked| !leaks(&asked.message)), "the first of two prompts may be sent, and the second is not");
         let metrics = mesh.gateways[0].metrics().await;
         assert_eq!(metrics.count("torchmesh_gateway_personal_data_total", &[("kind", "card"), ("action", "refuse")]), 1);
+    });
+}
+
+const CLASSIFY_TOKENS: &str = "/torchmesh.text.v1.TextService/ClassifyTokens";
+
+/// A router that answers these methods, and the gateway before it, which has names found by the model `ner`.
+async fn finding_names(answers: Vec<(&'static str, Bytes)>) -> (MeshSandbox, Upstream) {
+    let upstream = Upstream::start(&["m", "ner"], Manner::AnswersEach(answers)).await;
+    let builder = rule(MeshSandbox::builder().router_at(upstream.addr), "m", "redact");
+    (builder.set("gateway", "redaction[0].names.model", "ner").start().await, upstream)
+}
+
+/// The bodies of a method's calls.
+fn told(upstream: &Upstream, path: &str) -> Vec<Bytes> {
+    upstream.seen().into_iter().filter(|seen| seen.path == path).filter_map(|seen| seen.body).collect()
+}
+
+#[test]
+fn a_model_is_asked_for_names_and_the_other_is_not_told_them() {
+    bounded(async {
+        let name = Entity { label: "PER".to_owned(), score: 0.9, end_byte: 12, ..Default::default() };
+        let classifications = vec![TokenClassification { entities: vec![name], ..Default::default() }];
+        let named = ClassifyTokensResponse { classifications, ..Default::default() };
+        let answers = vec![("ClassifyTokens", frame::encode(&named)), ("Embed", frame::encode(&EmbedResponse::default()))];
+        let (mesh, upstream) = finding_names(answers).await;
+        let question = EmbedRequest { model: "m".to_owned(), texts: vec![format!("Ada Lovelace <{SECRET}> asks")], ..Default::default() };
+        let answer = raw::call(mesh.gateway(), &Call::new(raw::EMBED, &question).with_key()).await;
+        assert_eq!((answer.status().code(), answer.head[SAID].to_str().unwrap()), (Code::Ok, "email=1, name=1"));
+        let redacted = EmbedRequest { texts: vec![format!("[NAME_1] <{TOLD}> asks")], ..question.clone() };
+        assert_eq!(told(&upstream, raw::EMBED), [frame::encode(&redacted)]);
+        let [asked] = &told(&upstream, CLASSIFY_TOKENS)[..] else { panic!("it is asked once") };
+        let asked = ClassifyTokensRequest::decode(frame::message(asked.clone()).unwrap()).unwrap();
+        assert_eq!((asked.model, asked.texts), ("ner".to_owned(), question.texts));
+    });
+}
+
+#[test]
+fn while_nobody_finds_names_nothing_is_sent() {
+    bounded(async {
+        let (mesh, upstream) = finding_names(vec![("Embed", frame::encode(&EmbedResponse::default()))]).await;
+        let question = EmbedRequest { model: "m".to_owned(), texts: vec!["Ada".to_owned()], ..Default::default() };
+        let refused = raw::call(mesh.gateway(), &Call::new(raw::EMBED, &question).with_key()).await.status();
+        assert!(refused.code() == Code::Unavailable && refused.message().contains("names"), "{refused:?}");
+        assert!(told(&upstream, raw::EMBED).is_empty());
+        // Where there is nothing that may be a name, nobody has to be asked.
+        let digits = EmbedRequest { texts: vec!["1 + 1".to_owned()], ..question };
+        assert_eq!(raw::call(mesh.gateway(), &Call::new(raw::EMBED, &digits).with_key()).await.status().code(), Code::Ok);
     });
 }
 
@@ -268,9 +318,9 @@ fn a_model_of_a_rule_is_reached_by_no_door_whose_inputs_cannot_be_searched() {
             Call::new("/torchmesh.text.v1.TextService/Summarize", &tensors("m")),
         ] {
             let refused = call(call_of.clone()).await;
-            assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{call_of:?}: {refused:?}");
+            assert_eq!(refused.code(), Code::PermissionDenied, "{call_of:?}: {refused:?}");
         }
-        assert_eq!(call(Call::new(raw::EMBED, &tokens)).await.code(), tonic::Code::InvalidArgument);
+        assert_eq!(call(Call::new(raw::EMBED, &tokens)).await.code(), Code::InvalidArgument);
         let body = |data: &str| json!({ "inputs": [{ "name": "text", "datatype": "BYTES", "shape": [1], "data": [data] }] });
         let refused = web::post(mesh.gateway(), "/v2/models/m/infer", &body(SECRET)).await;
         assert_eq!(refused.status, 403, "{}", refused.text());

@@ -24,6 +24,8 @@ mod settings;
 mod shown;
 mod signing;
 mod spiffe;
+#[cfg(test)]
+mod timing;
 
 pub use accounts::AccountsSettings;
 pub use auth::{Admission, Auth};

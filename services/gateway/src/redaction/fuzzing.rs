@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use prost::Message as _;
 use torchmesh_api::text::v1::ChatRequest;
 
-use super::{find::Finder, kind::Kind, replace::Redactor, shape, wire::Rewriting};
+use super::{find::Finder, kind::Kind, names::Names, replace::Redactor, shape, wire::Rewriting};
 
 fn redactor() -> Redactor {
-    Redactor::new(Kind::ALL.into_iter().collect())
+    Redactor::new(Kind::ALL.into_iter().collect(), Names::default())
 }
 
 /// A text: values are in order, what was redacted has nothing more to redact, and JSON stays JSON. A message: whatever is passed on of it, a decoder reads, and has

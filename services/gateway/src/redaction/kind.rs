@@ -1,4 +1,4 @@
-//! What counts as personal data, as far as its form alone tells.
+//! What counts as personal data: what its form alone tells, and people's names.
 
 use torchmesh_runtime::config::FromSetting;
 
@@ -21,11 +21,14 @@ pub enum Kind {
     BrCpf,
     /// An IPv4 or IPv6 address.
     Ip,
+    /// A person's name, which a model has to tell.
+    Name,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [Self::Email, Self::Phone, Self::Card, Self::Iban, Self::UsSsn, Self::CnId, Self::BrCpf, Self::Ip];
+    pub const ALL: [Self; 9] =
+        [Self::Email, Self::Phone, Self::Card, Self::Iban, Self::UsSsn, Self::CnId, Self::BrCpf, Self::Ip, Self::Name];
 
     /// Its word in settings, headers and metrics.
     pub fn word(self) -> &'static str {
@@ -38,6 +41,7 @@ impl Kind {
             Self::CnId => "cn_id",
             Self::BrCpf => "br_cpf",
             Self::Ip => "ip",
+            Self::Name => "name",
         }
     }
 
@@ -52,6 +56,7 @@ impl Kind {
             Self::CnId => "CN_ID",
             Self::BrCpf => "BR_CPF",
             Self::Ip => "IP",
+            Self::Name => "NAME",
         }
     }
 
@@ -66,6 +71,7 @@ impl Kind {
             Self::CnId => "a resident identity number",
             Self::BrCpf => "a taxpayer's number (CPF)",
             Self::Ip => "an IP address",
+            Self::Name => "a person's name",
         }
     }
 }
@@ -74,19 +80,21 @@ impl FromSetting for Kind {
     const EXPECTED: &'static str = "\"email\", \"phone\", \"card\", \"iban\", \"us_ssn\", \"cn_id\", \"br_cpf\" or \"ip\"";
 
     fn from_setting(value: &toml::Value) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|kind| value.as_str() == Some(kind.word()));
+        // Names are looked for where `names` says by whom.
+        let mut by_form = Self::ALL.into_iter().filter(|kind| *kind != Self::Name);
+        let named = by_form.find(|kind| value.as_str() == Some(kind.word()));
         named.ok_or_else(|| format!("must be {}, not {value}", Self::EXPECTED))
     }
 }
 
 /// Some of the kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Kinds(u8);
+pub struct Kinds(u16);
 
 impl Kinds {
     /// Those that are looked for unless it is said which: all but [`Kind::Ip`], which versions and code look like.
     pub fn usual() -> Self {
-        Kind::ALL.into_iter().filter(|kind| *kind != Kind::Ip).collect()
+        Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Ip | Kind::Name)).collect()
     }
 
     /// Whether this one is among them.

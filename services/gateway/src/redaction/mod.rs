@@ -1,5 +1,5 @@
 //! Personal data that is not sent on: found by its form in the texts of a call ([`find`]), and replaced, or the call refused, before the call leaves for a
-//! router.
+//! router. People's names are found by a model, where a rule names one ([`names`]).
 //!
 //! It is decided by the name of the model that is called, at the one place where every call leaves ([`crate::mesh`]). Whatever a call has that cannot be
 //! searched (tensors, tokens, images, sound, fields that are not known here) is refused there for such a model, whichever door it came by.
@@ -9,12 +9,16 @@ pub mod find;
 pub(crate) mod fuzzing;
 pub mod kind;
 mod metrics;
+pub mod names;
 pub mod replace;
 pub mod settings;
 mod shape;
 mod wire;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue};
@@ -28,6 +32,7 @@ use torchmesh_runtime::process::Context;
 use self::{
     kind::{Counts, Kinds},
     metrics::RedactionMetrics,
+    names::{Ask, Names, NamesRule},
     replace::Redactor,
     settings::{Action, Rule},
     shape::Shape,
@@ -59,6 +64,7 @@ struct Rules {
 pub struct Order {
     kinds: Kinds,
     refuses: bool,
+    names: Option<NamesRule>,
     shape: &'static Shape,
     metrics: RedactionMetrics,
 }
@@ -73,6 +79,11 @@ impl Redaction {
         // Rules that only leave models out are as none.
         let looks = rules.iter().any(|rule| rule.action != Action::Off);
         Self(looks.then(|| Arc::new(Rules { rules: rules.to_vec(), metrics: metrics() })))
+    }
+
+    /// Whether anything is looked for at all.
+    pub fn looks(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Whether a message of this method may have to be read whole.
@@ -90,19 +101,26 @@ impl Redaction {
             return Err(ApiError::new(ErrorKind::PermissionDenied, message));
         }
         let rule = rules.rules.iter().find(|rule| rule.models.allow(model)).filter(|rule| rule.action != Action::Off);
-        let Some(Rule { kinds, action, .. }) = rule else { return Ok(None) };
+        let Some(Rule { kinds, action, names, .. }) = rule else { return Ok(None) };
         let Some(shape) = shape::of(path) else {
             let message = "personal data must be taken out of what is sent to this model, and tensors, images and sound cannot be searched for any; \
                            send texts, by a path such as /v1/chat/completions, /v1/embeddings or /v1/tasks";
             return Err(ApiError::new(ErrorKind::PermissionDenied, message));
         };
-        Ok(Some(Order { kinds: *kinds, refuses: *action == Action::Refuse, shape, metrics: rules.metrics.clone() }))
+        let (refuses, names, metrics) = (*action == Action::Refuse, names.clone(), rules.metrics.clone());
+        Ok(Some(Order { kinds: *kinds, refuses, names, shape, metrics }))
     }
 
     /// What leaves in the place of a message of our own, which is in so many pieces.
     ///
     /// Errors: as [`Self::order`] and [`Order::carry_out`].
-    pub async fn apply(&self, measured: &Measured, path: &str, framed: VecDeque<Bytes>) -> Result<VecDeque<Bytes>, ApiError> {
+    pub async fn apply(
+        &self,
+        measured: &Measured,
+        path: &str,
+        framed: VecDeque<Bytes>,
+        mesh: &impl Ask,
+    ) -> Result<VecDeque<Bytes>, ApiError> {
         if self.0.is_none() {
             return Ok(framed);
         }
@@ -119,32 +137,41 @@ impl Redaction {
             }
         };
         match self.order(path, model)? {
-            Some(order) => Ok([order.carry_out(framed, measured).await?].into()),
+            Some(order) => Ok([order.carry_out(framed, measured, mesh).await?].into()),
             None => Ok(framed),
         }
     }
 
     /// The same of a message that is in one piece.
-    pub async fn apply_whole(&self, measured: &Measured, path: &str, framed: Bytes) -> Result<Bytes, ApiError> {
-        self.apply(measured, path, [framed].into()).await.map(joined)
+    pub async fn apply_whole(&self, measured: &Measured, path: &str, framed: Bytes, mesh: &impl Ask) -> Result<Bytes, ApiError> {
+        self.apply(measured, path, [framed].into(), mesh).await.map(joined)
     }
 }
 
 impl Order {
     /// Does it with a message in its frame: gives what leaves in its place.
     ///
-    /// Errors: InvalidArgument, when the message has what is refused, or is not of the method's form.
-    pub async fn carry_out(self, framed: VecDeque<Bytes>, measured: &Measured) -> Result<Bytes, ApiError> {
+    /// Errors: InvalidArgument, when the message has what is refused, or is not of the method's form; Unavailable, when nobody tells where names are.
+    pub async fn carry_out(self, framed: VecDeque<Bytes>, measured: &Measured, mesh: &impl Ask) -> Result<Bytes, ApiError> {
         let length = framed.iter().map(Bytes::len).sum();
-        let (message, counts) = aside::run(length, move || self.rewrite(joined(framed))).await??;
+        let names = self.find_names(length, &framed, mesh).await?;
+        let (message, counts) = aside::run(length, move || self.rewrite(joined(framed), names)).await??;
         measured.redacts(&counts);
         Ok(message)
     }
 
-    fn rewrite(&self, framed: Bytes) -> Result<(Bytes, Counts), ApiError> {
-        let wrong = || ApiError::new(ErrorKind::InvalidArgument, "the body is not one whole, uncompressed gRPC message");
-        let message = frame::message(framed.clone()).ok_or_else(wrong)?;
-        let mut redactor = Redactor::new(self.kinds);
+    async fn find_names(&self, length: usize, framed: &VecDeque<Bytes>, mesh: &impl Ask) -> Result<Names, ApiError> {
+        let Some(rule) = &self.names else { return Ok(Names::Unasked) };
+        let (shape, framed) = (self.shape, framed.clone());
+        match aside::run(length, move || texts(&joined(framed), shape)).await?? {
+            Names::Wanted(texts) => rule.find(texts, mesh).await,
+            names => Ok(names),
+        }
+    }
+
+    fn rewrite(&self, framed: Bytes, names: Names) -> Result<(Bytes, Counts), ApiError> {
+        let message = whole(&framed)?;
+        let mut redactor = Redactor::new(self.kinds, names);
         let written = Rewriting { redactor: &mut redactor, refuses: self.refuses }.request(&message, self.shape);
         let counts = *redactor.counts();
         for (kind, count) in counts.iter() {
@@ -152,6 +179,18 @@ impl Order {
         }
         Ok((written?.map_or(framed, |written| frame::framed(&written)), counts))
     }
+}
+
+/// All texts of a message, as names are looked for in them.
+fn texts(framed: &Bytes, shape: &Shape) -> Result<Names, ApiError> {
+    let mut redactor = Redactor::new(Kinds::default(), Names::Wanted(BTreeSet::new()));
+    Rewriting { redactor: &mut redactor, refuses: false }.request(&whole(framed)?, shape)?;
+    Ok(redactor.names())
+}
+
+fn whole(framed: &Bytes) -> Result<Bytes, ApiError> {
+    let wrong = || ApiError::new(ErrorKind::InvalidArgument, "the body is not one whole, uncompressed gRPC message");
+    frame::message(framed.clone()).ok_or_else(wrong)
 }
 
 /// All pieces in one; copied only where there are several.
@@ -174,10 +213,19 @@ mod tests {
 
     use super::*;
 
+    /// There is no mesh behind.
+    struct Nobody;
+
+    impl Ask for Nobody {
+        async fn ask(&self, _: Bytes) -> Result<Bytes, ApiError> {
+            Err(ApiError::new(ErrorKind::Unavailable, "nobody is there"))
+        }
+    }
+
     const EMBED: &str = "/torchmesh.text.v1.TextService/Embed";
 
     fn rule(models: &[&str], action: Action) -> Rule {
-        Rule { models: ModelGrants::parse(models.iter().copied()).unwrap(), kinds: Kinds::usual(), action }
+        Rule { models: ModelGrants::parse(models.iter().copied()).unwrap(), kinds: Kinds::usual(), action, names: None }
     }
 
     fn redaction(rules: &[Rule]) -> Redaction {
@@ -231,19 +279,19 @@ mod tests {
         let order = redaction(&[rule(&["*"], Action::Redact)]).order(EMBED, "m").unwrap().unwrap();
         let framed = ask("nothing");
         let measured = Measured::default();
-        let same = order.clone().carry_out([framed.clone()].into(), &measured).await.unwrap();
+        let same = order.clone().carry_out([framed.clone()].into(), &measured, &Nobody).await.unwrap();
         assert_eq!((same.as_ptr(), measured.redacted()), (framed.as_ptr(), None));
         let twice = ask("ada@example.org 4111111111111111 ada@example.org");
-        let told = order.clone().carry_out([twice.slice(..9), twice.slice(9..)].into(), &measured).await.unwrap();
+        let told = order.clone().carry_out([twice.slice(..9), twice.slice(9..)].into(), &measured, &Nobody).await.unwrap();
         assert_eq!(told, ask("[EMAIL_1] [CARD_1] [EMAIL_1]"));
         assert_eq!(header(&measured.redacted().unwrap()).unwrap(), "email=2, card=1");
-        assert_eq!(order.carry_out([framed.slice(..7)].into(), &measured).await.unwrap_err().kind, ErrorKind::InvalidArgument);
+        assert_eq!(order.carry_out([framed.slice(..7)].into(), &measured, &Nobody).await.unwrap_err().kind, ErrorKind::InvalidArgument);
     }
 
     #[tokio::test]
     async fn a_long_text_is_redacted_as_a_short_one_is() {
         let order = redaction(&[rule(&["*"], Action::Redact)]).order(EMBED, "m").unwrap().unwrap();
-        let told = order.carry_out([ask(&"ada@example.org ".repeat(50_000))].into(), &Measured::default()).await.unwrap();
+        let told = order.carry_out([ask(&"ada@example.org ".repeat(50_000))].into(), &Measured::default(), &Nobody).await.unwrap();
         assert_eq!(told, ask(&"[EMAIL_1] ".repeat(50_000)));
     }
 
@@ -255,7 +303,7 @@ mod tests {
             raw_input_contents: vec![Bytes::from_static(b"ada@example.org")],
             ..Default::default()
         };
-        let refused = order.carry_out([frame::encode(&tensors)].into(), &Measured::default()).await.unwrap_err();
+        let refused = order.carry_out([frame::encode(&tensors)].into(), &Measured::default(), &Nobody).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::InvalidArgument);
     }
 
@@ -265,9 +313,9 @@ mod tests {
         let infer = frame::encode(&ModelInferRequest { raw_input_contents: vec![Bytes::from(vec![0; 64])], ..Default::default() });
         let pieces = || VecDeque::from([infer.slice(..20), infer.slice(20..)]);
         let path = "/inference.GRPCInferenceService/ModelInfer";
-        let refused = redaction.apply(&Measured::default(), path, pieces()).await.unwrap_err();
+        let refused = redaction.apply(&Measured::default(), path, pieces(), &Nobody).await.unwrap_err();
         assert!(refused.message.contains("names no model"), "{refused}");
-        let off = Redaction::default().apply(&Measured::default(), path, pieces()).await.unwrap();
+        let off = Redaction::default().apply(&Measured::default(), path, pieces(), &Nobody).await.unwrap();
         assert_eq!(off, pieces());
     }
 }

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::{HashMap, hash_map::Entry},
     fmt::Write as _,
+    ops::Range,
 };
 
 use serde_json::{Map, Value};
@@ -11,12 +12,14 @@ use serde_json::{Map, Value};
 use super::{
     find::{Finder, Found},
     kind::{Counts, Kind, Kinds},
+    names::Names,
 };
 
 /// One request's: equal values have equal placeholders, `[EMAIL_1]` in each of its texts.
 #[derive(Debug)]
 pub struct Redactor {
     kinds: Kinds,
+    names: Names,
     /// The number of each value, by what makes it another.
     numbers: HashMap<(Kind, String), u32>,
     /// How many values of each kind there are so far that differ.
@@ -25,9 +28,14 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Looks for these kinds.
-    pub fn new(kinds: Kinds) -> Self {
-        Self { kinds, numbers: HashMap::new(), different: Counts::default(), counts: Counts::default() }
+    /// Looks for these kinds, and for names as far as it is known where they are.
+    pub fn new(kinds: Kinds, names: Names) -> Self {
+        Self { kinds, names, numbers: HashMap::new(), different: Counts::default(), counts: Counts::default() }
+    }
+
+    /// What became of the names.
+    pub fn names(self) -> Names {
+        self.names
     }
 
     /// How many values were found so far, of each kind.
@@ -39,7 +47,7 @@ impl Redactor {
     pub fn text<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         let mut redacted = String::new();
         let mut copied = 0;
-        for Found { kind, range } in Finder::new(text, self.kinds) {
+        for Found { kind, range } in values(text, self.kinds, self.names.of(text)) {
             self.counts.add(kind);
             let number = self.number(kind, &text[range.clone()]);
             redacted.push_str(&text[copied..range.start]);
@@ -67,7 +75,7 @@ impl Redactor {
     /// is a text like any other.
     pub fn json<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         // Where no character is escaped, all that may be found stands there as it is.
-        if !text.contains('\\') && Finder::new(text, self.kinds).next().is_none() {
+        if !self.names.are_looked_for() && !text.contains('\\') && Finder::new(text, self.kinds).next().is_none() {
             return Cow::Borrowed(text);
         }
         let Ok(mut value) = serde_json::from_str(text) else { return self.text(text) };
@@ -100,11 +108,26 @@ impl Redactor {
     }
 }
 
+/// The values of a text in their order. What a form tells is not a name as well.
+fn values(text: &str, kinds: Kinds, names: &[Range<usize>]) -> Vec<Found> {
+    let mut found: Vec<_> = Finder::new(text, kinds).collect();
+    let by_form = found.len();
+    for name in names {
+        let overlaps = |one: &Found| one.range.start < name.end && name.start < one.range.end;
+        if !found[..by_form].iter().any(overlaps) {
+            found.push(Found { kind: Kind::Name, range: name.clone() });
+        }
+    }
+    found.sort_by_key(|one| one.range.start);
+    found
+}
+
 /// What two ways to write the same value have in common.
 fn normal(kind: Kind, value: &str) -> String {
     match kind {
         Kind::Email => value.to_lowercase(),
         Kind::Ip => value.to_ascii_lowercase(),
+        Kind::Name => value.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase(),
         _ => value.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect(),
     }
 }
@@ -116,7 +139,7 @@ mod tests {
     use super::*;
 
     fn redactor() -> Redactor {
-        Redactor::new(Kind::ALL.into_iter().collect())
+        Redactor::new(Kind::ALL.into_iter().collect(), Names::default())
     }
 
     #[test]
@@ -128,6 +151,25 @@ mod tests {
         assert_eq!(redactor.text("4111-1111-1111-1111"), "[CARD_1]");
         let counts: Vec<_> = redactor.counts().iter().collect();
         assert_eq!(counts, [(Kind::Email, 4), (Kind::Card, 2)]);
+    }
+
+    #[test]
+    fn names_are_numbered_as_the_rest_is_and_what_a_form_tells_is_none() {
+        let (first, second) = ("Ada Lovelace <ada@example.org> wrote to Bob", "ADA  LOVELACE");
+        let places = [(first, vec![0..12, 14..17, 40..43]), (second, vec![0..13])];
+        let names = Names::Known(places.map(|(text, places)| (text.to_owned(), places)).into());
+        let mut redactor = Redactor::new(Kinds::usual(), names);
+        assert_eq!(redactor.text(first), "[NAME_1] <[EMAIL_1]> wrote to [NAME_2]");
+        assert_eq!(redactor.text(second), "[NAME_1]");
+        assert_eq!(redactor.json(&format!("{{\"a\":[\"{second}\",\"Ada\"]}}")), "{\"a\":[\"[NAME_1]\",\"Ada\"]}");
+    }
+
+    #[test]
+    fn the_texts_of_json_are_collected_one_by_one() {
+        let mut redactor = Redactor::new(Kinds::usual(), Names::Wanted(Default::default()));
+        redactor.json("{\"to\":[\"Ada\",{\"cc\":\"B\\u006fb\"}],\"n\":1}");
+        let Names::Wanted(texts) = redactor.names() else { panic!("they are collected") };
+        assert_eq!(texts.into_iter().collect::<Vec<_>>(), ["Ada", "Bob"]);
     }
 
     #[test]

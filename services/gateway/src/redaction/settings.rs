@@ -3,7 +3,10 @@
 use torchmesh_api::access::ModelGrants;
 use torchmesh_runtime::config::{FromSetting, Section};
 
-use super::kind::{Kind, Kinds};
+use super::{
+    kind::{Kind, Kinds},
+    names::NamesRule,
+};
 
 /// What happens to what is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +33,7 @@ impl FromSetting for Action {
 }
 
 /// One `[[redaction]]`. Of several, the first that has the model counts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// `models`: the names that are called, or patterns of them. Default every model.
     pub models: ModelGrants,
@@ -38,6 +41,8 @@ pub struct Rule {
     pub kinds: Kinds,
     /// `action`. Default `redact`.
     pub action: Action,
+    /// `names`: by which model people's names are found. Default none: they are not looked for.
+    pub names: Option<NamesRule>,
 }
 
 impl Rule {
@@ -58,7 +63,8 @@ impl Rule {
         let kinds = s.optional::<Vec<Kind>>("kinds").map_or_else(Kinds::usual, Kinds::from_iter);
         s.check(!kinds.is_empty(), "kinds", "must name a kind; set action to \"off\" to look for none");
         let action = s.or("action", Action::Redact);
-        Some(Self { models: models?, kinds, action })
+        let names = if s.has("names") { s.section("names", NamesRule::read) } else { None };
+        Some(Self { models: models?, kinds, action, names })
     }
 }
 
@@ -73,11 +79,26 @@ mod tests {
     #[test]
     fn without_any_nothing_is_looked_for_and_an_empty_one_is_for_all() {
         assert_eq!(read(""), Ok(vec![]));
-        assert_eq!(read("[[redaction]]"), Ok(vec![Rule { models: ModelGrants::All, kinds: Kinds::usual(), action: Action::Redact }]));
+        assert_eq!(
+            read("[[redaction]]"),
+            Ok(vec![Rule { models: ModelGrants::All, kinds: Kinds::usual(), action: Action::Redact, names: None }])
+        );
         let rules =
             read("[[redaction]]\nmodels = ['a*']\nkinds = ['ip', 'email']\naction = 'refuse'\n[[redaction]]\naction = 'off'").unwrap();
         assert_eq!((rules[0].action, rules[0].kinds.has(Kind::Ip), rules[0].kinds.has(Kind::Card)), (Action::Refuse, true, false));
         assert!(rules[0].models.allow("ab") && !rules[0].models.allow("b") && rules[1].action == Action::Off);
+    }
+
+    #[test]
+    fn names_are_looked_for_where_it_is_said_by_which_model() {
+        let rules = read("[[redaction]]\nnames = { model = 'ner' }\n[[redaction]]").unwrap();
+        assert!(rules[0].names.is_some() && rules[1].names.is_none());
+        let told = read("[[redaction]]\nnames = { labels = [], min_score = 1.5 }\n[[redaction]]\nnames = { model = 'a b' }").unwrap_err();
+        for part in
+            ["names.model: ", "names.labels: must have", "names.min_score: must be from 0", "redaction[1].names.model: must be a model"]
+        {
+            assert!(told.contains(part), "{part} in {told}");
+        }
     }
 
     #[test]

@@ -185,11 +185,14 @@ mod tests {
         TokenIds, Tool, ToolCall, ToolChoice, format::Form, tool_choice::Choice,
     };
 
-    use super::{super::kind::Kinds, *};
+    use super::{
+        super::{kind::Kinds, names::Names},
+        *,
+    };
     use crate::redaction::shape;
 
     fn rewrite<M: Message + Default>(path: &str, message: &M, refuses: bool) -> Result<Option<M>, String> {
-        let mut redactor = Redactor::new(Kinds::usual());
+        let mut redactor = Redactor::new(Kinds::usual(), Names::default());
         let mut rewriting = Rewriting { redactor: &mut redactor, refuses };
         let shape = shape::of(&format!("/torchmesh.text.v1.{path}")).unwrap();
         let written = rewriting.request(&message.encode_to_vec(), shape).map_err(|error| error.message)?;
@@ -288,7 +291,7 @@ mod tests {
         assert!(rewrite("GenerationService/Generate", &written, false).unwrap_err().starts_with("settings.written: cannot be searched"));
         // Field 14 of a request, and field 3 of the list of choices.
         let asked = |message: &[u8]| {
-            let mut redactor = Redactor::new(Kinds::usual());
+            let mut redactor = Redactor::new(Kinds::usual(), Names::default());
             Rewriting { redactor: &mut redactor, refuses: false }
                 .request(message, shape::of("/torchmesh.text.v1.GenerationService/Chat").unwrap())
         };

@@ -6,7 +6,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
-use h2::{Ping, PingPong, server};
+use h2::{Ping, PingPong, Reason, server};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -14,7 +14,7 @@ use tokio::{
 use torchmesh_wire::gather;
 use tower::Service;
 
-use super::{BoxError, Incoming, Limits, respond};
+use super::{BoxError, Incoming, Limits, resets::Resets, respond};
 use crate::lifecycle::Drain;
 
 /// How much of one call's body may be on its way to us before somebody reads it.
@@ -60,6 +60,7 @@ where
         .handshake(io);
     let mut connection = timeout(HANDSHAKE_TIMEOUT, handshake).await??;
     let mut pulse = Pulse::new(connection.ping_pong(), limits.idle_timeout);
+    let mut resets = Resets::new(limits.max_resets);
     let mut leaving = false;
     let mut drain_begins = std::pin::pin!(drain.draining());
     loop {
@@ -68,7 +69,12 @@ where
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, reply))) => {
                     pulse.active();
-                    tokio::spawn(respond::answer(service.clone(), request, reply));
+                    let waiting = resets.begin(pulse.last_call);
+                    tokio::spawn(respond::answer(service.clone(), request, reply, waiting));
+                    if resets.are_too_many() {
+                        tracing::debug!(max = limits.max_resets, "limits.max_resets is reached; the connection is closed");
+                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    }
                 }
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(()),

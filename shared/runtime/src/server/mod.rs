@@ -7,6 +7,7 @@ mod connection;
 mod http2;
 mod incoming;
 mod peer;
+mod resets;
 mod respond;
 mod tls;
 
@@ -41,6 +42,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     max_streams: u32,
+    max_resets: u32,
     max_connections: usize,
     idle_timeout: Duration,
 }
@@ -87,8 +89,8 @@ impl Server {
         let addr = settings.addr;
         let listener = std::net::TcpListener::bind(addr).map_err(|error| format!("cannot listen on {addr}: {error}; change addr"))?;
         listener.set_nonblocking(true)?;
-        let limits =
-            Limits { max_streams: settings.max_streams, max_connections: settings.max_connections, idle_timeout: settings.idle_timeout };
+        let &ServerSettings { max_streams, max_resets, max_connections, idle_timeout, .. } = settings;
+        let limits = Limits { max_streams, max_resets, max_connections, idle_timeout };
         let tls = settings.tls.as_ref().map(tls::Acceptor::load).transpose()?;
         Ok(Self { local_addr: listener.local_addr()?, listener, threads: settings.thread_count(), limits, tls })
     }

@@ -13,10 +13,10 @@ use http::{Request, Response};
 use http_body::{Body, Frame};
 use tower::Service;
 
-use super::{BoxError, Incoming};
+use super::{BoxError, Incoming, resets::Waiting};
 
 /// Answers one call. A caller that leaves drops the service's future, and so everything that it was waiting for.
-pub(super) async fn answer<S, B>(mut service: S, request: Request<RecvStream>, mut reply: SendResponse<Bytes>)
+pub(super) async fn answer<S, B>(mut service: S, request: Request<RecvStream>, mut reply: SendResponse<Bytes>, waiting: Waiting)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     B: Body<Data = Bytes>,
@@ -32,16 +32,18 @@ where
         })
         .await
     };
-    let Some(response) = response else { return };
+    let Some(response) = response else { return waiting.given_up() };
     let (head, body) = response.into_parts();
     let head = Response::from_parts(head, ());
-    if body.is_end_stream() {
-        let _ = reply.send_response(head, true);
-        return;
-    }
-    if let Ok(stream) = reply.send_response(head, false) {
-        let mut sending = pin!(Sending { stream, body, waiting: None, begun: false });
-        poll_fn(|cx| sending.as_mut().poll(cx)).await;
+    let is_all = body.is_end_stream();
+    match reply.send_response(head, is_all) {
+        Ok(_) if is_all => {}
+        Ok(stream) => {
+            let mut sending = pin!(Sending { stream, body, waiting: None, begun: false });
+            poll_fn(|cx| sending.as_mut().poll(cx)).await;
+        }
+        // Its body broke off before we looked here: the service may have answered that.
+        Err(_) => waiting.given_up(),
     }
 }
 

@@ -4,6 +4,7 @@ mod bad_input;
 mod cancellation;
 mod deadlines;
 mod doors;
+mod floods;
 mod living_and_dying;
 mod overload;
 mod passing_on;

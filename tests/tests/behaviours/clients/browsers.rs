@@ -6,24 +6,39 @@ use torchmesh_tests::{
     models::Model,
     places,
     python::{is_content, script},
-    tls::Certificate,
+    sandbox::Builder,
     web::{self, Answer},
 };
 
+use super::secured::Secured;
+
 const LISTED: &str = "https://app.example.com";
 
+fn listing_one_origin() -> Builder {
+    MeshSandbox::builder().model(Model::minilm()).model(Model::stories()).set("gateway", "cors.origins", LISTED)
+}
+
+/// A browser calls by JSON and gRPC-Web from the listed origin, and from no other.
+async fn a_browser_is_content(secured: &Secured) {
+    let mut browser = script("browser.py", &secured.mesh);
+    browser.env("GATEWAY", format!("localhost:{}", secured.mesh.gateway().port())).env("KEY", &secured.credential);
+    browser.env("BROWSER", places::browser()).env("GRPC_WEB", places::cache().join("grpc-web-2.1.1/index.js"));
+    is_content(browser).await;
+}
+
 #[test]
-fn a_browser_calls_from_a_listed_origin_by_json_and_grpc_web_and_from_no_other() {
-    bounded(async {
-        let folder = tempfile::tempdir().unwrap();
-        let certificate = Certificate::make(folder.path());
-        let mesh = MeshSandbox::builder().model(Model::minilm()).model(Model::stories()).set("gateway", "cors.origins", LISTED);
-        let mesh = mesh.set("gateway", "tls.cert", &certificate.cert).set("gateway", "tls.key", &certificate.key).start().await;
-        let mut browser = script("browser.py", &mesh);
-        browser.env("GATEWAY", format!("localhost:{}", mesh.gateway().port()));
-        browser.env("BROWSER", places::browser()).env("GRPC_WEB", places::cache().join("grpc-web-2.1.1/index.js"));
-        is_content(browser).await;
-    });
+fn a_browser_calls_from_a_listed_origin_only_with_a_key() {
+    bounded(async { a_browser_is_content(&Secured::by_key(listing_one_origin()).await).await });
+}
+
+#[test]
+fn a_browser_calls_from_a_listed_origin_only_with_a_token_of_an_issuer() {
+    bounded(async { a_browser_is_content(&Secured::by_token(listing_one_origin()).await).await });
+}
+
+#[test]
+fn a_browser_calls_from_a_listed_origin_only_with_client_credentials() {
+    bounded(async { a_browser_is_content(&Secured::by_client_credentials(listing_one_origin()).await).await });
 }
 
 /// Asks by gRPC-Web over HTTP/1.1 whether `noop` is ready.

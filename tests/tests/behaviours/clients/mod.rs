@@ -10,5 +10,6 @@ mod python_clients;
 mod quickstarts;
 mod rest_v2;
 mod rust_client;
+mod secured;
 mod senses;
 mod through_tls;

@@ -1,90 +1,39 @@
 //! Other people's clients through TLS, with each kind of credential that is shown in a header.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use http::{Method, Request, header};
-use serde_json::json;
-use tempfile::TempDir;
 use torchmesh_tests::{
-    KEY, MeshSandbox, bounded,
-    issuer::{Signer, key_set},
-    key_entry,
+    MeshSandbox, bounded,
     models::Model,
-    origin::Origin,
     python::{is_content, script},
     sandbox::Builder,
-    tls::Certificate,
 };
 
-/// A gateway that speaks TLS, in front of minilm.
-struct Secured {
-    mesh: MeshSandbox,
-    certificate: Certificate,
-    _folder: TempDir,
+use super::secured::Secured;
+
+fn mesh() -> Builder {
+    MeshSandbox::builder().model(Model::minilm())
 }
 
-impl Secured {
-    async fn start(more: impl FnOnce(Builder, &TempDir) -> Builder) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let certificate = Certificate::make(folder.path());
-        let builder = MeshSandbox::builder().model(Model::minilm());
-        let builder = builder.set("gateway", "tls.cert", &certificate.cert).set("gateway", "tls.key", &certificate.key);
-        Self { mesh: more(builder, &folder).start().await, certificate, _folder: folder }
-    }
-
-    /// Everybody's clients, with this key or token.
-    async fn is_content_with(&self, credential: &str) {
-        for name in ["through_tls.py", "kserve_client.py"] {
-            let mut script = script(name, &self.mesh);
-            script.env("GATEWAY", format!("localhost:{}", self.mesh.gateway().port()));
-            script.env("KEY", credential).env("SSL_CERT_FILE", &self.certificate.cert);
-            is_content(script).await;
-        }
+/// Everybody's clients, with the credential.
+async fn are_content(secured: &Secured) {
+    for name in ["through_tls.py", "kserve_client.py"] {
+        let mut script = script(name, &secured.mesh);
+        script.env("GATEWAY", format!("localhost:{}", secured.mesh.gateway().port()));
+        script.env("KEY", &secured.credential).env("SSL_CERT_FILE", &secured.certificate.cert);
+        is_content(script).await;
     }
 }
 
 #[test]
 fn everybodys_clients_work_through_tls_with_a_key() {
-    bounded(async { Secured::start(|mesh, _| mesh).await.is_content_with(KEY).await });
+    bounded(async { are_content(&Secured::by_key(mesh()).await).await });
 }
 
 #[test]
 fn everybodys_clients_work_through_tls_with_a_token_of_an_issuer() {
-    bounded(async {
-        let (origin, signer) = (Origin::start().await, Signer::new("one"));
-        origin.put("keys", key_set([&signer]));
-        let (issuer, url) = ("https://id.example", origin.url("keys"));
-        let settings = [("issuer", issuer), ("audience", "torchmesh"), ("tenant_claim", "org"), ("jwks_url", &url)];
-        let set = |mesh: Builder, (key, value): (&str, &str)| mesh.set("gateway", &format!("issuer[0].{key}"), value);
-        let secured = Secured::start(|mesh, _| settings.into_iter().fold(mesh, set)).await;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let claims =
-            json!({ "iss": issuer, "sub": "me", "aud": "torchmesh", "exp": now + 600, "org": "acme", "scope": "infer models:read" });
-        secured.is_content_with(&signer.sign(&claims)).await;
-    });
+    bounded(async { are_content(&Secured::by_token(mesh()).await).await });
 }
-
-/// As `openssl genpkey -algorithm ed25519` writes it.
-const SIGNING_KEY: &str =
-    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC\n-----END PRIVATE KEY-----\n";
-const SECRET: &str = "a-secret-of-the-test";
 
 #[test]
 fn everybodys_clients_work_through_tls_with_client_credentials() {
-    bounded(async {
-        let client = key_entry("batch", "acme", SECRET, "scopes = [\"infer\", \"models:read\"]").replace("[[key]]", "[[client]]");
-        let secured = Secured::start(|mesh, folder| {
-            let key = folder.path().join("signing.pem");
-            std::fs::write(&key, SIGNING_KEY).unwrap();
-            let mesh = mesh.keys(&client).set("gateway", "oauth.issuer", "https://models.example");
-            mesh.set("gateway", "oauth.signing_key_file", key.to_str().unwrap())
-        })
-        .await;
-        let (mut connection, _) = secured.certificate.connect(secured.mesh.gateway(), &["h2"]).await;
-        let asked = Request::builder().method(Method::POST).uri("/oauth/token");
-        let asked = asked.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        let body = format!("grant_type=client_credentials&client_id=batch&client_secret={SECRET}");
-        let answer = connection.send(asked.body(body.into()).unwrap()).await.unwrap();
-        secured.is_content_with(answer.json()["access_token"].as_str().unwrap()).await;
-    });
+    bounded(async { are_content(&Secured::by_client_credentials(mesh()).await).await });
 }

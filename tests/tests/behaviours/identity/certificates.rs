@@ -1,8 +1,14 @@
 //! Client certificates, and certificates that change while a gateway runs.
 
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
 use http::{Method, Request};
 use torchmesh_tests::{
     KEY, MeshSandbox, bounded, client, eventually,
+    instance::Signal,
     tls::{Authority, Certificate, Shown},
 };
 
@@ -69,32 +75,57 @@ fn a_certificate_that_was_renewed_is_shown_without_a_restart() {
     });
 }
 
+const SERVICE: &str = "spiffe://example.org/ns/mesh/sa/torchmesh";
+
+/// Services that show each other a certificate, which runs out then.
+async fn showing_each_other(folder: &Path, authority: &Authority, end: Option<SystemTime>) -> MeshSandbox {
+    named(SERVICE, authority, authority.service_until(folder, SERVICE, end)).await
+}
+
+/// Services that show each other this certificate, and a gateway that takes a router for one by this name.
+async fn named(name: &str, authority: &Authority, [cert, key]: [String; 2]) -> MeshSandbox {
+    let mesh = ["router", "worker"].into_iter().fold(builder(), |mesh, service| {
+        let mesh = mesh.set(service, "tls.cert", &cert).set(service, "tls.key", &key);
+        mesh.set(service, "tls.client_ca", &authority.ca)
+    });
+    let mesh = [("gateway", name), ("router", "spiffe://example.org/ns/mesh/*")].into_iter().fold(mesh, |mesh, (service, name)| {
+        let mesh = mesh.set(service, "mesh_tls.ca", &authority.ca).set(service, "mesh_tls.name", name);
+        mesh.set(service, "mesh_tls.cert", &cert).set(service, "mesh_tls.key", &key)
+    });
+    mesh.start().await
+}
+
 #[test]
 fn services_that_show_each_other_certificates_let_nobody_else_in() {
     bounded(async {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::make(folder.path(), "ca.pem");
-        let [cert, key] = authority.service(folder.path(), "spiffe://example.org/ns/mesh/sa/torchmesh");
-        let start = async |name: &str| {
-            let mesh = ["router", "worker"].into_iter().fold(builder(), |mesh, service| {
-                let mesh = mesh.set(service, "tls.cert", &cert).set(service, "tls.key", &key);
-                mesh.set(service, "tls.client_ca", &authority.ca)
-            });
-            let mesh = [("gateway", name), ("router", "spiffe://example.org/ns/mesh/*")].into_iter().fold(mesh, |mesh, (service, name)| {
-                let mesh = mesh.set(service, "mesh_tls.ca", &authority.ca).set(service, "mesh_tls.name", name);
-                mesh.set(service, "mesh_tls.cert", &cert).set(service, "mesh_tls.key", &key)
-            });
-            mesh.start().await
-        };
         let status =
             async |mesh: &MeshSandbox| ask(mesh.gateway(), Method::GET, "/v2/models/noop", &format!("Bearer {KEY}"), "").await.status;
-        let mesh = start("spiffe://example.org/ns/mesh/sa/torchmesh").await;
+        let mesh = showing_each_other(folder.path(), &authority, None).await;
         assert_eq!(status(&mesh).await, 200);
         mesh.inference().model_infer(client::noop()).await.unwrap();
         for service in [&mesh.routers[0], &mesh.workers[0]] {
             assert!(client::inference(service.addr).model_infer(client::noop()).await.is_err(), "{} let somebody in", service.name);
         }
-        let strict = start("spiffe://example.org/ns/mesh/sa/router").await;
+        let strict = named("spiffe://example.org/ns/mesh/sa/router", &authority, authority.service(folder.path(), SERVICE)).await;
         assert_eq!(status(&strict).await, 503, "the routers are not those that the gateway looks for");
+    });
+}
+
+#[test]
+fn services_whose_certificates_were_renewed_in_time_go_on_without_a_restart() {
+    bounded(async {
+        let (folder, end) = (tempfile::tempdir().unwrap(), SystemTime::now() + Duration::from_secs(15));
+        let authority = Authority::make(folder.path(), "ca.pem");
+        let mut mesh = showing_each_other(folder.path(), &authority, Some(end)).await;
+        mesh.inference().model_infer(client::noop()).await.unwrap();
+        authority.service(folder.path(), SERVICE);
+        eventually("the old ones have run out", SOON * 10, async || (SystemTime::now() > end).then_some(())).await;
+        mesh.inference().model_infer(client::noop()).await.expect("connections that are open stay");
+        mesh.workers[0].signal(Signal::KILL);
+        mesh.start_again("worker", 0).await;
+        let answered = async || mesh.inference().model_infer(client::noop()).await.ok();
+        eventually("the router and the new worker take each other for what they are", SOON * 4, answered).await;
     });
 }

@@ -19,7 +19,7 @@ use torchmesh_tests::{
 
 use super::{mesh, noop, upstream};
 
-const KILLS: usize = 24;
+const KILLS: usize = 50;
 const CALLERS: usize = 8;
 
 /// What the callers know of their calls.
@@ -49,7 +49,7 @@ async fn call(address: SocketAddr, prefix: String, log: Arc<Mutex<Log>>) {
 
 #[test]
 fn a_gateway_that_is_killed_again_and_again_loses_no_answered_call_and_counts_none_twice() {
-    bounded_by(Duration::from_secs(240), async {
+    bounded_by(Duration::from_secs(480), async {
         let (ledger, upstream) = (Ledger::default(), upstream().await);
         let mut mesh = mesh(&ledger, &upstream, &[]).await;
         let log = Arc::<Mutex<Log>>::default();
