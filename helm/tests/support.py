@@ -46,6 +46,13 @@ def text(values, *arguments):
     return helm("template", "mesh", CHART, "--namespace", "torchmesh", "--values", MATRIX[values], *arguments)
 
 
+def notes(values, *settings):
+    """What helm says after an install."""
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
+    said = helm("install", "mesh", CHART, "--namespace", "torchmesh", "--dry-run=client", "--values", MATRIX[values], *arguments)
+    return said.partition("\nNOTES:\n")[2]
+
+
 @functools.lru_cache(maxsize=None)
 def objects(values):
     """The same as objects, which nobody changes."""

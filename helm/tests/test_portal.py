@@ -50,6 +50,12 @@ class ThePortal(unittest.TestCase):
         self.assertEqual((volume["secret"]["secretName"], volume["secret"]["items"]), ("mail", [{"key": "password", "path": "password"}]))
         self.assertIn({"name": "smtp", "mountPath": "/etc/torchmesh/smtp", "readOnly": True}, pod["containers"][0]["volumeMounts"])
 
+    def test_letters_that_nobody_sends_are_told_of_and_no_others(self):
+        self.assertIn("Nobody sends the accounts' letters", support.notes("gpu"))
+        for values in ("production", "external"):
+            self.assertNotIn("letters", support.notes(values))
+        self.assertNotIn("letters", support.notes("gpu", "accounts.settings.mail.smtp.address=smtp:587"))
+
     def test_has_a_key_of_its_own_that_lists_models_and_no_more(self):
         key = support.find("production", "Secret", "mesh-torchmesh-catalogue-key")["stringData"]["key"]
         keys = tomllib.loads(support.find("production", "Secret", "mesh-torchmesh-keys")["stringData"]["keys.toml"])["key"]
