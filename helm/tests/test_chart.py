@@ -66,6 +66,8 @@ class TheChart(unittest.TestCase):
             "issuerRef": ["tls.certManager.enabled=true"],
             "one of source.url": ["models[1].name=a", "models[1].versions={1}"],
             "gateway.limits": ["gateway.redis.url=redis://redis:6379"],
+            "set 1 or more": ["models[0].autoscaling.enabled=true", "models[0].autoscaling.minReplicas=0"],
+            "autoscaling.minReplicas of minilm 1": ["workers.autoscaling.enabled=true", "workers.autoscaling.kind=keda", "workers.autoscaling.minReplicas=0"],
             "2 sources": ["models[0].source.init.image=a"],
             "twice": ["models[0].versions={1,1}"],
             "consul.persistence.enabled": ["consul.replicas=3", "consul.persistence.enabled=false"],
