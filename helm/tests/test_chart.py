@@ -1,16 +1,11 @@
 """What the chart makes of values, over the rows of the matrix."""
 
-import functools
 import json
 import unittest
 
 import kubernetes_validate
 
 import support
-
-# The schemas of a version are one file of megabytes, which would be read for each object.
-kubernetes_validate.utils.schema_contents = functools.lru_cache(maxsize=None)(kubernetes_validate.utils.schema_contents)
-kubernetes_validate.utils.all_versions = functools.lru_cache(maxsize=None)(kubernetes_validate.utils.all_versions)
 
 # Kinds that belong to others, whose schemas are not Kubernetes' own.
 FOREIGN = {
