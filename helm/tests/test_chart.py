@@ -72,6 +72,7 @@ class TheChart(unittest.TestCase):
             "portal.ingress.hosts": ["portal.enabled=true", "portal.ingress.enabled=true"],
             "tls.portal.secretName": ["portal.enabled=true", "tls.portal.enabled=true"],
             "one of them delivers": ["accounts.smtp.address=smtp:587", "accounts.mailer.image=mailer"],
+            "accounts.smtp.address": ["accounts.smtp.caSecret=a"],
             "username and passwordSecret": ["accounts.smtp.address=smtp:587", "accounts.smtp.username=mesh"],
             "there is no pipeline;": ["pipelines.enabled=true"],
             "a version twice": ["pipelines.enabled=true", "pipelines.files.a/1\\.toml=x", *ANOTHER],
@@ -163,6 +164,18 @@ class Pods(unittest.TestCase):
     @staticmethod
     def ready(values, name):
         return support.pods(values)[name]["containers"][0]["readinessProbe"].get("httpGet")
+
+
+    def test_have_the_volumes_that_the_values_add(self):
+        for name, volume, path in (("gateway", "batches", "/var/lib/batches"), ("accounts", "sealing", "/etc/torchmesh/sealing"), ("ranker-v1", "authority", "/etc/ssl/private-authority")):
+            pod = support.pods("external")[f"mesh-torchmesh-{name}"]
+            self.assertIn(volume, [each["name"] for each in pod["volumes"]])
+            self.assertIn((volume, path), [(mount["name"], mount["mountPath"]) for mount in pod["containers"][0]["volumeMounts"]])
+        own = ["extraVolumes[0].name=own", "extraVolumes[0].secret.secretName=a", "extraVolumeMounts[0].name=own", "extraVolumeMounts[0].mountPath=/own"]
+        settings = [argument for service in ("router", "portal", "pipelines", "workers") for setting in own for argument in ("--set", f"{service}.{setting}")]
+        made = [each for each in support.parsed(support.text("production", *settings)) if each["kind"] in ("Deployment", "StatefulSet")]
+        names = {each["metadata"]["name"] for each in made if "own" in [volume["name"] for volume in each["spec"]["template"]["spec"]["volumes"]]}
+        self.assertEqual(names, {f"mesh-torchmesh-{name}" for name in ("router", "portal", "pipelines", "ranker-v3", "ranker-v4")})
 
 
 class Ends(unittest.TestCase):

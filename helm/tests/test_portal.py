@@ -45,7 +45,10 @@ class ThePortal(unittest.TestCase):
         mail = self.config("external", "accounts")
         self.assertIn('"smtp" = { "address" = "smtp.example.org:587"', mail)
         self.assertIn('"password_file" = "/etc/torchmesh/smtp/password"', mail)
+        self.assertIn('"ca_file" = "/etc/torchmesh/smtp-ca/ca.crt"', mail)
         pod = support.pods("external")["mesh-torchmesh-accounts"]
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "smtp-ca"]
+        self.assertEqual((volume["secret"]["secretName"], volume["secret"]["items"]), ("mail-ca", [{"key": "authority.pem", "path": "ca.crt"}]))
         (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "smtp"]
         self.assertEqual((volume["secret"]["secretName"], volume["secret"]["items"]), ("mail", [{"key": "password", "path": "password"}]))
         self.assertIn({"name": "smtp", "mountPath": "/etc/torchmesh/smtp", "readOnly": True}, pod["containers"][0]["volumeMounts"])

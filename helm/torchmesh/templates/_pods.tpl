@@ -117,7 +117,7 @@ lifecycle:
 {{- end -}}
 {{- end -}}
 
-{{/* Volumes with what Consul asks for, and their mounts. Given: root, component. */}}
+{{/* Volumes with what Consul asks for and such as the values name, and their mounts. Given: root, component, service. */}}
 {{- define "torchmesh.sharedVolumes" -}}
 - name: config
   configMap: {name: {{ .config }}}
@@ -145,6 +145,9 @@ lifecycle:
     secretName: {{ include "torchmesh.meshSecret" . }}
     defaultMode: 288
 {{- end }}
+{{- with .service.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "torchmesh.sharedMounts" -}}
@@ -160,6 +163,9 @@ lifecycle:
 {{- end }}
 {{- if and .root.Values.tls.mesh.enabled (include "torchmesh.inMesh" .) }}
 - {name: mesh-tls, mountPath: /etc/torchmesh/mesh-tls, readOnly: true}
+{{- end }}
+{{- with .service.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
