@@ -56,7 +56,10 @@ class TheChart(unittest.TestCase):
             "accounts.database.url": ["accounts.replicas=2"],
             "existingSecret": ["gateway.keys.create=false", "accounts.enabled=false"],
             "enable tls.certManager": ["tls.gateway.enabled=true"],
-            "set routes.store=file": ["tls.mesh.enabled=true", "tls.certManager.enabled=true", "tls.certManager.issuerRef.name=a"],
+            "tls.mesh.toolsSecret": ["tls.mesh.enabled=true", *[f"tls.mesh.{component}Secret=a" for component in ("gateway", "router", "worker")]],
+            "tls.mesh.portalSecret": ["tls.mesh.enabled=true", "portal.enabled=true", "portal.operators={a@example.org}", *[f"tls.mesh.{component}Secret=a" for component in ("gateway", "router", "worker", "tools")]],
+            "tls.mesh.gatewaySecret": ["tls.mesh.enabled=true"],
+            "tls.accounts.secretName": ["tls.accounts.enabled=true"],
             "gateway.metering.enabled=false": ["accounts.enabled=false"],
             "issuerRef": ["tls.certManager.enabled=true"],
             "one of source.url": ["models[1].name=a", "models[1].versions={1}"],
@@ -158,6 +161,8 @@ class Pods(unittest.TestCase):
     def test_of_services_that_speak_tls_are_asked_at_the_admin_port(self):
         for name in ("mesh-torchmesh-router", "mesh-torchmesh-sentiment-v3"):
             self.assertEqual(self.ready("without-consul", name), {"path": "/ready", "port": "admin"})
+        for name in ("accounts", "router", "pipelines", "minilm-v1"):
+            self.assertEqual(self.ready("encrypted", f"mesh-torchmesh-{name}"), {"path": "/ready", "port": "admin"})
         self.assertEqual(self.ready("external", "mesh-torchmesh-gateway"), {"path": "/ready", "port": "admin"})
         self.assertIsNone(self.ready("defaults", "mesh-torchmesh-gateway"))
 

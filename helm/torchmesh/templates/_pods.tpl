@@ -139,7 +139,14 @@ lifecycle:
     items: [{key: {{ $.root.Values.consul.caKey }}, path: ca.crt}]
 {{- end }}
 {{- end }}
-{{- if and .root.Values.tls.mesh.enabled (include "torchmesh.inMesh" .) }}
+{{- if and (has .component (list "gateway" "portal")) (include "torchmesh.accountsTls" .root) }}
+- name: accounts-ca
+  secret:
+    secretName: {{ include "torchmesh.accountsTlsSecret" .root }}
+    defaultMode: 288
+    items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
+{{- if include "torchmesh.showsCertificate" . }}
 - name: mesh-tls
   secret:
     secretName: {{ include "torchmesh.meshSecret" . }}
@@ -161,7 +168,10 @@ lifecycle:
 - {name: consul-ca, mountPath: /etc/torchmesh/consul-ca, readOnly: true}
 {{- end }}
 {{- end }}
-{{- if and .root.Values.tls.mesh.enabled (include "torchmesh.inMesh" .) }}
+{{- if and (has .component (list "gateway" "portal")) (include "torchmesh.accountsTls" .root) }}
+- {name: accounts-ca, mountPath: /etc/torchmesh/accounts-ca, readOnly: true}
+{{- end }}
+{{- if include "torchmesh.showsCertificate" . }}
 - {name: mesh-tls, mountPath: /etc/torchmesh/mesh-tls, readOnly: true}
 {{- end }}
 {{- with .service.extraVolumeMounts }}
