@@ -75,6 +75,8 @@ class TheChart(unittest.TestCase):
             "portal.ingress.hosts": ["portal.enabled=true", "portal.ingress.enabled=true"],
             "tls.portal.secretName": ["portal.enabled=true", "tls.portal.enabled=true"],
             "one of them delivers": ["accounts.smtp.address=smtp:587", "accounts.mailer.image=mailer"],
+            "accounts.outbox.volume": ["accounts.replicas=2", "accounts.database.url=postgres://a@db/a", "accounts.smtp.address=smtp:587"],
+            "a claim that is ReadWriteMany": ["accounts.replicas=2", "accounts.database.url=postgres://a@db/a", "accounts.mailer.image=mailer", "accounts.outbox.volume.emptyDir.sizeLimit=1Gi"],
             "accounts.smtp.address": ["accounts.smtp.caSecret=a"],
             "username and passwordSecret": ["accounts.smtp.address=smtp:587", "accounts.smtp.username=mesh"],
             "there is no pipeline;": ["pipelines.enabled=true"],
