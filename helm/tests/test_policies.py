@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import tempfile
 import unittest
@@ -53,7 +54,18 @@ class Policies(unittest.TestCase):
         self.assertEqual(len(images), 8)
         for image in images:
             self.assertIn("USER 65532:65532", image)
-            self.assertIn("org.opencontainers.image.revision", image)
+            for label in ("version", "revision", "source", "created"):
+                self.assertIn(f"org.opencontainers.image.{label}=", image)
+            self.assertRegex(image, r"COPY --from=sboms? |COPY --from=sbom-cuda |images/sbom\.py tools /sbom\.spdx\.json", "it does not say what it is made of")
+
+    def test_what_images_stand_on_can_be_pinned(self):
+        with open(os.path.join(support.ROOT, "Dockerfile"), encoding="utf-8") as file:
+            bases = re.findall(r"(?m)^FROM (\S+)", file.read())
+        self.assertLessEqual({base for base in bases if base != "scratch"}, {"${RUST_IMAGE}", "${BASE_IMAGE}", "${PYTHON_IMAGE}", "${PROGRAMS}", "sboms"})
+        said = support.run("make", "-n", "images", "IMAGES=gateway", "BASE_IMAGE=debian@sha256:0123", "SOURCE_DATE_EPOCH=86400")
+        for argument in ("BASE_IMAGE=debian@sha256:0123", "SOURCE_DATE_EPOCH=86400"):
+            self.assertIn(f"--build-arg {argument} ", said)
+        self.assertNotIn("RUST_IMAGE=", said)
 
 
 if __name__ == "__main__":
