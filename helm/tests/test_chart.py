@@ -255,9 +255,22 @@ class Models(unittest.TestCase):
         scaler = support.find("production", "HorizontalPodAutoscaler", "mesh-torchmesh-ranker-v3")
         self.assertEqual(scaler["spec"]["metrics"][0]["pods"]["metric"], {"name": "torchmesh_worker_queue_depth_requests"})
         (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]
-        (trigger,) = keda["spec"]["triggers"]
+        trigger, _ = keda["spec"]["triggers"]
         self.assertEqual(trigger["metadata"]["query"], 'sum(torchmesh_worker_waiting_sequences{namespace="torchmesh", model="Llama_3.1-8B", version="1"})')
         self.assertEqual((trigger["metadata"]["threshold"], trigger["metadata"]["ignoreNullValues"]), ("2", "false"))
+
+
+    def test_scaling_goes_by_how_busy_gpus_are_besides_where_there_are_some(self):
+        (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]
+        gpu = keda["spec"]["triggers"][1]["metadata"]
+        pods = "mesh-torchmesh-llama-3-1-8b-f0662-v1-[a-z0-9]+(-[a-z0-9]+)?"
+        self.assertEqual((gpu["query"], gpu["threshold"]), (f'sum(avg by (pod) (DCGM_FI_DEV_GPU_UTIL{{namespace="torchmesh", pod=~"{pods}"}}))', "75"))
+        self.assertRegex("mesh-torchmesh-llama-3-1-8b-f0662-v1-6b8d9c7f5-x2x7k", f"^{pods}$")
+        busy = ("--set", "workers.autoscaling.gpu.metric=DCGM_FI_DEV_GPU_UTIL", "--show-only", "templates/workers/scaling.yaml")
+        for device, metrics in (("cuda", {"torchmesh_worker_queue_depth_requests": "8", "DCGM_FI_DEV_GPU_UTIL": "80"}), ("cpu", {"torchmesh_worker_queue_depth_requests": "8"})):
+            for scaler in support.parsed(support.text("production", "--set", f"models[0].device={device}", *busy)):
+                asked = {each["pods"]["metric"]["name"]: each["pods"]["target"]["averageValue"] for each in scaler["spec"]["metrics"]}
+                self.assertEqual(asked, metrics)
 
 
 class Secrets(unittest.TestCase):
