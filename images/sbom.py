@@ -11,9 +11,14 @@ import hashlib
 import json
 import os
 import re
-import tomllib
+import sys
 import urllib.parse
 import uuid
+
+try:
+    import tomllib
+except ModuleNotFoundError:
+    sys.exit("error: Python 3.11 or later is needed for this")
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LICENCE = "Apache-2.0"

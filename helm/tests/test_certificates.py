@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 import unittest
 
@@ -108,60 +109,75 @@ class Certificates(unittest.TestCase):
         return volume["secret"]
 
 
-class TheJobs(unittest.TestCase):
-    """The jobs of routes against a router, both as the chart has them, with certificates as cert-manager makes them."""
+class Spoken(unittest.TestCase):
+    """The programs themselves, with the chart's TLS, and certificates that have the names which cert-manager is asked for."""
 
     def setUp(self):
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
         self.folder = temporary.name
-        self.openssl("req", "-x509", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt")
-        for component in ("router", "tools"):
-            self.certificate(component, Certificates.names(component))
+        self.openssl("-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
 
     def openssl(self, *arguments):
-        subprocess.run(["openssl", *arguments, "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"], cwd=self.folder, check=True, capture_output=True)
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", *arguments]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
 
-    def certificate(self, component, names):
-        """Made as cert-manager would, with these names, in a folder of its own."""
-        os.mkdir(os.path.join(self.folder, component))
-        extension = "subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
-        authority = ("-CA", "ca.crt", "-CAkey", "ca.key")
-        self.openssl("req", "-x509", "-subj", "/CN=mesh", "-addext", extension, *authority, "-keyout", f"{component}/tls.key", "-out", f"{component}/tls.crt", "-addext", "basicConstraints=critical,CA:false")
-        os.symlink("../ca.crt", os.path.join(self.folder, component, "ca.crt"))
-
-    def start(self):
-        """A router with the chart's TLS, and routes in a folder."""
-        config = support.find("encrypted", "ConfigMap", "mesh-torchmesh-router")["data"]["config.toml"]
-        kept = "\n".join(line for line in config.splitlines() if re.match("(mesh_)?tls =", line)).replace(FOLDER, os.path.join(self.folder, "router"))
-        nobody = os.path.join(self.folder, "nobody.toml")
-        with open(nobody, "w", encoding="utf-8") as file:
-            file.write("")
-        path = os.path.join(self.folder, "router.toml")
+    def file(self, name, text):
+        path = os.path.join(self.folder, name)
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f'addr = "127.0.0.1:{self.port}"\nadmin_addr = "127.0.0.1:0"\ndiscovery.file = "{nobody}"\nstore.folder = "{self.folder}/store"\n{kept}\n')
-        router = subprocess.Popen([os.path.join(support.PROGRAMS, "torchmesh-router"), "--config", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(router.wait)
-        self.addCleanup(router.kill)
+            file.write(text)
+        return path
 
-    def keep(self, good=True, without=()):
+    def certificate(self, secret):
+        """A folder as the Secret of a Certificate is mounted."""
+        names = ",".join(f"DNS:{name}" for name in support.find("encrypted", "Certificate", secret)["spec"]["dnsNames"])
+        os.mkdir(os.path.join(self.folder, secret))
+        self.openssl(
+            "-subj", "/CN=mesh", "-addext", f"subjectAltName={names}", "-addext", "basicConstraints=critical,CA:false", "-CA", "ca.crt", "-CAkey", "ca.key",
+            "-keyout", f"{secret}/tls.key", "-out", f"{secret}/tls.crt",
+        )  # fmt: skip
+        os.symlink("../ca.crt", os.path.join(self.folder, secret, "ca.crt"))
+        return os.path.join(self.folder, secret)
+
+    def start(self, component, mounted, secret, own):
+        """A service with settings of our own, and the chart's of TLS."""
+        config = support.find("encrypted", "ConfigMap", f"mesh-torchmesh-{component}")["data"]["config.toml"]
+        tls = "\n".join(line for line in config.splitlines() if re.match("(mesh_)?tls =", line)).replace(mounted, self.certificate(secret))
+        path = self.file(f"{component}.toml", f'addr = "127.0.0.1:{self.port}"\nadmin_addr = "127.0.0.1:0"\n{own}\n{tls}\n')
+        service = subprocess.Popen([os.path.join(support.PROGRAMS, f"torchmesh-{component}"), "--config", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(service.wait)
+        self.addCleanup(service.kill)
+
+    def keep(self, tools, good=True, without=()):
         """The job of an install; answers what it says."""
-        env = {name: value.replace(FOLDER, os.path.join(self.folder, "tools")) for name, value in Certificates.env("mesh-torchmesh-routes-keep").items() if name not in without}
+        env = {name: value.replace(FOLDER, tools) for name, value in Certificates.env("mesh-torchmesh-routes-keep").items() if name not in without}
         env |= {"TORCHMESH_ROUTER_ADDR": f"https://127.0.0.1:{self.port}", "MESHCTL": os.path.join(support.PROGRAMS, "meshctl"), "PATIENCE_SECONDS": "60" if good else "1"}
-        models = os.path.join(self.folder, "models.json")
-        with open(models, "w", encoding="utf-8") as file:
-            json.dump({"minilm": ["1", "2"]}, file)
+        models = self.file("models.json", json.dumps({"minilm": ["1", "2"]}))
         return support.run("env", *[f"{name}={value}" for name, value in env.items()], sys.executable, os.path.join(support.CHART, "files", "keep_routes.py"), "keep", models, good=good)
 
-    def test_write_the_routes_of_a_router_that_asks_for_certificates_and_without_one_do_not(self):
-        self.start()
-        self.assertIn('model = "minilm"', self.keep())
-        self.assertIn("the routes stay as they are", self.keep())
-        self.keep(good=False, without=("TORCHMESH_CERT_FILE", "TORCHMESH_CERT_KEY_FILE"))
-        self.assertIn("certificate", self.keep(good=False, without=("TORCHMESH_SERVER_NAME",)))
+    def test_jobs_write_the_routes_of_a_router_that_asks_for_certificates_and_without_one_do_not(self):
+        own = f'discovery.file = "{self.file("nobody.toml", "")}"\nstore.folder = "{self.folder}/store"'
+        self.start("router", FOLDER, "mesh-torchmesh-router-mesh-tls", own)
+        tools = self.certificate("mesh-torchmesh-tools-mesh-tls")
+        self.assertIn('model = "minilm"', self.keep(tools))
+        self.assertIn("the routes stay as they are", self.keep(tools))
+        self.keep(tools, good=False, without=("TORCHMESH_CERT_FILE", "TORCHMESH_CERT_KEY_FILE"))
+        self.assertIn("certificate", self.keep(tools, good=False, without=("TORCHMESH_SERVER_NAME",)))
+
+    def test_operators_reach_the_accounts_by_the_authority_in_their_secret(self):
+        token = self.file("operator.token", "t" * 32)
+        self.start("accounts", "/etc/torchmesh/tls", "mesh-torchmesh-accounts-tls", f'folder = "{self.folder}/accounts"\noperator_token_file = "{token}"')
+        ask = (
+            os.path.join(support.PROGRAMS, "meshctl"), "--output", "json", "--home", self.folder, "accounts", "tenant", "list", "--accounts-addr", f"https://127.0.0.1:{self.port}",
+            "--token-file", token, "--ca-file", os.path.join(self.folder, "mesh-torchmesh-accounts-tls", "ca.crt"),
+        )  # fmt: skip
+        until = time.monotonic() + 60
+        while subprocess.run([*ask, "--server-name", "mesh-torchmesh-accounts"], capture_output=True, check=False).returncode != 0:
+            self.assertLess(time.monotonic(), until, "the accounts do not answer")
+        self.assertIn("certificate", support.run(*ask, "--server-name", "another", good=False))
 
 
 if __name__ == "__main__":
