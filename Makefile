@@ -14,6 +14,8 @@ TEST_CLIENTS := $(CACHE)/clients-venv
 # What makes clients of other languages, and where they go.
 GENERATORS := $(CACHE)/client-generators
 CLIENTS := $(or $(CARGO_TARGET_DIR),target)/clients
+# What the programs are made of.
+SBOM := $(or $(CARGO_TARGET_DIR),target)/sbom
 # What checks the chart: helm, kubectl, promtool, and Python packages of their own.
 CHARTS := $(CACHE)/charts
 CHARTS_VENV := $(CACHE)/charts-venv
@@ -91,14 +93,27 @@ manifests: charts ## Render k8s/base from the chart
 	$(PYTHON) helm/render.py $(CHARTS)/helm
 
 # Each image is a target of the Dockerfile. worker-cuda takes 8 GB: IMAGES=worker-cuda asks for it. PROGRAMS=prebuilt takes the programs of `make build`.
+# BASE_IMAGE=debian@sha256:…, RUST_IMAGE and PYTHON_IMAGE pin what they stand on. What they are made of is in each as /sbom.spdx.json.
 VERSION = $(shell sed -n 's/^appVersion: "\(.*\)"/\1/p' helm/torchmesh/Chart.yaml)
+# The time of the commit, and where the sources are, without whoever signs in there.
+EPOCH = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct))
+SOURCE = $(or $(shell git config --get remote.origin.url | sed -n 's|^\(https://\)\([^@/]*@\)\{0,1\}|\1|p'),unknown)
+IMAGE_ARGS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE=$(SOURCE) --build-arg SOURCE_DATE_EPOCH=$(EPOCH) \
+  --build-arg CREATED=$$(date -u -d @$(EPOCH) +%Y-%m-%dT%H:%M:%SZ) $(foreach image,RUST_IMAGE BASE_IMAGE PYTHON_IMAGE,$(if $($(image)),--build-arg $(image)=$($(image))))
 .PHONY: images
 images: ## Build the images (IMAGES="gateway router accounts pipelines portal worker-cpu tools"; REGISTRY=registry.example.org/ml; PROGRAMS=prebuilt)
 	@for image in $(or $(IMAGES),gateway router accounts pipelines portal worker-cpu tools); do \
 	  name=$(if $(REGISTRY),$(REGISTRY)/)torchmesh-$$image:$(VERSION); echo "building $$name"; \
-	  DOCKER_BUILDKIT=1 docker build --target $$image --tag $$name --build-arg PROGRAMS=$(or $(PROGRAMS),built) --build-arg VERSION=$(VERSION) \
-	    --build-arg REVISION=$$(git rev-parse HEAD) $(ARGS) . || exit 1; \
+	  DOCKER_BUILDKIT=1 docker build --target $$image --tag $$name --build-arg PROGRAMS=$(or $(PROGRAMS),built) $(IMAGE_ARGS) \
+	    $(ARGS) . || exit 1; \
 	done
+
+.PHONY: sbom
+sbom: ## Say what the programs are made of, as SPDX in target/sbom; images have their own, with their Debian packages, as /sbom.spdx.json
+	@export SOURCE_DATE_EPOCH=$(EPOCH); for image in gateway router accounts pipelines portal worker tools; do \
+	  program=torchmesh-$$image; [ $$image != tools ] || program=torchmesh-meshctl; \
+	  $(PYTHON) images/sbom.py $$image $(SBOM)/torchmesh-$$image.spdx.json --version $(VERSION) --program $$program $$([ $$image != worker ] || echo --libtorch) || exit 1; \
+	done; echo "they are in $(SBOM)"
 
 .PHONY: charts
 charts: $(CHARTS_VENV)/.installed $(CHARTS)/helm

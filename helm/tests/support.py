@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 
+import kubernetes_validate
 import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -18,6 +19,12 @@ PROGRAMS = os.environ.get("TORCHMESH_BIN_DIR") or os.path.join(os.environ.get("C
 MATRIX = {os.path.basename(path)[: -len(".yaml")]: path for path in sorted(glob.glob(os.path.join(HERE, "matrix", "*.yaml")))}
 # From the oldest that the chart is for to the newest that is known.
 KUBERNETES = ("1.29", "1.32", "1.34", "1.37")
+# What kustomize makes of k8s/base.
+OVERLAYS = ("dev", "production")
+
+# The schemas of a version are one file of megabytes, which would be read for each object.
+kubernetes_validate.utils.schema_contents = functools.lru_cache(maxsize=None)(kubernetes_validate.utils.schema_contents)
+kubernetes_validate.utils.all_versions = functools.lru_cache(maxsize=None)(kubernetes_validate.utils.all_versions)
 
 
 def run(*command, given=None, good=True):
@@ -46,6 +53,13 @@ def text(values, *arguments):
     return helm("template", "mesh", CHART, "--namespace", "torchmesh", "--values", MATRIX[values], *arguments)
 
 
+def notes(values, *settings):
+    """What helm says after an install."""
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
+    said = helm("install", "mesh", CHART, "--namespace", "torchmesh", "--dry-run=client", "--values", MATRIX[values], *arguments)
+    return said.partition("\nNOTES:\n")[2]
+
+
 @functools.lru_cache(maxsize=None)
 def objects(values):
     """The same as objects, which nobody changes."""
@@ -55,6 +69,18 @@ def objects(values):
 def parsed(manifests):
     """The objects of a text."""
     return [each for each in yaml.load_all(manifests, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
+
+
+def defaults():
+    """The values that hold where nobody says otherwise."""
+    with open(os.path.join(CHART, "values.yaml"), encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+@functools.lru_cache(maxsize=None)
+def overlay(name):
+    """What kustomize makes of an overlay, as it prints it."""
+    return run(os.path.join(TOOLS, "kubectl"), "kustomize", os.path.join(ROOT, "k8s", "overlays", name))
 
 
 def find(values, kind, name):

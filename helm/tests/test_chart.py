@@ -1,16 +1,11 @@
 """What the chart makes of values, over the rows of the matrix."""
 
-import functools
 import json
 import unittest
 
 import kubernetes_validate
 
 import support
-
-# The schemas of a version are one file of megabytes, which would be read for each object.
-kubernetes_validate.utils.schema_contents = functools.lru_cache(maxsize=None)(kubernetes_validate.utils.schema_contents)
-kubernetes_validate.utils.all_versions = functools.lru_cache(maxsize=None)(kubernetes_validate.utils.all_versions)
 
 # Kinds that belong to others, whose schemas are not Kubernetes' own.
 FOREIGN = {
@@ -61,11 +56,16 @@ class TheChart(unittest.TestCase):
             "accounts.database.url": ["accounts.replicas=2"],
             "existingSecret": ["gateway.keys.create=false", "accounts.enabled=false"],
             "enable tls.certManager": ["tls.gateway.enabled=true"],
-            "set routes.store=file": ["tls.mesh.enabled=true", "tls.certManager.enabled=true", "tls.certManager.issuerRef.name=a"],
+            "tls.mesh.toolsSecret": ["tls.mesh.enabled=true", *[f"tls.mesh.{component}Secret=a" for component in ("gateway", "router", "worker")]],
+            "tls.mesh.portalSecret": ["tls.mesh.enabled=true", "portal.enabled=true", "portal.operators={a@example.org}", *[f"tls.mesh.{component}Secret=a" for component in ("gateway", "router", "worker", "tools")]],
+            "tls.mesh.gatewaySecret": ["tls.mesh.enabled=true"],
+            "tls.accounts.secretName": ["tls.accounts.enabled=true"],
             "gateway.metering.enabled=false": ["accounts.enabled=false"],
             "issuerRef": ["tls.certManager.enabled=true"],
             "one of source.url": ["models[1].name=a", "models[1].versions={1}"],
             "gateway.limits": ["gateway.redis.url=redis://redis:6379"],
+            "set 1 or more": ["models[0].autoscaling.enabled=true", "models[0].autoscaling.minReplicas=0"],
+            "autoscaling.minReplicas of minilm 1": ["workers.autoscaling.enabled=true", "workers.autoscaling.kind=keda", "workers.autoscaling.minReplicas=0"],
             "2 sources": ["models[0].source.init.image=a"],
             "twice": ["models[0].versions={1,1}"],
             "consul.persistence.enabled": ["consul.replicas=3", "consul.persistence.enabled=false"],
@@ -75,6 +75,9 @@ class TheChart(unittest.TestCase):
             "portal.ingress.hosts": ["portal.enabled=true", "portal.ingress.enabled=true"],
             "tls.portal.secretName": ["portal.enabled=true", "tls.portal.enabled=true"],
             "one of them delivers": ["accounts.smtp.address=smtp:587", "accounts.mailer.image=mailer"],
+            "accounts.outbox.volume": ["accounts.replicas=2", "accounts.database.url=postgres://a@db/a", "accounts.smtp.address=smtp:587"],
+            "a claim that is ReadWriteMany": ["accounts.replicas=2", "accounts.database.url=postgres://a@db/a", "accounts.mailer.image=mailer", "accounts.outbox.volume.emptyDir.sizeLimit=1Gi"],
+            "accounts.smtp.address": ["accounts.smtp.caSecret=a"],
             "username and passwordSecret": ["accounts.smtp.address=smtp:587", "accounts.smtp.username=mesh"],
             "there is no pipeline;": ["pipelines.enabled=true"],
             "a version twice": ["pipelines.enabled=true", "pipelines.files.a/1\\.toml=x", *ANOTHER],
@@ -160,12 +163,26 @@ class Pods(unittest.TestCase):
     def test_of_services_that_speak_tls_are_asked_at_the_admin_port(self):
         for name in ("mesh-torchmesh-router", "mesh-torchmesh-sentiment-v3"):
             self.assertEqual(self.ready("without-consul", name), {"path": "/ready", "port": "admin"})
+        for name in ("accounts", "router", "pipelines", "minilm-v1"):
+            self.assertEqual(self.ready("encrypted", f"mesh-torchmesh-{name}"), {"path": "/ready", "port": "admin"})
         self.assertEqual(self.ready("external", "mesh-torchmesh-gateway"), {"path": "/ready", "port": "admin"})
         self.assertIsNone(self.ready("defaults", "mesh-torchmesh-gateway"))
 
     @staticmethod
     def ready(values, name):
         return support.pods(values)[name]["containers"][0]["readinessProbe"].get("httpGet")
+
+
+    def test_have_the_volumes_that_the_values_add(self):
+        for name, volume, path in (("gateway", "batches", "/var/lib/batches"), ("accounts", "sealing", "/etc/torchmesh/sealing"), ("ranker-v1", "authority", "/etc/ssl/private-authority")):
+            pod = support.pods("external")[f"mesh-torchmesh-{name}"]
+            self.assertIn(volume, [each["name"] for each in pod["volumes"]])
+            self.assertIn((volume, path), [(mount["name"], mount["mountPath"]) for mount in pod["containers"][0]["volumeMounts"]])
+        own = ["extraVolumes[0].name=own", "extraVolumes[0].secret.secretName=a", "extraVolumeMounts[0].name=own", "extraVolumeMounts[0].mountPath=/own"]
+        settings = [argument for service in ("router", "portal", "pipelines", "workers") for setting in own for argument in ("--set", f"{service}.{setting}")]
+        made = [each for each in support.parsed(support.text("production", *settings)) if each["kind"] in ("Deployment", "StatefulSet")]
+        names = {each["metadata"]["name"] for each in made if "own" in [volume["name"] for volume in each["spec"]["template"]["spec"]["volumes"]]}
+        self.assertEqual(names, {f"mesh-torchmesh-{name}" for name in ("router", "portal", "pipelines", "ranker-v3", "ranker-v4")})
 
 
 class Ends(unittest.TestCase):
@@ -238,9 +255,22 @@ class Models(unittest.TestCase):
         scaler = support.find("production", "HorizontalPodAutoscaler", "mesh-torchmesh-ranker-v3")
         self.assertEqual(scaler["spec"]["metrics"][0]["pods"]["metric"], {"name": "torchmesh_worker_queue_depth_requests"})
         (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]
-        (trigger,) = keda["spec"]["triggers"]
+        trigger, _ = keda["spec"]["triggers"]
         self.assertEqual(trigger["metadata"]["query"], 'sum(torchmesh_worker_waiting_sequences{namespace="torchmesh", model="Llama_3.1-8B", version="1"})')
         self.assertEqual((trigger["metadata"]["threshold"], trigger["metadata"]["ignoreNullValues"]), ("2", "false"))
+
+
+    def test_scaling_goes_by_how_busy_gpus_are_besides_where_there_are_some(self):
+        (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]
+        gpu = keda["spec"]["triggers"][1]["metadata"]
+        pods = "mesh-torchmesh-llama-3-1-8b-f0662-v1-[a-z0-9]+(-[a-z0-9]+)?"
+        self.assertEqual((gpu["query"], gpu["threshold"]), (f'sum(avg by (pod) (DCGM_FI_DEV_GPU_UTIL{{namespace="torchmesh", pod=~"{pods}"}}))', "75"))
+        self.assertRegex("mesh-torchmesh-llama-3-1-8b-f0662-v1-6b8d9c7f5-x2x7k", f"^{pods}$")
+        busy = ("--set", "workers.autoscaling.gpu.metric=DCGM_FI_DEV_GPU_UTIL", "--show-only", "templates/workers/scaling.yaml")
+        for device, metrics in (("cuda", {"torchmesh_worker_queue_depth_requests": "8", "DCGM_FI_DEV_GPU_UTIL": "80"}), ("cpu", {"torchmesh_worker_queue_depth_requests": "8"})):
+            for scaler in support.parsed(support.text("production", "--set", f"models[0].device={device}", *busy)):
+                asked = {each["pods"]["metric"]["name"]: each["pods"]["target"]["averageValue"] for each in scaler["spec"]["metrics"]}
+                self.assertEqual(asked, metrics)
 
 
 class Secrets(unittest.TestCase):

@@ -40,10 +40,31 @@ def is_registered(metric, code):
     return any(f'"{name}"' in code for name in names)
 
 
+def as_asked(expression):
+    """A question of a dashboard as Prometheus gets it: Grafana has put values in the place of variables."""
+    return re.sub(r"\$\{?\w+(:\w+)?\}?", ".+", expression.replace("$__rate_interval", "5m").replace("$__range", "1h").replace("$__interval", "1m"))
+
+
 class Monitoring(unittest.TestCase):
     def test_the_alerts_do_what_they_say(self):
         support.run(support.PROMTOOL, "check", "rules", ALERTS)
         support.run(support.PROMTOOL, "test", "rules", os.path.join(support.HERE, "alerts_test.yaml"))
+
+    def test_prometheus_understands_what_the_dashboards_ask(self):
+        asked = []
+        for path in DASHBOARDS:
+            with open(path, encoding="utf-8") as file:
+                asked += [target["expr"] for panel in json.load(file)["panels"] for target in panel["targets"]]
+        self.assertGreater(len(asked), 40)
+        rules = [{"record": f"asked:{number}", "expr": as_asked(expression)} for number, expression in enumerate(asked)]
+        support.run(support.PROMTOOL, "check", "rules", self.rules_file(rules))
+        wrong = self.rules_file([{"record": "asked", "expr": as_asked("sum by (model (rate(a[$__rate_interval]))")}])
+        self.assertIn("unexpected", support.run(support.PROMTOOL, "check", "rules", wrong, good=False))
+
+    def rules_file(self, rules):
+        path = support.temporary(json.dumps({"groups": [{"name": "dashboards", "rules": rules}]}), ".yaml")
+        self.addCleanup(os.remove, path)
+        return path
 
     def test_each_alert_is_tested(self):
         with open(os.path.join(support.HERE, "alerts_test.yaml"), encoding="utf-8") as file:

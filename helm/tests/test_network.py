@@ -41,8 +41,9 @@ class Network(unittest.TestCase):
 
     def test_what_is_outside_is_reached_by_the_ports_of_its_addresses(self):
         self.assertEqual(self.outside("external", "gateway"), {53, 443, 4317, 6380, 8501})
-        self.assertEqual(self.outside("external", "accounts"), {53, 4317, 5432})
+        self.assertEqual(self.outside("external", "accounts"), {53, 443, 587, 4317, 5432})
         self.assertEqual(self.outside("external", "router"), {53, 4317, 8501})
+        self.assertEqual(self.outside("gpu", "accounts"), {53})
 
     def test_who_asks_the_api_of_kubernetes_reaches_it_and_nobody_else_does(self):
         for component in ("gateway", "router", "pipelines"):

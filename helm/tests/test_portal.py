@@ -45,10 +45,29 @@ class ThePortal(unittest.TestCase):
         mail = self.config("external", "accounts")
         self.assertIn('"smtp" = { "address" = "smtp.example.org:587"', mail)
         self.assertIn('"password_file" = "/etc/torchmesh/smtp/password"', mail)
+        self.assertIn('"ca_file" = "/etc/torchmesh/smtp-ca/ca.crt"', mail)
         pod = support.pods("external")["mesh-torchmesh-accounts"]
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "smtp-ca"]
+        self.assertEqual((volume["secret"]["secretName"], volume["secret"]["items"]), ("mail-ca", [{"key": "authority.pem", "path": "ca.crt"}]))
         (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "smtp"]
         self.assertEqual((volume["secret"]["secretName"], volume["secret"]["items"]), ("mail", [{"key": "password", "path": "password"}]))
         self.assertIn({"name": "smtp", "mountPath": "/etc/torchmesh/smtp", "readOnly": True}, pod["containers"][0]["volumeMounts"])
+
+    def test_letters_that_nobody_sends_are_told_of_and_no_others(self):
+        self.assertIn("Nobody sends the accounts' letters", support.notes("gpu"))
+        self.assertNotIn("etters", support.notes("external"))
+        self.assertNotIn("etters", support.notes("gpu", "accounts.settings.mail.smtp.address=smtp:587"))
+        self.assertIn("Letters that wait to be delivered are gone with the pod", support.notes("production"))
+
+    def test_letters_wait_in_a_volume_where_one_is_named(self):
+        pod = support.pods("external")["mesh-torchmesh-accounts"]
+        self.assertIn({"name": "outbox", "persistentVolumeClaim": {"claimName": "letters"}}, pod["volumes"])
+        self.assertIn({"name": "outbox", "mountPath": "/outbox"}, pod["containers"][0]["volumeMounts"])
+        self.assertIn('"outbox" = "/outbox"', self.config("external", "accounts"))
+        text = support.text("production", "--set", "accounts.outbox.volume.persistentVolumeClaim.claimName=letters", "--show-only", "templates/accounts/accounts.yaml")
+        (accounts,) = [each["spec"]["template"]["spec"] for each in support.parsed(text) if each["kind"] == "StatefulSet"]
+        self.assertIn({"name": "outbox", "persistentVolumeClaim": {"claimName": "letters"}}, accounts["volumes"])
+        self.assertIn({"name": "outbox", "mountPath": "/outbox"}, accounts["initContainers"][0]["volumeMounts"])
 
     def test_has_a_key_of_its_own_that_lists_models_and_no_more(self):
         key = support.find("production", "Secret", "mesh-torchmesh-catalogue-key")["stringData"]["key"]

@@ -28,7 +28,8 @@ done
 stop "$run"/containerd-*.pid "$run"/coredns.pid "$run"/scheduler.pid "$run"/controllers.pid "$run"/apiserver.pid "$run"/etcd.pid
 grep -E "$run|/run/tmn[12]" /proc/mounts | awk '{ print $2 }' | sort -r | xargs -r umount --lazy
 # Those of pods.
-for namespace in $(ls /run/netns); do
+for path in /run/netns/*; do
+  namespace=${path##*/}
   case $namespace in cni-*) grep -qx "$namespace" "$run/namespaces.before" || ip netns delete "$namespace" ;; esac
 done
 for namespace in tmn1 tmn2 tmkube; do ip netns delete "$namespace" 2>/dev/null; done

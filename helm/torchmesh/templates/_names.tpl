@@ -101,6 +101,31 @@ default
 {{- end -}}
 {{- end -}}
 
+{{/* Whether a component shows others a certificate of the mesh. Given: root, component. */}}
+{{- define "torchmesh.showsCertificate" -}}
+{{- if .root.Values.tls.mesh.enabled -}}
+{{- if or (include "torchmesh.inMesh" .) (and (eq .component "portal") (include "torchmesh.portalHasOperators" .root)) (and (eq .component "tools") (include "torchmesh.keepsRoutes" .root)) -}}yes{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether jobs see to the routes. */}}
+{{- define "torchmesh.keepsRoutes" -}}
+{{- if and .Values.routes.keep.enabled (eq .Values.routes.store "consul") -}}yes{{- end -}}
+{{- end -}}
+
+{{/* Whether the accounts speak TLS. */}}
+{{- define "torchmesh.accountsTls" -}}
+{{- if and .Values.accounts.enabled .Values.tls.accounts.enabled -}}yes{{- end -}}
+{{- end -}}
+
+{{- define "torchmesh.accountsAddress" -}}
+{{- printf "%s://%s-accounts:8083" (empty (include "torchmesh.accountsTls" .) | ternary "http" "https") (include "torchmesh.fullname" .) -}}
+{{- end -}}
+
+{{- define "torchmesh.accountsTlsSecret" -}}
+{{- .Values.tls.accounts.secretName | default (printf "%s-accounts-tls" (include "torchmesh.fullname" .)) -}}
+{{- end -}}
+
 {{/* The Secrets of certificates. Given: root, component. */}}
 {{- define "torchmesh.meshSecret" -}}
 {{- /* Pipelines are workers to those who ask for a certificate. */}}
@@ -117,7 +142,7 @@ default
 {{- .Values.tls.gateway.secretName | default (printf "%s-gateway-tls" (include "torchmesh.fullname" .)) -}}
 {{- end -}}
 
-{{/* What a certificate of a component says. Given: root, component. */}}
+{{/* What a certificate of a component says; `inner` is a second name of those that routers ask: workers, pipelines and other routers. Given: root, component. */}}
 {{- define "torchmesh.meshName" -}}
 {{- printf "%s.%s.mesh" .component (include "torchmesh.fullname" .root) -}}
 {{- end -}}

@@ -117,7 +117,7 @@ lifecycle:
 {{- end -}}
 {{- end -}}
 
-{{/* Volumes with what Consul asks for, and their mounts. Given: root, component. */}}
+{{/* Volumes with what Consul asks for and such as the values name, and their mounts. Given: root, component, service. */}}
 {{- define "torchmesh.sharedVolumes" -}}
 - name: config
   configMap: {name: {{ .config }}}
@@ -139,11 +139,21 @@ lifecycle:
     items: [{key: {{ $.root.Values.consul.caKey }}, path: ca.crt}]
 {{- end }}
 {{- end }}
-{{- if and .root.Values.tls.mesh.enabled (include "torchmesh.inMesh" .) }}
+{{- if and (has .component (list "gateway" "portal")) (include "torchmesh.accountsTls" .root) }}
+- name: accounts-ca
+  secret:
+    secretName: {{ include "torchmesh.accountsTlsSecret" .root }}
+    defaultMode: 288
+    items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
+{{- if include "torchmesh.showsCertificate" . }}
 - name: mesh-tls
   secret:
     secretName: {{ include "torchmesh.meshSecret" . }}
     defaultMode: 288
+{{- end }}
+{{- with .service.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -158,8 +168,14 @@ lifecycle:
 - {name: consul-ca, mountPath: /etc/torchmesh/consul-ca, readOnly: true}
 {{- end }}
 {{- end }}
-{{- if and .root.Values.tls.mesh.enabled (include "torchmesh.inMesh" .) }}
+{{- if and (has .component (list "gateway" "portal")) (include "torchmesh.accountsTls" .root) }}
+- {name: accounts-ca, mountPath: /etc/torchmesh/accounts-ca, readOnly: true}
+{{- end }}
+{{- if include "torchmesh.showsCertificate" . }}
 - {name: mesh-tls, mountPath: /etc/torchmesh/mesh-tls, readOnly: true}
+{{- end }}
+{{- with .service.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
