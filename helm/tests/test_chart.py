@@ -65,7 +65,6 @@ class TheChart(unittest.TestCase):
             "one of source.url": ["models[1].name=a", "models[1].versions={1}"],
             "gateway.limits": ["gateway.redis.url=redis://redis:6379"],
             "set 1 or more": ["models[0].autoscaling.enabled=true", "models[0].autoscaling.minReplicas=0"],
-            "autoscaling.minReplicas of minilm 1": ["workers.autoscaling.enabled=true", "workers.autoscaling.kind=keda", "workers.autoscaling.minReplicas=0"],
             "2 sources": ["models[0].source.init.image=a"],
             "twice": ["models[0].versions={1,1}"],
             "consul.persistence.enabled": ["consul.replicas=3", "consul.persistence.enabled=false"],
@@ -259,6 +258,18 @@ class Models(unittest.TestCase):
         self.assertEqual(trigger["metadata"]["query"], 'sum(torchmesh_worker_waiting_sequences{namespace="torchmesh", model="Llama_3.1-8B", version="1"})')
         self.assertEqual((trigger["metadata"]["threshold"], trigger["metadata"]["ignoreNullValues"]), ("2", "false"))
 
+
+    def test_a_model_with_no_pod_is_brought_up_by_the_calls_that_routers_hold_for_it(self):
+        least = ("--set", "models[0].autoscaling.enabled=true", "--set", "models[0].autoscaling.kind=keda", "--set", "models[0].autoscaling.minReplicas=0")
+        rendered = support.parsed(support.text("production", *least))
+        scaled = next(each for each in rendered if each["kind"] == "ScaledObject")
+        name, version = scaled["metadata"]["labels"], scaled["spec"]["scaleTargetRef"]["name"].rpartition("-v")[2]
+        waiting, held = (trigger["metadata"] for trigger in scaled["spec"]["triggers"])
+        self.assertEqual((scaled["spec"]["minReplicaCount"], waiting["ignoreNullValues"]), (0, "true"), name)
+        self.assertIn(f'version=~"|{version}"', held["query"])
+        model = held["query"].split('model="')[1].split('"')[0]
+        settings = [each["data"] for each in rendered if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "mesh-torchmesh-router"]
+        self.assertIn(f'hold = {{ "models" = ["{model}"] }}', settings[0]["config.toml"])
 
     def test_scaling_goes_by_how_busy_gpus_are_besides_where_there_are_some(self):
         (keda,) = [each for each in support.objects("gpu") if each["kind"] == "ScaledObject"]

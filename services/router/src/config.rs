@@ -10,7 +10,7 @@ use torchmesh_runtime::{
     process::ServiceSettings,
 };
 
-use crate::{cache::CacheSettings, mirror::ShadowSettings, store::StoreSettings};
+use crate::{cache::CacheSettings, hold::HoldSettings, mirror::ShadowSettings, store::StoreSettings};
 
 /// All settings, with their defaults in [`Self::read`].
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct RouterConfig {
     pub shadow: ShadowSettings,
     /// `cache`: how much is kept of the answers that routes want to be kept.
     pub cache: CacheSettings,
+    /// `hold`: whose calls wait for a worker that is not there yet. Default nobody's.
+    pub hold: Option<HoldSettings>,
     /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
     /// `mesh_tls`: how workers, and other routers, are reached. Default in clear text.
@@ -80,6 +82,7 @@ impl RouterConfig {
         });
         let shadow = ShadowSettings::read(s);
         let cache = CacheSettings::read(s);
+        let hold = HoldSettings::read(s);
         let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
         let relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
         let mesh_tls = HopTls::read(s);
@@ -90,7 +93,7 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, relay, mesh_tls }
+        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, hold, relay, mesh_tls }
     }
 }
 

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
-use torchmesh_api::{error::ApiError, peek::Routing};
+use torchmesh_api::{
+    error::ApiError,
+    ids::{ModelName, ModelVersion},
+    peek::Routing,
+};
 
 use crate::{
     cache::Caching,
@@ -62,6 +66,15 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
     }
 }
 
+/// The model and the version that a call would go to, were it there; `None` where it names a version that is none.
+pub fn wanted(routes: &Routes, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Option<(ModelName, Option<ModelVersion>)> {
+    let name = ModelName::parse(asked.name).ok()?;
+    if !asked.version.is_empty() {
+        return Some((name, Some(ModelVersion::parse(asked.version)?)));
+    }
+    routes.find(&name, headers, draw, &mut |to| Some((to.model.clone(), to.version)))
+}
+
 /// Where a copy goes, if that version is there and is not the one that answers.
 fn copied(shadow: &Shadow, table: &Table, answers: &Target) -> Option<(Target, Shadow)> {
     let to = table.ready(shadow.to.model.as_str(), shadow.to.version)?;
@@ -73,10 +86,7 @@ fn copied(shadow: &Shadow, table: &Table, answers: &Target) -> Option<(Target, S
 mod tests {
     use std::net::SocketAddr;
 
-    use torchmesh_api::{
-        error::ErrorKind,
-        ids::{InstanceId, ModelName, ModelVersion},
-    };
+    use torchmesh_api::{error::ErrorKind, ids::InstanceId};
     use torchmesh_relay::{Endpoint, Groups, RelayMetrics, RelaySettings};
 
     use super::*;
@@ -144,6 +154,16 @@ mod tests {
         let copied = copies(&route("2"), "");
         assert!((850..1150).contains(&copied), "{copied} of 4000");
         assert_eq!((copies(&route("1"), ""), copies(&route("9"), ""), copies(&route("2"), "1")), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_a_call_would_go_to_is_told_by_its_route_or_by_itself() {
+        let routes = parse("[[route]]\nmodel = 'small'\nto = [{ model = 'm', version = '2' }]\nfallback = ['other']").unwrap();
+        let wanted = |name, version| wanted(&routes, Routing { name, version }, &HeaderMap::new(), 1);
+        let to = |model: &str, version: Option<&str>| Some((ModelName::parse(model).unwrap(), version.and_then(ModelVersion::parse)));
+        assert_eq!(wanted("small", ""), to("m", Some("2")));
+        assert_eq!((wanted("m", ""), wanted("m", "3")), (to("m", None), to("m", Some("3"))));
+        assert_eq!((wanted("m", "three"), wanted("", "")), (None, None));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, request::Parts};
+use http::{HeaderMap, HeaderValue, Request, Response, request::Parts};
 use http_body::Body;
 use tonic::{body::Body as OwnBody, service::Routes};
 use torchmesh_api::{
@@ -18,6 +18,7 @@ use torchmesh_api::{
     frame,
     headers::{X_CACHE, X_TORCHMESH_ASKED_FOR, X_TORCHMESH_MODEL, X_TORCHMESH_MODEL_VERSION, X_TORCHMESH_SESSION, X_TORCHMESH_TENANT},
     method::{self, Method},
+    peek::Routing,
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
 use torchmesh_relay::{
@@ -29,7 +30,8 @@ use tower::{Service, ServiceExt as _};
 
 use crate::{
     cache::{Cache, Caching, Found, Keeping, Kept, Question, question},
-    decide::{Decision, decide},
+    decide::{Decision, decide, wanted},
+    hold::Hold,
     mirror::Mirror,
     prompt::{self, ByPrefix},
     resume::{self, Resumable, Resumes, Way},
@@ -38,6 +40,8 @@ use crate::{
     watching::Ending,
     witnessed::Witnessed,
 };
+
+const MODEL_READY: &str = "/inference.GRPCInferenceService/ModelReady";
 
 /// The body of an answer.
 type Answered<B> = Witnessed<Answer<B, OwnBody>>;
@@ -61,6 +65,8 @@ pub struct Forward {
     pub cache: Cache,
     /// Who counts the answers that are resumed.
     pub resumes: Resumes,
+    /// Whose calls wait for a worker.
+    pub hold: Hold,
 }
 
 impl Forward {
@@ -70,11 +76,7 @@ impl Forward {
         B::Error: Into<BoxError>,
     {
         let mut source = Source::new(body, self.relay.keep_bytes());
-        let table = self.table.load();
-        let routes = self.routes.load();
-        let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
-        drop((table, routes));
-        let Decision { target, asked_for, shadow, caching, resume, by_prefix } = decided?;
+        let Decision { target, asked_for, shadow, caching, resume, by_prefix } = self.decided(&parts, &mut source).await?;
         let question = self.question(&parts, &target, Caching::of(caching, &parts.headers), &mut source).await?;
         let (question, flight) = match question {
             None => (None, None),
@@ -119,6 +121,39 @@ impl Forward {
             Keeping::new(self.cache, &question, flight, response.headers().clone())
         });
         Ok(Witnessed::around(response, watch, copy, keeping))
+    }
+
+    /// What is decided for a call, of whose model there may have to come a worker first.
+    ///
+    /// Errors: its body breaks off; it can go nowhere.
+    async fn decided<B>(&self, parts: &Parts, source: &mut Source<B>) -> Result<Decision, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let headers = &parts.headers;
+        let decide = |asked: Routing<'_>| self.decide(asked, headers);
+        let awaits = |asked: Routing<'_>, error: ApiError| {
+            // Whoever asks whether a model is ready wants to know it now.
+            if parts.uri.path() == MODEL_READY {
+                return (error, None);
+            }
+            let awaited = self.hold.awaits(asked, &error, || wanted(&self.routes.load(), asked, headers, fastrand::u64(..)));
+            (error, awaited)
+        };
+        match source.peek(self.max_message, |asked| decide(asked).map_err(|error| awaits(asked, error))).await? {
+            Ok(decision) => Ok(decision),
+            Err((error, None)) => Err(error),
+            Err((_, Some(awaited))) => {
+                let deadline = parts.extensions.get::<CallContext>().and_then(|context| context.deadline);
+                self.hold.until(&self.table, deadline, &awaited, || decide(awaited.asked())).await
+            }
+        }
+    }
+
+    /// Decides by the table and the routes as they are now.
+    fn decide(&self, asked: Routing<'_>, headers: &HeaderMap) -> Result<Decision, ApiError> {
+        decide(&self.routes.load(), &self.table.load(), asked, headers, fastrand::u64(..))
     }
 
     /// The call, if its answer can be resumed, and it is whole within what is looked at.

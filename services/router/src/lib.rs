@@ -1,7 +1,7 @@
 //! The router: model → version → endpoint.
 //!
 //! It learns of workers from discovery and of their models by asking them ([`probe`]), keeps both in a [`table`] that calls read without
-//! a lock, decides by the [`routes`] which version answers ([`decide`]), answers what it has kept of earlier calls ([`cache`]), looks how a [`prompt`] begins where that decides who answers, and passes calls on as the bytes that arrived ([`forward`]). Operators speak to
+//! a lock, lets calls of models that come when they are called wait ([`hold`]), decides by the [`routes`] which version answers ([`decide`]), answers what it has kept of earlier calls ([`cache`]), looks how a [`prompt`] begins where that decides who answers, and passes calls on as the bytes that arrived ([`forward`]). Operators speak to
 //! [`admin`]; what all routers agree on is in the [`store`].
 
 pub mod admin;
@@ -11,6 +11,7 @@ pub mod config;
 pub mod decide;
 pub mod forward;
 pub mod front;
+pub mod hold;
 pub mod mirror;
 pub mod probe;
 pub mod prompt;
@@ -41,6 +42,7 @@ use crate::{
     config::{RouterConfig, RoutesFrom},
     forward::Forward,
     front::Front,
+    hold::Hold,
     mirror::Mirror,
     probe::Prober,
     resume::Resumes,
@@ -77,6 +79,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     context.metrics.register(|registry| cache.register(registry));
     let resumes = Resumes::default();
     context.metrics.register(|registry| resumes.register(registry));
+    let hold = Hold::new(config.hold);
+    context.metrics.register(|registry| hold.register(registry));
     let process = format!("{:016x}", fastrand::u64(..));
     let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), known_endpoints()));
     if let Some(store) = &store {
@@ -85,8 +89,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     }
     let builder = TableBuilder::new(groups, watching);
     let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval);
-    let (readiness, known) = (context.readiness.clone(), routes.clone());
-    context.control.spawn(prober.run(workers, move |callable| readiness.set(callable && known.are_known())));
+    let (readiness, known, holds) = (context.readiness.clone(), routes.clone(), hold.is_on());
+    context.control.spawn(prober.run(workers, move |callable| readiness.set((callable || holds) && known.are_known())));
 
     let front = grpc::standard_routes(context, &["torchmesh.admin.v1.RouterAdmin"])
         .add_service(Front::service(Arc::clone(&table), config.server.max_message.0))
@@ -96,7 +100,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     Ok(move |thread: usize| {
         let (table, max_message) = (Arc::clone(&table), config.server.max_message.0);
         let (routes, front, mirror, cache, resumes) = (routes.clone(), front.clone(), mirror.clone(), cache.clone(), resumes.clone());
-        let forward = Forward { relay: relays[thread].clone(), table, routes, max_message, front, mirror, cache, resumes };
+        let hold = hold.clone();
+        let forward = Forward { relay: relays[thread].clone(), table, routes, max_message, front, mirror, cache, resumes, hold };
         stack::assemble(forward, &metrics, &capacity, config.allowance)
     })
 }

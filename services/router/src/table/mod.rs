@@ -9,6 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+use tokio::sync::{Notify, futures::Notified};
 use torchmesh_api::{
     error::{ApiError, ErrorKind},
     ids::{ModelName, ModelVersion},
@@ -141,17 +142,26 @@ fn not_a_version(text: &str) -> ApiError {
 
 /// The current table.
 #[derive(Debug, Default)]
-pub struct SharedTable(ArcSwap<Table>);
+pub struct SharedTable {
+    table: ArcSwap<Table>,
+    changed: Notify,
+}
 
 impl SharedTable {
     /// The table as it is now.
     pub fn load(&self) -> arc_swap::Guard<Arc<Table>> {
-        self.0.load()
+        self.table.load()
     }
 
     /// Replaces the table.
     pub fn store(&self, table: Table) {
-        self.0.store(Arc::new(table));
+        self.table.store(Arc::new(table));
+        self.changed.notify_waiters();
+    }
+
+    /// Done when the table is replaced after this is first polled, or enabled.
+    pub fn changes(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 }
 

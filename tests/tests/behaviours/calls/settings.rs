@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use torchmesh_tests::places;
 
 /// Every table that any service has.
-const TABLES: [&str; 32] = [
+const TABLES: [&str; 33] = [
     "batches",
     "payments",
     "gateway",
@@ -23,6 +23,7 @@ const TABLES: [&str; 32] = [
     "probe",
     "retry",
     "hedge",
+    "hold",
     "balance",
     "breaker",
     "oauth",

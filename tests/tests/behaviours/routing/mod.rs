@@ -3,6 +3,7 @@
 mod admin;
 mod cache;
 mod consul;
+mod hold;
 mod prefix;
 mod routes;
 mod shadow;
