@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use crate::{
     Groups,
     balance::{
-        Affinity, BalanceSettings, Policy, choose,
+        Affinity, BalanceSettings, Policy, Steering, choose,
         prefix::{Prefix, PrefixIndex, Seat},
+        reported::Load,
         ring,
     },
     clock,
@@ -33,7 +34,8 @@ pub struct Group {
     pub(crate) shared: Arc<Shared>,
     pub(crate) settings: Arc<RelaySettings>,
     pub(crate) metrics: RelayMetrics,
-    pub(crate) ring: Option<ring::Ring>,
+    /// Made by the first call that goes by its key.
+    pub(crate) ring: OnceLock<ring::Ring>,
     /// Where each seat is among the members, in order.
     pub(crate) seats: Box<[(Seat, usize)]>,
 }
@@ -49,12 +51,15 @@ pub struct Seen<'a> {
     pub latency: Option<Duration>,
     /// Whether others are tried first, since it failed.
     pub left_alone: bool,
+    /// What it said last of its queue; none: it said nothing.
+    pub load: Option<Load>,
 }
 
 /// What a call brings to the choice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chance<'a> {
     pub(crate) key: Option<&'a Affinity>,
+    pub(crate) policy: Policy,
     /// How many calls came before it.
     pub(crate) turn: usize,
     /// In microseconds of the process.
@@ -109,19 +114,21 @@ impl Group {
                 in_flight: record.in_flight.load(Ordering::Relaxed),
                 latency: latency.map(|micros| Duration::from_secs_f64(micros / 1e6)),
                 left_alone: endpoint.is_paused() || record.breaker.is_open(),
+                load: record.reported.load(),
             }
         })
     }
 
     /// Begins a call at an endpoint that was not tried yet; at one that is known to be in trouble only when there is no other.
-    pub(crate) fn begin(self: &Arc<Self>, key: Option<&Affinity>, tried: &[usize]) -> Option<Ticket> {
+    pub(crate) fn begin(self: &Arc<Self>, steering: &Steering, tried: &[usize]) -> Option<Ticket> {
         let begun = Instant::now();
         let now = clock::micros(begun);
         // Another try of one call is not another turn: otherwise every call that fails at an endpoint would bring the next one there too.
         let turn =
             if tried.is_empty() { self.shared.turn.fetch_add(1, Ordering::Relaxed) } else { self.shared.turn.load(Ordering::Relaxed) };
         let untried = |at: usize| !tried.contains(&at);
-        let chance = Chance { key, turn, now };
+        let (key, policy) = (steering.key.as_ref(), steering.policy.unwrap_or(self.settings.balance.policy));
+        let chance = Chance { key, policy, turn, now };
         let at = self.choose(chance, |at| untried(at) && self.members[at].admits(now)).or_else(|| self.choose(chance, untried))?;
         if let Some(prefix) = key.and_then(|key| key.prefix.as_ref()) {
             let had = self.note(prefix, at);
@@ -153,11 +160,11 @@ impl Group {
         known.or_else(|| self.by_policy(chance, takes)).or_else(|| self.by_policy(chance, &usable))
     }
 
-    fn by_policy(&self, Chance { key, turn, now }: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
+    fn by_policy(&self, Chance { key, policy, turn, now }: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.members.len();
         let session = key.and_then(|key| key.session);
         let draw = |below| fastrand::usize(..below);
-        match self.settings.balance.policy {
+        match policy {
             Policy::RoundRobin => choose::round_robin(count, usable, turn),
             Policy::LeastInFlight => choose::least(count, usable, |at| self.members[at].endpoint.in_flight(), draw),
             Policy::Hash if session.is_some() => self.by_hash(session.unwrap_or_default(), usable),
@@ -165,12 +172,16 @@ impl Group {
                 let better = |one: usize, other: usize| self.members[one].is_better(&self.members[other], now, &self.settings);
                 choose::power_of_two(count, usable, better, draw)
             }
+            Policy::Reported => {
+                let better = |one: usize, other: usize| self.members[one].reports_better(&self.members[other], now, &self.settings);
+                choose::power_of_two(count, usable, better, draw)
+            }
         }
     }
 
     fn by_hash(&self, key: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
         let most = self.most_in_flight(&usable, self.settings.balance.hash_bound);
-        let ring = self.ring.as_ref()?;
+        let ring = self.ring.get_or_init(|| ring::Ring::new(self.members.iter().map(|member| member.endpoint.id.as_str())));
         ring.find(key, |at| usable(at) && self.members[at].calls() < most).or_else(|| ring.find(key, &usable))
     }
 

@@ -39,7 +39,7 @@ mod unary;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub use answer::Answer;
-pub use balance::Affinity;
+pub use balance::{Affinity, Steering};
 pub use body::RelayBody;
 pub use breaker::Blame;
 pub use endpoint::{Endpoint, Endpoints};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    balance::{ewma::PeakEwma, prefix::Seat, silence::Silence},
+    balance::{ewma::PeakEwma, prefix::Seat, reported::Reported, silence::Silence},
     breaker::Breaker,
     endpoint::Endpoint,
     settings::RelaySettings,
@@ -25,6 +25,7 @@ const ALIKE: f64 = 2.0;
 pub(crate) struct Record {
     pub(crate) latency: PeakEwma,
     pub(crate) silence: Silence,
+    pub(crate) reported: Reported,
     pub(crate) breaker: Breaker,
     pub(crate) in_flight: AtomicUsize,
     /// When it was first listed, in microseconds of the process.
@@ -36,6 +37,7 @@ impl Record {
         Self {
             latency: PeakEwma::default(),
             silence: Silence::default(),
+            reported: Reported::default(),
             breaker: Breaker::default(),
             in_flight: AtomicUsize::new(0),
             since: now,
@@ -67,6 +69,20 @@ impl Member {
         here * self.occupied(now, settings) < there * other.occupied(now, settings)
     }
 
+    /// The same by what both have said of their queues; by latency where one of them has not, or too long ago.
+    pub(crate) fn reports_better(&self, other: &Self, now: u64, settings: &RelaySettings) -> bool {
+        match (self.reported(now, settings), other.reported(now, settings)) {
+            (Some(here), Some(there)) => here < there,
+            _ => self.is_better(other, now, settings),
+        }
+    }
+
+    /// What another call would take, in microseconds, by the share that the endpoint takes yet.
+    fn reported(&self, now: u64, settings: &RelaySettings) -> Option<f64> {
+        let expected = self.record.reported.expected(now, self.expected(now, settings), settings.balance.decay)?;
+        Some(expected / self.share(now, settings))
+    }
+
     /// In microseconds; 0 of one that is to be got to know.
     fn expected(&self, now: u64, settings: &RelaySettings) -> f64 {
         let silence = self.record.silence.expected(now, self.endpoint.answered_at()) as f64;
@@ -79,8 +95,11 @@ impl Member {
 
     /// The calls that are there and another one, by the share that the endpoint takes yet.
     fn occupied(&self, now: u64, settings: &RelaySettings) -> f64 {
-        let age = Duration::from_micros(now.saturating_sub(self.record.since));
-        (self.endpoint.in_flight() as f64 + 1.0) / settings.balance.share(age)
+        (self.endpoint.in_flight() as f64 + 1.0) / self.share(now, settings)
+    }
+
+    fn share(&self, now: u64, settings: &RelaySettings) -> f64 {
+        settings.balance.share(Duration::from_micros(now.saturating_sub(self.record.since)))
     }
 
     pub(crate) fn calls(&self) -> usize {

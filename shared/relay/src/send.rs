@@ -13,8 +13,9 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_retry::RetryBudget;
 
 use crate::{
-    Affinity, BoxError, Group, RelayBody, Source,
+    BoxError, Group, RelayBody, Source,
     attempt::{Answer, Failure, respond},
+    balance::Steering,
     settings::{RelaySettings, RetrySettings},
     shot::Shot,
 };
@@ -30,8 +31,8 @@ pub struct Call<B> {
     pub deadline: Option<Instant>,
     /// Whether the answer is a stream of messages, to be passed on as they come.
     pub streaming: bool,
-    /// What the call has in common with others that should go to the same endpoint.
-    pub key: Option<Affinity>,
+    /// What decides which endpoint it goes to.
+    pub steering: Steering,
     /// The body.
     pub source: Source<B>,
 }
@@ -84,8 +85,8 @@ impl Relay {
     {
         self.budget.deposit();
         self.hedges.deposit();
-        let Call { path, headers, deadline, streaming, key, source } = call;
-        let shot = Shot { relay: self, group, path, headers, deadline, streaming, key };
+        let Call { path, headers, deadline, streaming, steering, source } = call;
+        let shot = Shot { relay: self, group, path, headers, deadline, streaming, steering };
         let source = Mutex::new(source);
         let mut tried: Vec<usize> = Vec::new();
         let mut last_answer: Option<Box<Answer>> = None;

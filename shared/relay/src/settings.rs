@@ -3,7 +3,7 @@
 use torchmesh_settings::{ByteSize, Section};
 
 use crate::{
-    balance::BalanceSettings,
+    balance::{BalanceSettings, Policy},
     breaker::{Blame, BreakerSettings},
     hedge::HedgeSettings,
 };
@@ -62,11 +62,15 @@ impl Default for RelaySettings {
 impl RelaySettings {
     /// Reads the four tables; `keep_bytes` and `hedge` are the service's own defaults, and so is what it blames endpoints for.
     pub fn read(s: &mut Section, keep_bytes: ByteSize, hedge: HedgeSettings, blame: Blame) -> Self {
-        Self {
+        let read = Self {
             retry: RetrySettings::read(s, keep_bytes),
             hedge: HedgeSettings::read(s, hedge),
             balance: BalanceSettings::read(s),
             breaker: BreakerSettings::read(s, blame),
-        }
+        };
+        // What a router passes on is a worker's report, and says nothing of the router.
+        let reports = blame == Blame::Statuses || read.balance.policy != Policy::Reported;
+        s.check(reports, "balance.policy", "must not be \"reported\" here: only workers say how long calls wait, and only to routers");
+        read
     }
 }

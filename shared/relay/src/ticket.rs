@@ -5,9 +5,10 @@ use std::{
     time::Instant,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::{
+    balance::reported::Load,
     breaker::{Blame, Outcome},
     clock,
     endpoint::Endpoint,
@@ -32,6 +33,7 @@ impl Ticket {
         member.endpoint.begin();
         member.record.in_flight.fetch_add(1, Ordering::Relaxed);
         group.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        member.record.reported.sent();
         let trying = member.record.breaker.begin();
         Self { group, at, begun, trying, settled: false }
     }
@@ -43,6 +45,13 @@ impl Ticket {
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.member().endpoint
+    }
+
+    /// The head of the endpoint's answer has come.
+    pub(crate) fn told(&self, head: &HeaderMap) {
+        if let Some(load) = Load::read(head) {
+            self.member().record.reported.told(clock::micros(Instant::now()), load);
+        }
     }
 
     /// The endpoint answered with this status; none is that of a stream which has begun.

@@ -1,11 +1,12 @@
 //! Which of the endpoints that could answer is asked.
 //!
 //! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`], [`prefix`]); time and chance are arguments. What an
-//! endpoint's answers cost is remembered in [`ewma`], and that it does not answer in [`silence`].
+//! endpoint's answers cost is remembered in [`ewma`], what it says of its own queue in [`reported`], and that it does not answer in [`silence`].
 
 pub mod choose;
 pub mod ewma;
 pub mod prefix;
+pub mod reported;
 pub mod ring;
 pub mod silence;
 
@@ -24,6 +25,15 @@ pub struct Affinity {
     pub prefix: Option<Prefix>,
 }
 
+/// What decides where a call goes, beside what is known of the endpoints.
+#[derive(Debug, Clone, Default)]
+pub struct Steering {
+    /// What it has in common with others.
+    pub key: Option<Affinity>,
+    /// The policy, where it is not the hop's own.
+    pub policy: Option<Policy>,
+}
+
 /// How one endpoint of several is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -36,16 +46,19 @@ pub enum Policy {
     LeastInFlight,
     /// The one that the call's affinity key belongs to, unless it has more than its share in flight; without a key as [`Self::PeakEwma`].
     Hash,
+    /// The better of two drawn at random, by how long each says that a call would wait there; as [`Self::PeakEwma`] where one of them has not said so of late.
+    Reported,
 }
 
 impl FromSetting for Policy {
-    const EXPECTED: &'static str = "\"peak_ewma\", \"round_robin\", \"least_in_flight\" or \"hash\"";
+    const EXPECTED: &'static str = "\"peak_ewma\", \"round_robin\", \"least_in_flight\", \"hash\" or \"reported\"";
     fn from_setting(value: &toml::Value) -> Result<Self, String> {
         match value.as_str() {
             Some("peak_ewma") => Ok(Self::PeakEwma),
             Some("round_robin") => Ok(Self::RoundRobin),
             Some("least_in_flight") => Ok(Self::LeastInFlight),
             Some("hash") => Ok(Self::Hash),
+            Some("reported") => Ok(Self::Reported),
             _ => Err(format!("must be {}, not {value}", Self::EXPECTED)),
         }
     }

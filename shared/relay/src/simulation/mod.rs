@@ -1,6 +1,7 @@
 //! What policies do to callers: simulations of queues, without sockets and clocks.
 
 mod prefix;
+mod reported;
 mod slow;
 
 use std::{net::SocketAddr, sync::Arc};

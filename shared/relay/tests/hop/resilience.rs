@@ -125,7 +125,7 @@ async fn calls_with_one_key_go_to_one_endpoint_and_other_keys_to_others() {
         let before = counted();
         for _ in 0..10 {
             let mut call = call(&relay, false);
-            call.key = Some(Affinity { session: Some(ring::hash(&key)), prefix: None });
+            call.steering.key = Some(Affinity { session: Some(ring::hash(&key)), prefix: None });
             relay.send(call, &group).await.unwrap();
         }
         let got: Vec<_> = counted().iter().zip(before).map(|(after, before)| after - before).filter(|calls| *calls > 0).collect();
@@ -148,4 +148,31 @@ async fn a_call_that_two_endpoints_failed_at_once_is_sent_to_neither_again() {
     let group = groups.update("group", &[a, b]);
     assert!(send_to(&relay, false, &group).await.is_err());
     assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+}
+
+/// Calls of so many that each of two endpoints got, which say this of their queues.
+async fn reporting(first: &'static str, second: &'static str, streaming: bool) -> (usize, usize) {
+    let balance = BalanceSettings { policy: Policy::Reported, decay: Duration::from_secs(60), ..Default::default() };
+    let settings = RelaySettings { balance, ..Default::default() };
+    let (a, first) = endpoint("a", Manner::Reports(first)).await;
+    let (b, second) = endpoint("b", Manner::Reports(second)).await;
+    let (group, relay) = (group_of(settings, &[a, b]), relay(1, 1000));
+    for _ in 0..60 {
+        assert_eq!(send_to(&relay, streaming, &group).await.unwrap().1, "0");
+    }
+    (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_worker_that_says_that_calls_wait_there_gets_none_until_it_says_otherwise() {
+    for streaming in [false, true] {
+        let (busy, idle) = reporting("depth=40, wait-us=60000000", "depth=0, wait-us=0", streaming).await;
+        assert_eq!((busy, idle), (1, 59), "streaming: {streaming}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_read_is_as_none() {
+    let (said, silent) = reporting("depth=40, wait-us=lots", "", false).await;
+    assert!(said.min(silent) > 1, "{said} {silent}");
 }
