@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use torchmesh_discovery::SourceSettings;
+use torchmesh_discovery::{SourceSettings, Zone};
 use torchmesh_layers::deadline::Allowance;
 use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
@@ -38,6 +38,8 @@ pub struct RouterConfig {
     pub cache: CacheSettings,
     /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow.
     pub relay: RelaySettings,
+    /// `zone`: where this router is. Workers that are there too are preferred. Default: nowhere in particular.
+    pub zone: Option<Zone>,
     /// `mesh_tls`: how workers, and other routers, are reached. Default in clear text.
     pub mesh_tls: Option<HopTls>,
 }
@@ -82,7 +84,7 @@ impl RouterConfig {
         let cache = CacheSettings::read(s);
         let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
         let relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
-        let mesh_tls = HopTls::read(s);
+        let (zone, mesh_tls) = (s.optional("zone"), HopTls::read(s));
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
@@ -90,7 +92,7 @@ impl RouterConfig {
             };
             (s.or("max_in_flight", 8192), allowance)
         });
-        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, relay, mesh_tls }
+        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, relay, zone, mesh_tls }
     }
 }
 

@@ -58,7 +58,7 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     if let Some(settings) = config.discovery.consul() {
         let life =
             Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
-        consul::announce(settings, "router", context.addr, config.server.tls.is_some(), life)?;
+        consul::announce(settings, "router", context.addr, config.server.tls.is_some(), config.zone.as_ref(), life)?;
     }
     let (routes, store) = open_routes(&config.routes, context)?;
     let table = Arc::new(SharedTable::default());
@@ -84,7 +84,7 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
         context.control.spawn(conduct(book, lead, Arc::clone(&gather), config.discovery.watch_peers("router")?));
     }
     let builder = TableBuilder::new(groups, watching);
-    let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval);
+    let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval).in_zone(config.zone);
     let (readiness, known) = (context.readiness.clone(), routes.clone());
     context.control.spawn(prober.run(workers, move |callable| readiness.set(callable && known.are_known())));
 

@@ -38,6 +38,8 @@ pub struct Group {
     pub(crate) ring: OnceLock<ring::Ring>,
     /// Where each seat is among the members, in order.
     pub(crate) seats: Box<[(Seat, usize)]>,
+    /// Whether some members are near and others are not.
+    pub(crate) has_near: bool,
 }
 
 /// How an endpoint of a group does.
@@ -160,7 +162,19 @@ impl Group {
         known.or_else(|| self.by_policy(chance, takes)).or_else(|| self.by_policy(chance, &usable))
     }
 
-    fn by_policy(&self, Chance { key, policy, turn, now }: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
+    /// A session or a prompt goes where it is known, wherever that is; other calls go to those who are near while they have less than their share in flight, and then to whoever has.
+    fn by_policy(&self, chance: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        let has_home = chance.policy == Policy::Hash && chance.key.is_some_and(|key| key.session.is_some());
+        if has_home || !self.has_near {
+            return self.wherever(chance, usable);
+        }
+        let most = self.most_in_flight(&usable, self.settings.balance.zone_bound);
+        let takes = |at: usize| usable(at) && self.members[at].calls() < most;
+        let near = self.wherever(chance, |at| self.members[at].endpoint.place.near && takes(at));
+        near.or_else(|| self.wherever(chance, takes)).or_else(|| self.wherever(chance, &usable))
+    }
+
+    fn wherever(&self, Chance { key, policy, turn, now }: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.members.len();
         let session = key.and_then(|key| key.session);
         let draw = |below| fastrand::usize(..below);

@@ -84,7 +84,9 @@ impl Groups {
         if !before.iter().all(|seat| stays(*seat)) {
             kept.shared.prefixes.lock().retain(stays);
         }
+        let near = members.iter().filter(|member| member.endpoint.place.near).count();
         Arc::new(Group {
+            has_near: (1..members.len()).contains(&near),
             ring: OnceLock::new(),
             members: members.into(),
             shared: Arc::clone(&kept.shared),

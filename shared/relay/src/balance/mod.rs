@@ -79,6 +79,8 @@ pub struct BalanceSettings {
     pub prefix_bound: f64,
     /// `balance.prefix_memory`: bytes for who has read what, for each group. Default 4MiB, at least 64KiB; what was not met for longest is forgotten.
     pub prefix_memory: ByteSize,
+    /// `balance.zone_bound`: where it is known who is near, the most calls in flight at one of them before those far away get some, in average shares. Default 1.25, at least 1.
+    pub zone_bound: f64,
 }
 
 impl Default for BalanceSettings {
@@ -90,6 +92,7 @@ impl Default for BalanceSettings {
             hash_bound: 1.25,
             prefix_bound: 1.5,
             prefix_memory: ByteSize::mib(4),
+            zone_bound: 1.25,
         }
     }
 }
@@ -106,10 +109,12 @@ impl BalanceSettings {
                 hash_bound: s.or("hash_bound", defaults.hash_bound),
                 prefix_bound: s.or("prefix_bound", defaults.prefix_bound),
                 prefix_memory: s.or("prefix_memory", defaults.prefix_memory),
+                zone_bound: s.or("zone_bound", defaults.zone_bound),
             };
             s.check(read.decay >= Duration::from_millis(10), "decay", "must be at least 10ms");
             s.check((1.0..=100.0).contains(&read.hash_bound), "hash_bound", "must be from 1 to 100");
             s.check((1.0..=100.0).contains(&read.prefix_bound), "prefix_bound", "must be from 1 to 100");
+            s.check((1.0..=100.0).contains(&read.zone_bound), "zone_bound", "must be from 1 to 100");
             s.check(read.prefix_memory.0 >= 64 << 10, "prefix_memory", "must be at least 64KiB");
             read
         })
