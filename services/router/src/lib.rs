@@ -37,7 +37,7 @@ use torchmesh_runtime::{
 use crate::{
     admin::Admin,
     cache::Cache,
-    conduct::{Book, Gather, conduct},
+    conduct::{Book, Gather, Standing, conduct},
     config::{RouterConfig, RoutesFrom},
     forward::Forward,
     front::Front,
@@ -78,7 +78,8 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let resumes = Resumes::default();
     context.metrics.register(|registry| resumes.register(registry));
     let process = format!("{:016x}", fastrand::u64(..));
-    let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), known_endpoints()));
+    let standing = Standing { watching: Arc::clone(&watching), table: Arc::clone(&table), routes: routes.clone() };
+    let gather = Arc::new(Gather::new(process, context.addr, standing, probes.clone(), known_endpoints()));
     if let Some(store) = &store {
         let (book, lead) = (Book::new(store.clone()), store.lead(&context.addr.to_string()));
         context.control.spawn(conduct(book, lead, Arc::clone(&gather), config.discovery.watch_peers("router")?));
