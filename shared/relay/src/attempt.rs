@@ -90,13 +90,7 @@ impl Exchange {
     }
 }
 
-async fn exchange<B>(
-    ticket: &Ticket,
-    lane: usize,
-    head: Request<()>,
-    source: &Mutex<Source<B>>,
-    hold: usize,
-) -> Result<Exchange, Failure>
+async fn exchange<B>(ticket: &Ticket, lane: usize, head: Request<()>, source: &Mutex<Source<B>>, hold: usize) -> Result<Exchange, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,

@@ -77,7 +77,9 @@ impl Groups {
         let kept = kept.entry(name.to_owned()).or_insert_with(|| Kept::new(&self.settings.balance));
         let before: Vec<_> = kept.members.iter().map(|member| member.seat).collect();
         kept.follow(endpoints, now);
-        let members = kept.members.clone();
+        let mut members = kept.members.clone();
+        // Those who are near stand together, so that a draw among them is even.
+        members.sort_by_key(|member| !member.endpoint.place.near);
         let mut seats: Vec<_> = members.iter().enumerate().map(|(at, member)| (member.seat, at)).collect();
         seats.sort_unstable();
         let stays = |seat: Seat| seats.binary_search_by_key(&seat, |(seat, _)| *seat).is_ok();
@@ -86,7 +88,7 @@ impl Groups {
         }
         let near = members.iter().filter(|member| member.endpoint.place.near).count();
         Arc::new(Group {
-            has_near: (1..members.len()).contains(&near),
+            near: if near == members.len() { 0 } else { near },
             ring: OnceLock::new(),
             members: members.into(),
             shared: Arc::clone(&kept.shared),

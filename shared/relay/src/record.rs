@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    balance::{ewma::PeakEwma, prefix::Seat, reported::Reported, silence::Silence},
+    balance::{ewma::PeakEwma, limit::Limit, prefix::Seat, reported::Reported, silence::Silence},
     breaker::Breaker,
     endpoint::Endpoint,
     settings::RelaySettings,
@@ -27,6 +27,7 @@ pub(crate) struct Record {
     pub(crate) silence: Silence,
     pub(crate) reported: Reported,
     pub(crate) breaker: Breaker,
+    pub(crate) limit: Limit,
     pub(crate) in_flight: AtomicUsize,
     /// When it was first listed, in microseconds of the process.
     since: u64,
@@ -39,6 +40,7 @@ impl Record {
             silence: Silence::default(),
             reported: Reported::default(),
             breaker: Breaker::default(),
+            limit: Limit::default(),
             in_flight: AtomicUsize::new(0),
             since: now,
         }
@@ -58,8 +60,18 @@ pub(crate) struct Member {
 
 impl Member {
     /// Whether a call may go there, as far as is known.
-    pub(crate) fn admits(&self, now: u64) -> bool {
-        !self.endpoint.is_paused() && self.record.breaker.admits(now)
+    pub(crate) fn admits(&self, now: u64, settings: &RelaySettings) -> bool {
+        !self.endpoint.is_paused() && self.record.breaker.admits(now) && self.has_room(settings)
+    }
+
+    /// Whether it has fewer calls than it may have.
+    pub(crate) fn has_room(&self, settings: &RelaySettings) -> bool {
+        self.most_calls(settings).is_none_or(|most| self.calls() < most)
+    }
+
+    /// The most calls that it may have at once; `None`: as many as come.
+    pub(crate) fn most_calls(&self, settings: &RelaySettings) -> Option<usize> {
+        settings.adaptive.map(|most| self.record.limit.calls(most))
     }
 
     /// Whether another call would wait less here than there, as far as is known: by the latency to expect, times the calls that are there already and itself.

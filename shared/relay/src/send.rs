@@ -20,6 +20,9 @@ use crate::{
     shot::Shot,
 };
 
+/// When a call that nobody took may come again.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// A call to pass on.
 #[derive(Debug)]
 pub struct Call<B> {
@@ -77,7 +80,7 @@ impl Relay {
     /// Sends the call to one of the group's endpoints, and to others while endpoints fail or are slow, the budgets allow and the deadline has
     /// not passed.
     ///
-    /// Errors: UNAVAILABLE when no endpoint took the call. An endpoint's own UNAVAILABLE is passed on when nobody did better.
+    /// Errors: RESOURCE_EXHAUSTED when all endpoints have as many calls as they may have, UNAVAILABLE when none took the call. An endpoint's own UNAVAILABLE is passed on when nobody did better.
     pub async fn send<B>(&self, call: Call<B>, group: &Arc<Group>) -> Result<Response<RelayBody<B>>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -114,9 +117,14 @@ impl Relay {
         }
         match last_answer {
             Some(answer) => Ok(respond(*answer, source.into_inner())),
-            None => {
-                Err(ApiError::new(ErrorKind::Unavailable, "no instance could answer; try again").retry_after(Duration::from_millis(100)))
-            }
+            // None was even tried, though there are some: nothing but their limits keeps a call from them.
+            None if tried.is_empty() && !group.is_empty() => Err(full()),
+            None => Err(ApiError::new(ErrorKind::Unavailable, "no instance could answer; try again").retry_after(AGAIN_AFTER)),
         }
     }
+}
+
+fn full() -> ApiError {
+    let message = "every instance has as many calls as it answers in good time (limits.adaptive); try again later, or add instances";
+    ApiError::new(ErrorKind::ResourceExhausted, message).retry_after(AGAIN_AFTER)
 }

@@ -61,14 +61,30 @@ impl Ticket {
             // UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS: not the caller's doing.
             Some(b"2" | b"13" | b"14" | b"15") if blame == Blame::Statuses => self.failed(),
             // It lives; and that it refused quickly (RESOURCE_EXHAUSTED is 8) does not make it a fast one.
-            Some(b"8" | b"14") => self.settle(Outcome::Answered),
+            Some(code @ (b"8" | b"14")) => {
+                if code == b"8" {
+                    self.refused();
+                }
+                self.settle(Outcome::Answered);
+            }
             _ => {
                 let took = self.begun.elapsed();
                 let (now, decay) = (clock::micros(Instant::now()), self.group.settings.balance.decay);
-                self.member().record.latency.observe(now, took, decay);
+                let record = &self.member().record;
+                record.latency.observe(now, took, decay);
+                if let Some(most) = self.group.settings.adaptive {
+                    record.limit.observe(now, took, self.member().calls(), most);
+                }
                 self.group.shared.latencies.observe(took);
                 self.settle(Outcome::Answered);
             }
+        }
+    }
+
+    /// It has more calls than it takes, this router's and others'.
+    fn refused(&self) {
+        if let Some(most) = self.group.settings.adaptive {
+            self.member().record.limit.refused(most);
         }
     }
 

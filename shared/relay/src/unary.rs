@@ -70,8 +70,14 @@ impl Relay {
     ) -> Result<Reply, ApiError> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        let call: Call<NoBody> =
-            Call { path, headers, deadline: Some(deadline), streaming: false, steering: Steering::default(), source: Source::whole(message.into()) };
+        let call: Call<NoBody> = Call {
+            path,
+            headers,
+            deadline: Some(deadline),
+            streaming: false,
+            steering: Steering::default(),
+            source: Source::whole(message.into()),
+        };
         let answer = async {
             // Boxed: callers of ours keep this in futures of their own, one within the other.
             let response = Box::pin(self.send(call, group)).await?;

@@ -112,6 +112,7 @@ impl RouterAdmin for Admin {
                 let Load { depth, wait_us } = seen.load.unwrap_or_default();
                 endpoint.queued += depth;
                 endpoint.wait_us = endpoint.wait_us.max(wait_us);
+                endpoint.most_in_flight += seen.most_in_flight.unwrap_or_default() as u64;
                 endpoint.versions.push(EndpointVersion {
                     model: target.model.to_string(),
                     version: target.version.to_str().unwrap_or_default().to_owned(),

@@ -1,10 +1,11 @@
 //! Which of the endpoints that could answer is asked.
 //!
 //! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`], [`prefix`]); time and chance are arguments. What an
-//! endpoint's answers cost is remembered in [`ewma`], what it says of its own queue in [`reported`], and that it does not answer in [`silence`].
+//! endpoint's answers cost is remembered in [`ewma`], what it says of its own queue in [`reported`], and that it does not answer in [`silence`]. How many calls it may have at once is found in [`limit`].
 
 pub mod choose;
 pub mod ewma;
+pub mod limit;
 pub mod prefix;
 pub mod reported;
 pub mod ring;

@@ -5,13 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use torchmesh_api::error::ErrorKind;
 use torchmesh_relay::{
     Affinity, Endpoint, Groups, HedgeSettings, Relay, RelayMetrics, RelaySettings,
     balance::{BalanceSettings, Policy, ring},
     breaker::BreakerSettings,
 };
 
-use crate::fake::{Manner, call, endpoint, relay, send_to};
+use crate::fake::{BOUND, Manner, call, endpoint, relay, send_to};
 
 fn hedging(budget_reserve: u32) -> RelaySettings {
     let hedge = HedgeSettings { budget_ratio: 0.0, budget_reserve, ..HedgeSettings::after(0.99, Duration::from_millis(10)) };
@@ -175,4 +176,30 @@ async fn a_worker_that_says_that_calls_wait_there_gets_none_until_it_says_otherw
 async fn a_report_that_cannot_be_read_is_as_none() {
     let (said, silent) = reporting("depth=40, wait-us=lots", "", false).await;
     assert!(said.min(silent) > 1, "{said} {silent}");
+}
+
+#[tokio::test]
+async fn when_all_endpoints_have_as_many_calls_as_they_may_have_a_call_is_refused_at_once_and_afterwards_let_in_again() {
+    let settings = RelaySettings { adaptive: Some(2), ..Default::default() };
+    let (a, first) = endpoint("a", Manner::IsFrozen).await;
+    let (b, second) = endpoint("b", Manner::IsFrozen).await;
+    let (group, relay) = (group_of(settings, &[a, b]), relay(3, 1000));
+    let asked = || first.load(Ordering::SeqCst) + second.load(Ordering::SeqCst);
+    let until = async |count: usize| {
+        while asked() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (relay, group) = (relay.clone(), Arc::clone(&group));
+        calls.spawn(async move { send_to(&relay, false, &group).await });
+    }
+    tokio::time::timeout(BOUND, until(4)).await.expect("four calls are let in");
+    assert_eq!(send_to(&relay, false, &group).await.unwrap_err(), ErrorKind::ResourceExhausted);
+    assert_eq!(asked(), 4);
+    calls.shutdown().await;
+    let again = tokio::spawn(async move { send_to(&relay, false, &group).await });
+    tokio::time::timeout(BOUND, until(5)).await.expect("there is room again");
+    again.abort();
 }

@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tonic::Code;
 use torchmesh_api::{
     admin::v1::{Endpoint, GetTrafficRequest, ListEndpointsRequest, router_admin_client::RouterAdminClient},
     frame,
@@ -51,7 +52,8 @@ async fn call(mesh: &MeshSandbox, session: Option<&'static str>) {
 fn a_route_has_a_policy_of_its_own_and_another_one_as_soon_as_it_is_changed() {
     bounded(async {
         let folder = tempfile::tempdir().unwrap();
-        let workers = [Upstream::start(&["noop"], Manner::Answers(answer())).await, Upstream::start(&["noop"], Manner::Answers(answer())).await];
+        let workers =
+            [Upstream::start(&["noop"], Manner::Answers(answer())).await, Upstream::start(&["noop"], Manner::Answers(answer())).await];
         let seen = || workers.each_ref().map(|worker| worker.seen().len());
         let builder = workers.iter().fold(MeshSandbox::builder(), |builder, worker| builder.worker_at(worker.addr));
         let mesh = mesh(builder, folder.path(), &route("round_robin")).await;
@@ -125,5 +127,27 @@ fn a_near_worker_that_is_full_leaves_calls_to_one_far_away() {
         let stayed = eventually("all calls have arrived", PATIENCE, arrived).await;
         // A quarter more than half of them, rounded up with each call.
         assert!((6..=9).contains(&stayed), "{stayed} of 12 calls are at the worker nearby");
+    });
+}
+
+#[test]
+fn where_every_worker_has_as_many_calls_as_it_answers_in_good_time_a_call_is_refused_and_says_what_to_change() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let workers = [Upstream::start(&["noop"], Manner::Silent).await, Upstream::start(&["noop"], Manner::Silent).await];
+        let builder = workers.iter().fold(MeshSandbox::builder(), |builder, worker| builder.worker_at(worker.addr));
+        let mesh = mesh(builder.set("router", "limits.adaptive", "true"), folder.path(), "").await;
+        let most: Vec<_> = endpoints(&mesh).await.iter().map(|endpoint| endpoint.most_in_flight).collect();
+        assert_eq!(most, [16, 16]);
+        let mut calls = JoinSet::new();
+        for _ in 0..32 {
+            let inference = mesh.inference();
+            calls.spawn(async move { inference.clone().model_infer(client::noop()).await });
+        }
+        let arrived = async || (workers.iter().map(|worker| worker.seen().len()).sum::<usize>() == 32).then_some(());
+        eventually("all calls have arrived", PATIENCE, arrived).await;
+        let refused = mesh.inference().model_infer(client::noop()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+        assert!(refused.message().contains("limits.adaptive"), "{}", refused.message());
     });
 }
