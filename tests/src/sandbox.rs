@@ -23,7 +23,7 @@ pub struct MeshSandbox {
     pub workers: Vec<Instance>,
     /// What serves the pipelines, where there are any.
     pub pipelines: Vec<Instance>,
-    stand_ins: Vec<(&'static str, SocketAddr)>,
+    stand_ins: Vec<(&'static str, SocketAddr, Option<&'static str>)>,
     folder: TempDir,
 }
 
@@ -34,7 +34,7 @@ pub struct Builder {
     models: Vec<Model>,
     pipelines: Vec<(String, String)>,
     settings: Vec<(&'static str, String, String)>,
-    stand_ins: Vec<(&'static str, SocketAddr)>,
+    stand_ins: Vec<(&'static str, SocketAddr, Option<&'static str>)>,
     consul: Option<SocketAddr>,
     keys: String,
     wait: bool,
@@ -86,14 +86,21 @@ impl Builder {
     /// In place of workers, something that the test has started itself.
     #[must_use]
     pub fn worker_at(mut self, address: SocketAddr) -> Self {
-        self.stand_ins.push(("worker", address));
+        self.stand_ins.push(("worker", address, None));
+        self.workers(0)
+    }
+
+    /// The same, in a zone.
+    #[must_use]
+    pub fn worker_in(mut self, zone: &'static str, address: SocketAddr) -> Self {
+        self.stand_ins.push(("worker", address, Some(zone)));
         self.workers(0)
     }
 
     /// In place of routers and all that is behind them, something that the test has started itself.
     #[must_use]
     pub fn router_at(mut self, address: SocketAddr) -> Self {
-        self.stand_ins.push(("router", address));
+        self.stand_ins.push(("router", address, None));
         self.routers(0).workers(0)
     }
 
@@ -277,13 +284,15 @@ impl MeshSandbox {
 
     fn write_discovery(&self) {
         let mut text = String::new();
-        let mut list = |service: &str, id: &str, address: SocketAddr| {
-            let _ = writeln!(text, "[[instance]]\nservice = \"{service}\"\nid = \"{id}\"\naddress = \"{address}\"\n");
+        let mut list = |service: &str, id: &str, address: SocketAddr, zone: Option<&str>| {
+            let _ = writeln!(text, "[[instance]]\nservice = \"{service}\"\nid = \"{id}\"\naddress = \"{address}\"");
+            let _ = zone.map(|zone| writeln!(text, "zone = \"{zone}\""));
         };
-        self.routers.iter().chain(&self.workers).for_each(|instance| list(instance.service(), &instance.name, instance.addr));
+        self.routers.iter().chain(&self.workers).for_each(|instance| list(instance.service(), &instance.name, instance.addr, None));
         // To routers, what serves pipelines is a worker.
-        self.pipelines.iter().for_each(|instance| list("worker", &instance.name, instance.addr));
-        self.stand_ins.iter().enumerate().for_each(|(at, (service, address))| list(service, &format!("stand-in-{at}"), *address));
+        self.pipelines.iter().for_each(|instance| list("worker", &instance.name, instance.addr, None));
+        let stand_ins = self.stand_ins.iter().enumerate();
+        stand_ins.for_each(|(at, (service, address, zone))| list(service, &format!("stand-in-{at}"), *address, *zone));
         replace(&self.folder.path().join("discovery.toml"), &text);
     }
 }

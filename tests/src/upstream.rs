@@ -18,7 +18,7 @@ use tokio::{
 };
 use torchmesh_api::{
     frame,
-    headers::{GRPC_MESSAGE, GRPC_STATUS, X_TORCHMESH_USAGE},
+    headers::{GRPC_MESSAGE, GRPC_STATUS, X_TORCHMESH_LOAD, X_TORCHMESH_USAGE},
     inference::{RepositoryIndexResponse, repository_index_response::ModelIndex},
 };
 
@@ -35,6 +35,8 @@ pub enum Manner {
     AnswersEach(Vec<(&'static str, Bytes)>),
     /// The same, and says in its headers what the call has used.
     AnswersUsing(&'static str, Bytes),
+    /// The same, and says in its headers how busy it is.
+    AnswersSaying(&'static str, Bytes),
     /// The same, after so long: a model that is slow.
     AnswersAfter(Duration, Bytes),
     /// Says nothing.
@@ -152,6 +154,11 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
         Manner::AnswersUsing(usage, ref answer) => {
             let mut head = response();
             head.headers_mut().insert(X_TORCHMESH_USAGE, HeaderValue::from_static(usage));
+            finish_with(head, respond, answer.clone(), 0, "").await
+        }
+        Manner::AnswersSaying(load, ref answer) => {
+            let mut head = response();
+            head.headers_mut().insert(X_TORCHMESH_LOAD, HeaderValue::from_static(load));
             finish_with(head, respond, answer.clone(), 0, "").await
         }
         Manner::AnswersEach(ref answers) => {

@@ -18,7 +18,7 @@ use torchmesh_api::{
     method::{self, Method},
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
-use torchmesh_relay::{Answer, BoxError, Call, Source, outgoing};
+use torchmesh_relay::{Answer, BoxError, Call, Source, Steering, outgoing};
 use tower::{Service, ServiceExt as _};
 
 use crate::{
@@ -100,7 +100,7 @@ fn outbound<B>(method: Method, parts: Parts, source: Source<B>) -> Call<B> {
     if let Some(context) = context {
         context.write(&mut headers);
     }
-    Call { path, headers, deadline, streaming: method.streaming, key: None, source }
+    Call { path, headers, deadline, streaming: method.streaming, steering: Steering::default(), source }
 }
 
 impl<B> Service<Request<B>> for Forward

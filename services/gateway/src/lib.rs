@@ -76,7 +76,7 @@ pub fn build(
     if let Some(settings) = config.discovery.consul() {
         let life =
             Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
-        consul::announce(settings, "gateway", context.addr, config.server.tls.is_some(), life)?;
+        consul::announce(settings, "gateway", context.addr, config.server.tls.is_some(), None, life)?;
     }
     if let Some(tls) = &config.mesh_tls {
         tls.config()?;

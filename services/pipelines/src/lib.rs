@@ -44,7 +44,7 @@ pub fn build(config: PipelinesConfig, context: &Context) -> Result<impl Fn(usize
         let life =
             Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
         // Routers ask workers what they serve, and nothing more is to be known of this one.
-        consul::announce(settings, "worker", context.addr, config.server.tls.is_some(), life)?;
+        consul::announce(settings, "worker", context.addr, config.server.tls.is_some(), None, life)?;
     }
     if let Some(tls) = &config.mesh_tls {
         tls.config()?;

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use torchmesh_discovery::SourceSettings;
+use torchmesh_discovery::{SourceSettings, Zone};
 use torchmesh_layers::deadline::Allowance;
 use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
@@ -38,8 +38,11 @@ pub struct RouterConfig {
     pub cache: CacheSettings,
     /// `hold`: whose calls wait for a worker that is not there yet. Default nobody's.
     pub hold: Option<HoldSettings>,
-    /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow.
+    /// `retry`, `hedge`, `balance` and `breaker`: how a worker is chosen, and what happens when it fails or is slow. `limits.adaptive`: whether a worker gets no more calls at once than it answers
+    /// in good time; when all have as many, a call is refused with RESOURCE_EXHAUSTED. Default false.
     pub relay: RelaySettings,
+    /// `zone`: where this router is. Workers that are there too are preferred. Default: nowhere in particular.
+    pub zone: Option<Zone>,
     /// `mesh_tls`: how workers, and other routers, are reached. Default in clear text.
     pub mesh_tls: Option<HopTls>,
 }
@@ -84,16 +87,18 @@ impl RouterConfig {
         let cache = CacheSettings::read(s);
         let hold = HoldSettings::read(s);
         let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
-        let relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
-        let mesh_tls = HopTls::read(s);
+        let mut relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
+        let (zone, mesh_tls) = (s.optional("zone"), HopTls::read(s));
         let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
                 max: s.or("max_timeout", Duration::from_secs(3600)),
             };
-            (s.or("max_in_flight", 8192), allowance)
+            let max_in_flight = s.or("max_in_flight", 8192);
+            relay.adaptive = s.or("adaptive", false).then_some(max_in_flight);
+            (max_in_flight, allowance)
         });
-        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, hold, relay, mesh_tls }
+        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, hold, relay, zone, mesh_tls }
     }
 }
 

@@ -8,6 +8,7 @@ use torchmesh_api::{
     ids::{ModelName, ModelVersion},
     peek::Routing,
 };
+use torchmesh_relay::balance::Policy;
 
 use crate::{
     cache::Caching,
@@ -31,6 +32,8 @@ pub struct Decision {
     pub resume: bool,
     /// Whether it goes to whoever has read the beginning of its prompt.
     pub by_prefix: Option<ByPrefix>,
+    /// How a worker is chosen, where the route has a policy of its own.
+    pub policy: Option<Policy>,
 }
 
 /// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. `draw` is a random number.
@@ -39,8 +42,9 @@ pub struct Decision {
 pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Result<Decision, ApiError> {
     let routed = routes.routed(asked.name);
     let route = routed.and_then(|name| routes.get(name));
-    let (caching, resume, by_prefix) = route.map_or((None, false, None), |route| (route.caching, route.resume, route.by_prefix));
-    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None, caching, resume, by_prefix };
+    let (caching, resume, by_prefix, policy) =
+        route.map_or((None, false, None, None), |route| (route.caching, route.resume, route.by_prefix, route.policy));
+    let own = |target: &Target| Decision { target: target.clone(), asked_for: None, shadow: None, caching, resume, by_prefix, policy };
     let Some(name) = routed.filter(|_| asked.version.is_empty()) else {
         return table.route(asked.name, asked.version).map(own);
     };
@@ -55,7 +59,7 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
             let asked_for = (target.model != *name).then(|| HeaderValue::try_from(name.as_str()).ok()).flatten();
             let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(draw));
             let shadow = shadow.and_then(|shadow| copied(shadow, table, target));
-            Ok(Decision { target: target.clone(), asked_for, shadow, caching, resume, by_prefix })
+            Ok(Decision { target: target.clone(), asked_for, shadow, caching, resume, by_prefix, policy })
         }
         (None, to) => {
             let (model, version) = to.map_or((name.clone(), None), |to| (to.model, to.version));
@@ -164,6 +168,17 @@ mod tests {
         assert_eq!(wanted("small", ""), to("m", Some("2")));
         assert_eq!((wanted("m", ""), wanted("m", "3")), (to("m", None), to("m", Some("3"))));
         assert_eq!((wanted("m", "three"), wanted("", "")), (None, None));
+    }
+
+    #[test]
+    fn the_policy_of_the_name_that_was_called_goes_with_the_call_and_a_version_that_is_named_changes_nothing() {
+        let text = "[[route]]\nmodel = 'm'\nto = [{ version = '1' }]\nbalance = 'round_robin'\n\
+                    [[route]]\nmodel = 'alias'\nto = [{ model = 'm' }]\nbalance = 'reported'\n\
+                    [[route]]\nmodel = 'plain'\nto = [{ model = 'm' }]";
+        let (routes, table) = (parse(text).unwrap(), table(&[("m", 1), ("m", 2)]));
+        let policy = |name, version| decide(&routes, &table, Routing { name, version }, &HeaderMap::new(), 1).unwrap().policy;
+        assert_eq!([policy("m", ""), policy("m", "2")], [Some(Policy::RoundRobin); 2]);
+        assert_eq!((policy("alias", ""), policy("plain", "")), (Some(Policy::Reported), None));
     }
 
     #[test]

@@ -22,8 +22,8 @@ use torchmesh_api::{
 };
 use torchmesh_layers::call::{CallContext, ServedModel};
 use torchmesh_relay::{
-    Affinity, Answer, BoxError, Call, Relay, Source,
-    balance::{prefix::Prefix, ring},
+    Affinity, Answer, BoxError, Call, Relay, Source, Steering,
+    balance::{Policy, prefix::Prefix, ring},
     outgoing,
 };
 use tower::{Service, ServiceExt as _};
@@ -76,7 +76,7 @@ impl Forward {
         B::Error: Into<BoxError>,
     {
         let mut source = Source::new(body, self.relay.keep_bytes());
-        let Decision { target, asked_for, shadow, caching, resume, by_prefix } = self.decided(&parts, &mut source).await?;
+        let Decision { target, asked_for, shadow, caching, resume, by_prefix, policy } = self.decided(&parts, &mut source).await?;
         let question = self.question(&parts, &target, Caching::of(caching, &parts.headers), &mut source).await?;
         let (question, flight) = match question {
             None => (None, None),
@@ -91,7 +91,7 @@ impl Forward {
         };
         let resumable = if resume { self.resumable(parts.uri.path(), &mut source).await? } else { None };
         let copy = shadow.and_then(|shadow| self.mirror.begin(parts.uri.path(), shadow, &mut source));
-        let call = outbound(method, parts, &target, asked_for, prefix, source);
+        let call = outbound(method, parts, &target, asked_for, (prefix, policy), source);
         let copy = copy.map(|copy| copy.of(&call));
         let mut watch = target.watched.begin(self.relay.lane(), Instant::now(), call.deadline);
         let sent = match resumable {
@@ -102,7 +102,7 @@ impl Forward {
                     table: self.table,
                     target: target.clone(),
                     headers: call.headers,
-                    key: call.key,
+                    steering: call.steering,
                     deadline: deadline(call.deadline),
                 };
                 resume::begin(way, request, self.resumes).await.map(|response| response.map(Answer::Own))
@@ -229,11 +229,12 @@ fn outbound<B>(
     parts: Parts,
     target: &Target,
     asked_for: Option<HeaderValue>,
-    prefix: Option<Prefix>,
+    (prefix, policy): (Option<Prefix>, Option<Policy>),
     source: Source<B>,
 ) -> Call<B> {
     let session = parts.headers.get(X_TORCHMESH_SESSION).map(|session| ring::hash(&session.as_bytes()));
     let key = (session.is_some() || prefix.is_some()).then_some(Affinity { session, prefix });
+    let steering = Steering { key, policy };
     let context = parts.extensions.get::<CallContext>();
     let deadline = context.and_then(|context| context.deadline);
     let mut headers = parts.headers;
@@ -247,7 +248,7 @@ fn outbound<B>(
     }
     headers.insert(X_TORCHMESH_MODEL_VERSION, target.version.clone());
     let path = outgoing::path(&parts.uri);
-    Call { path, headers, deadline, streaming: method.streaming, key, source }
+    Call { path, headers, deadline, streaming: method.streaming, steering, source }
 }
 
 impl<B> Service<Request<B>> for Forward

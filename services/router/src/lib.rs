@@ -38,7 +38,7 @@ use torchmesh_runtime::{
 use crate::{
     admin::Admin,
     cache::Cache,
-    conduct::{Book, Gather, conduct},
+    conduct::{Book, Gather, Standing, conduct},
     config::{RouterConfig, RoutesFrom},
     forward::Forward,
     front::Front,
@@ -60,7 +60,7 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     if let Some(settings) = config.discovery.consul() {
         let life =
             Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
-        consul::announce(settings, "router", context.addr, config.server.tls.is_some(), life)?;
+        consul::announce(settings, "router", context.addr, config.server.tls.is_some(), config.zone.as_ref(), life)?;
     }
     let (routes, store) = open_routes(&config.routes, context)?;
     let table = Arc::new(SharedTable::default());
@@ -82,13 +82,14 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let hold = Hold::new(config.hold);
     context.metrics.register(|registry| hold.register(registry));
     let process = format!("{:016x}", fastrand::u64(..));
-    let gather = Arc::new(Gather::new(process, context.addr, Arc::clone(&watching), probes.clone(), known_endpoints()));
+    let standing = Standing { watching: Arc::clone(&watching), table: Arc::clone(&table), routes: routes.clone() };
+    let gather = Arc::new(Gather::new(process, context.addr, standing, probes.clone(), known_endpoints()));
     if let Some(store) = &store {
         let (book, lead) = (Book::new(store.clone()), store.lead(&context.addr.to_string()));
         context.control.spawn(conduct(book, lead, Arc::clone(&gather), config.discovery.watch_peers("router")?));
     }
     let builder = TableBuilder::new(groups, watching);
-    let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval);
+    let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval).in_zone(config.zone);
     let (readiness, known, holds) = (context.readiness.clone(), routes.clone(), hold.is_on());
     context.control.spawn(prober.run(workers, move |callable| readiness.set((callable || holds) && known.are_known())));
 

@@ -20,8 +20,8 @@ use torchmesh_api::{
     ids::{InstanceId, ModelName, ModelVersion},
     inference::{RepositoryIndexRequest, RepositoryIndexResponse},
 };
-use torchmesh_discovery::Instances;
-use torchmesh_relay::{Endpoint, Endpoints, Group, Relay};
+use torchmesh_discovery::{Instance, Instances, Zone};
+use torchmesh_relay::{Endpoint, Endpoints, Group, Place, Relay};
 
 use crate::table::{Listed, SharedTable, TableBuilder};
 
@@ -65,13 +65,20 @@ pub struct Prober {
     builder: TableBuilder,
     table: Arc<SharedTable>,
     interval: Duration,
+    zone: Option<Zone>,
     asked: HashMap<InstanceId, Asked>,
 }
 
 impl Prober {
     /// Probes by `relay`, which has a lane of its own.
     pub fn new(endpoints: Endpoints, relay: Relay, builder: TableBuilder, table: Arc<SharedTable>, interval: Duration) -> Self {
-        Self { endpoints, relay, builder, table, interval, asked: HashMap::new() }
+        Self { endpoints, relay, builder, table, interval, zone: None, asked: HashMap::new() }
+    }
+
+    /// Those who are in this zone are near.
+    #[must_use]
+    pub fn in_zone(self, zone: Option<Zone>) -> Self {
+        Self { zone, ..self }
     }
 
     /// Runs for as long as the process, and says after each change whether a model can be called.
@@ -102,8 +109,11 @@ impl Prober {
 
     /// Begins to ask who is new, and forgets who is gone.
     fn follow(&mut self, instances: &Instances, tell: &mpsc::Sender<News>) {
-        let pairs: Vec<_> = instances.iter().map(|instance| (instance.id.clone(), instance.addr)).collect();
-        let endpoints = self.endpoints.update(&pairs);
+        let placed = |Instance { id, addr, zone }: &Instance| {
+            let place = Place { near: zone.is_some() && *zone == self.zone, zone: zone.as_ref().map(Zone::text) };
+            (id.clone(), *addr, place)
+        };
+        let endpoints = self.endpoints.update_placed(instances.iter().map(placed));
         let there: HashSet<_> = endpoints.iter().map(|endpoint| endpoint.id.clone()).collect();
         self.asked.retain(|id, _| there.contains(id));
         self.builder.retain(|id| there.contains(id));

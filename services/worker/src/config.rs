@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use torchmesh_api::ids::InstanceId;
-use torchmesh_discovery::consul::ConsulSettings;
+use torchmesh_discovery::{Zone, consul::ConsulSettings};
 use torchmesh_runtime::{
     config::{DrainSettings, Section, ServerSettings, TelemetrySettings},
     process::ServiceSettings,
@@ -37,6 +37,8 @@ pub struct WorkerConfig {
     pub instance: Option<InstanceId>,
     /// `discovery.consul`: where this worker registers itself. Default: nowhere.
     pub consul: Option<ConsulSettings>,
+    /// `zone`: where this worker is, which it registers. Default: nowhere in particular.
+    pub zone: Option<Zone>,
     /// `tokenizer_threads`: threads that tokenise, for all models together. Default 1, 1 to 64.
     pub tokenizer_threads: usize,
     /// `decoding_threads`: threads that decode images and sound, for all models together. Default 1, 1 to 64.
@@ -83,6 +85,7 @@ impl WorkerConfig {
             models_linger,
             instance,
             consul,
+            zone: s.optional("zone"),
             tokenizer_threads,
             decoding_threads,
         }
@@ -121,8 +124,13 @@ mod tests {
 
     #[test]
     fn every_mistake_is_in_one_report() {
-        let report = read("tokenizer_threads = 0\ninstance = 'a b'\nmodel_dir = 'x'").unwrap_err();
-        for part in ["tokenizer_threads: must be from 1 to 64", "instance: an instance id has ' '", "model_dir: is not a setting here"] {
+        let report = read("tokenizer_threads = 0\ninstance = 'a b'\nmodel_dir = 'x'\nzone = ''").unwrap_err();
+        for part in [
+            "tokenizer_threads: must be from 1 to 64",
+            "instance: an instance id has ' '",
+            "model_dir: is not a setting here",
+            "zone: must be",
+        ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
         }
     }

@@ -68,7 +68,7 @@ pub fn build(config: &WorkerConfig, context: &Context) -> Result<impl Fn(usize) 
         let settings = ConsulSettings { id: settings.id.clone().or_else(|| config.instance.clone()), ..settings.clone() };
         let life =
             Life { ready: context.readiness.subscribe(), leaving: context.drain.subscribe(), until_gone: context.farewell.wait_for() };
-        consul::announce(&settings, "worker", context.addr, config.server.tls.is_some(), life)?;
+        consul::announce(&settings, "worker", context.addr, config.server.tls.is_some(), config.zone.as_ref(), life)?;
     }
     let front = open(config, context, Arc::new(engine::load))?;
     let routes = grpc::standard_routes(context, &[]);

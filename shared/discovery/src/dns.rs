@@ -81,7 +81,7 @@ async fn look_up(settings: &DnsSettings, sender: &watch::Sender<Instances>) {
 fn instances(addresses: impl Iterator<Item = SocketAddr>) -> Vec<Instance> {
     // In an order of their own, since servers shuffle their answers.
     let unique: std::collections::BTreeSet<_> = addresses.collect();
-    unique.into_iter().filter_map(|addr| Some(Instance { id: InstanceId::parse(&id(addr)).ok()?, addr })).collect()
+    unique.into_iter().filter_map(|addr| Some(Instance { id: InstanceId::parse(&id(addr)).ok()?, addr, zone: None })).collect()
 }
 
 /// An id has no brackets, which IPv6 addresses do.

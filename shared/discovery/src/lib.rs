@@ -9,6 +9,7 @@ pub mod kubernetes;
 mod retry;
 mod settings;
 mod static_file;
+mod zone;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,6 +19,7 @@ use torchmesh_api::ids::InstanceId;
 pub use dns::{Dns, DnsSettings};
 pub use settings::{SourceError, SourceSettings};
 pub use static_file::{FileError, StaticFile};
+pub use zone::Zone;
 
 /// One registered process of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +28,8 @@ pub struct Instance {
     pub id: InstanceId,
     /// Where it takes calls.
     pub addr: SocketAddr,
+    /// The zone that it is in, where that is told.
+    pub zone: Option<Zone>,
 }
 
 /// The instances of one service. A new list replaces the old one whole.

@@ -5,6 +5,7 @@
 //! service = "worker"
 //! id = "worker-1"
 //! address = "127.0.0.1:8082"
+//! zone = "eu-west-1a"           # need not be there
 //! ```
 
 use std::{
@@ -19,8 +20,9 @@ use std::{
 use serde::Deserialize;
 use tokio::sync::watch;
 use torchmesh_api::ids::InstanceId;
+use torchmesh_settings::FromSetting as _;
 
-use crate::{Discovery, Instance, Instances};
+use crate::{Discovery, Instance, Instances, Zone};
 
 /// How often the file is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -53,6 +55,7 @@ struct Entry {
     service: String,
     id: String,
     address: SocketAddr,
+    zone: Option<String>,
 }
 
 /// A watched file. A change that is wrong is reported in the log, and the last good list stays. The file is watched for as long as this or a
@@ -140,7 +143,10 @@ fn parse(path: &Path, text: &str) -> Result<HashMap<String, Vec<Instance>>, File
         if !seen.insert((entry.service.clone(), id.clone())) {
             return Err(wrong(format!("instance[{at}].id: {id} is listed twice for the service {}", entry.service)));
         }
-        lists.entry(entry.service).or_default().push(Instance { id, addr: entry.address });
+        let zone = entry
+            .zone
+            .map(|text| Zone::parse(&text).ok_or_else(|| wrong(format!("instance[{at}].zone: must be {}, not {text:?}", Zone::EXPECTED))));
+        lists.entry(entry.service).or_default().push(Instance { id, addr: entry.address, zone: zone.transpose()? });
     }
     Ok(lists)
 }
@@ -192,6 +198,16 @@ mod tests {
         assert!(StaticFile::open(&path).unwrap_err().to_string().contains("discovery.toml"));
         std::fs::write(&path, entry("a", 1) + &entry("a", 2)).unwrap();
         assert!(StaticFile::open(&path).unwrap_err().to_string().contains("instance[1].id: a is listed twice"));
+    }
+
+    #[test]
+    fn an_instance_is_in_the_zone_that_the_file_names_and_a_name_that_is_none_is_refused() {
+        let text = entry("a", 1) + "zone = 'eu-west-1a'\n" + &entry("b", 2);
+        let lists = parse(Path::new("x"), &text).unwrap();
+        let zones: Vec<_> = lists["worker"].iter().map(|instance| instance.zone.as_ref().map(ToString::to_string)).collect();
+        assert_eq!(zones, [Some("eu-west-1a".to_owned()), None]);
+        let refused = parse(Path::new("x"), &(entry("a", 1) + "zone = 'a zone'\n")).unwrap_err().to_string();
+        assert!(refused.contains("instance[0].zone: must be a zone's name"), "{refused}");
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let tried = exchange(ticket.endpoint(), lane, head, source, hold).await;
+    let tried = exchange(&ticket, lane, head, source, hold).await;
     match &tried {
         Ok(exchange) => ticket.answered(exchange.status()),
         Err(Failure::CallerLeft) => {}
@@ -90,18 +90,12 @@ impl Exchange {
     }
 }
 
-async fn exchange<B>(
-    endpoint: &Arc<Endpoint>,
-    lane: usize,
-    head: Request<()>,
-    source: &Mutex<Source<B>>,
-    hold: usize,
-) -> Result<Exchange, Failure>
+async fn exchange<B>(ticket: &Ticket, lane: usize, head: Request<()>, source: &Mutex<Source<B>>, hold: usize) -> Result<Exchange, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let empty = source.lock().is_exhausted();
+    let (endpoint, empty) = (ticket.endpoint(), source.lock().is_exhausted());
     let (mut response, mut pump) = open(endpoint, lane, head, empty).await?;
     let response = poll_fn(|cx| {
         if !pump.is_finished() {
@@ -116,6 +110,8 @@ where
     .await?;
     endpoint.answered();
     let (head, stream) = response.into_parts();
+    // Before the answer itself: of a stream that waits for its first message this is known now.
+    ticket.told(&head.headers);
     let (held, rest) = hold_back(stream, hold, &mut pump, source).await?;
     Ok(Exchange { head, held, rest, pump })
 }

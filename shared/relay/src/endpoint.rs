@@ -20,6 +20,15 @@ use crate::{clock, connection::Lane, tls::HopTls};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// Where an endpoint is, as far as it is told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The zone's name.
+    pub zone: Option<Arc<str>>,
+    /// Whether the hop before it is in the same zone.
+    pub near: bool,
+}
+
 /// One instance of a service, as the hop before it sees it.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -27,6 +36,8 @@ pub struct Endpoint {
     pub id: InstanceId,
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it is.
+    pub place: Place,
     pub(crate) authority: Authority,
     pub(crate) lanes: Box<[Arc<Lane>]>,
     in_flight: AtomicUsize,
@@ -52,6 +63,7 @@ impl Endpoint {
         Self {
             id,
             addr,
+            place: Place::default(),
             authority,
             lanes: (0..lanes).map(|_| Arc::new(Lane::over(tls.cloned()))).collect(),
             in_flight: AtomicUsize::new(0),
@@ -60,6 +72,12 @@ impl Endpoint {
             failures: AtomicU32::new(0),
             answered_at: AtomicU64::new(0),
         }
+    }
+
+    /// The same at this place.
+    #[must_use]
+    pub fn at(self, place: Place) -> Self {
+        Self { place, ..self }
     }
 
     /// Calls sent there that have not ended.
@@ -130,13 +148,19 @@ impl Endpoints {
 
     /// Takes the instances that exist now, and gives their endpoints in the same order. An instance with a new address is a new endpoint.
     pub fn update(&self, instances: &[(InstanceId, SocketAddr)]) -> Vec<Arc<Endpoint>> {
+        self.update_placed(instances.iter().map(|(id, addr)| (id.clone(), *addr, Place::default())))
+    }
+
+    /// The same where it is told where they are. An instance at a new place is a new endpoint, too.
+    pub fn update_placed(&self, instances: impl IntoIterator<Item = (InstanceId, SocketAddr, Place)>) -> Vec<Arc<Endpoint>> {
         let mut known = self.known.lock();
-        let mut next = HashMap::with_capacity(instances.len());
-        let mut listed = Vec::with_capacity(instances.len());
-        for (id, addr) in instances {
-            let kept = known.remove(id).filter(|endpoint| endpoint.addr == *addr);
-            let endpoint = kept.unwrap_or_else(|| Arc::new(Endpoint::over(id.clone(), *addr, self.lanes, self.tls.as_ref())));
-            next.insert(id.clone(), Arc::clone(&endpoint));
+        let mut next = HashMap::new();
+        let mut listed = Vec::new();
+        for (id, addr, place) in instances {
+            let kept = known.remove(&id).filter(|endpoint| endpoint.addr == addr && endpoint.place == place);
+            let new = || Arc::new(Endpoint::over(id.clone(), addr, self.lanes, self.tls.as_ref()).at(place));
+            let endpoint = kept.unwrap_or_else(new);
+            next.insert(id, Arc::clone(&endpoint));
             listed.push(endpoint);
         }
         *known = next;
@@ -159,6 +183,15 @@ mod tests {
         let after = endpoints.update(&[instance("b", 3), instance("a", 1)]);
         assert!(Arc::ptr_eq(&before[0], &after[1]));
         assert!(!Arc::ptr_eq(&before[1], &after[0]));
+    }
+
+    #[test]
+    fn an_endpoint_that_says_that_it_is_elsewhere_is_new() {
+        let endpoints = Endpoints::new(1);
+        let (id, addr) = instance("a", 1);
+        let placed = |zone: &str| endpoints.update_placed([(id.clone(), addr, Place { zone: Some(zone.into()), near: false })]).remove(0);
+        let before = placed("here");
+        assert!(Arc::ptr_eq(&before, &placed("here")) && !Arc::ptr_eq(&before, &placed("there")));
     }
 
     #[test]

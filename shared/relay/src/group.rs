@@ -1,8 +1,9 @@
 //! The endpoints that can answer one kind of call, such as one version of a model, and the choice among them.
 
 use std::{
+    ops::Range,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -13,8 +14,9 @@ use parking_lot::Mutex;
 use crate::{
     Groups,
     balance::{
-        Affinity, BalanceSettings, Policy, choose,
+        Affinity, BalanceSettings, Policy, Steering, choose,
         prefix::{Prefix, PrefixIndex, Seat},
+        reported::Load,
         ring,
     },
     clock,
@@ -33,9 +35,12 @@ pub struct Group {
     pub(crate) shared: Arc<Shared>,
     pub(crate) settings: Arc<RelaySettings>,
     pub(crate) metrics: RelayMetrics,
-    pub(crate) ring: Option<ring::Ring>,
+    /// Made by the first call that goes by its key.
+    pub(crate) ring: OnceLock<ring::Ring>,
     /// Where each seat is among the members, in order.
     pub(crate) seats: Box<[(Seat, usize)]>,
+    /// So many members are near, the first ones; 0 where all are or none is.
+    pub(crate) near: usize,
 }
 
 /// How an endpoint of a group does.
@@ -49,12 +54,17 @@ pub struct Seen<'a> {
     pub latency: Option<Duration>,
     /// Whether others are tried first, since it failed.
     pub left_alone: bool,
+    /// What it said last of its queue; none: it said nothing.
+    pub load: Option<Load>,
+    /// The most of the group's calls that it may have at once; none: as many as come.
+    pub most_in_flight: Option<usize>,
 }
 
 /// What a call brings to the choice.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chance<'a> {
     pub(crate) key: Option<&'a Affinity>,
+    pub(crate) policy: Policy,
     /// How many calls came before it.
     pub(crate) turn: usize,
     /// In microseconds of the process.
@@ -102,27 +112,32 @@ impl Group {
     /// How the endpoints do.
     pub fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
         let now = clock::micros(Instant::now());
-        self.members.iter().map(move |Member { endpoint, record, .. }| {
+        self.members.iter().map(move |member| {
+            let Member { endpoint, record, .. } = member;
             let latency = record.latency.expected(now, self.settings.balance.decay);
             Seen {
                 endpoint,
                 in_flight: record.in_flight.load(Ordering::Relaxed),
                 latency: latency.map(|micros| Duration::from_secs_f64(micros / 1e6)),
                 left_alone: endpoint.is_paused() || record.breaker.is_open(),
+                load: record.reported.load(),
+                most_in_flight: member.most_calls(&self.settings),
             }
         })
     }
 
-    /// Begins a call at an endpoint that was not tried yet; at one that is known to be in trouble only when there is no other.
-    pub(crate) fn begin(self: &Arc<Self>, key: Option<&Affinity>, tried: &[usize]) -> Option<Ticket> {
+    /// Begins a call at an endpoint that was not tried yet and has fewer calls than it may have; at one that is known to be in trouble only when there is no other.
+    pub(crate) fn begin(self: &Arc<Self>, steering: &Steering, tried: &[usize]) -> Option<Ticket> {
         let begun = Instant::now();
         let now = clock::micros(begun);
         // Another try of one call is not another turn: otherwise every call that fails at an endpoint would bring the next one there too.
         let turn =
             if tried.is_empty() { self.shared.turn.fetch_add(1, Ordering::Relaxed) } else { self.shared.turn.load(Ordering::Relaxed) };
-        let untried = |at: usize| !tried.contains(&at);
-        let chance = Chance { key, turn, now };
-        let at = self.choose(chance, |at| untried(at) && self.members[at].admits(now)).or_else(|| self.choose(chance, untried))?;
+        let open = |at: usize| !tried.contains(&at) && self.members[at].has_room(&self.settings);
+        let (key, policy) = (steering.key.as_ref(), steering.policy.unwrap_or(self.settings.balance.policy));
+        let chance = Chance { key, policy, turn, now };
+        let admits = |at: usize| !tried.contains(&at) && self.members[at].admits(now, &self.settings);
+        let at = self.choose(chance, admits).or_else(|| self.choose(chance, open))?;
         if let Some(prefix) = key.and_then(|key| key.prefix.as_ref()) {
             let had = self.note(prefix, at);
             if tried.is_empty() {
@@ -153,24 +168,44 @@ impl Group {
         known.or_else(|| self.by_policy(chance, takes)).or_else(|| self.by_policy(chance, &usable))
     }
 
-    fn by_policy(&self, Chance { key, turn, now }: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.members.len();
-        let session = key.and_then(|key| key.session);
-        let draw = |below| fastrand::usize(..below);
-        match self.settings.balance.policy {
-            Policy::RoundRobin => choose::round_robin(count, usable, turn),
-            Policy::LeastInFlight => choose::least(count, usable, |at| self.members[at].endpoint.in_flight(), draw),
-            Policy::Hash if session.is_some() => self.by_hash(session.unwrap_or_default(), usable),
-            Policy::PeakEwma | Policy::Hash => {
-                let better = |one: usize, other: usize| self.members[one].is_better(&self.members[other], now, &self.settings);
-                choose::power_of_two(count, usable, better, draw)
-            }
+    /// A session goes where it is known, wherever that is. Other calls go to those who are near while they have less than their share in flight, and then to those who are not.
+    fn by_policy(&self, chance: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        let session = chance.key.and_then(|key| key.session).filter(|_| chance.policy == Policy::Hash);
+        if let Some(session) = session {
+            return self.by_hash(session, usable);
         }
+        let all = self.members.len();
+        if self.near == 0 {
+            return self.among(0..all, chance, usable);
+        }
+        let most = self.most_in_flight(&usable, self.settings.balance.zone_bound);
+        let takes = |at: usize| usable(at) && self.members[at].calls() < most;
+        let near = self.among(0..self.near, chance, takes);
+        near.or_else(|| self.among(self.near..all, chance, takes)).or_else(|| self.among(0..all, chance, &usable))
+    }
+
+    /// The position among these that the policy gives a call.
+    fn among(&self, these: Range<usize>, Chance { policy, turn, now, .. }: Chance<'_>, usable: impl Fn(usize) -> bool) -> Option<usize> {
+        let (from, count) = (these.start, these.len());
+        let member = |at: usize| &self.members[from + at];
+        let usable = |at: usize| usable(from + at);
+        let draw = |below| fastrand::usize(..below);
+        let at = match policy {
+            Policy::RoundRobin => choose::round_robin(count, usable, turn),
+            Policy::LeastInFlight => choose::least(count, usable, |at| member(at).endpoint.in_flight(), draw),
+            Policy::PeakEwma | Policy::Hash => {
+                choose::power_of_two(count, usable, |one, other| member(one).is_better(member(other), now, &self.settings), draw)
+            }
+            Policy::Reported => {
+                choose::power_of_two(count, usable, |one, other| member(one).reports_better(member(other), now, &self.settings), draw)
+            }
+        };
+        at.map(|at| from + at)
     }
 
     fn by_hash(&self, key: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
         let most = self.most_in_flight(&usable, self.settings.balance.hash_bound);
-        let ring = self.ring.as_ref()?;
+        let ring = self.ring.get_or_init(|| ring::Ring::new(self.members.iter().map(|member| member.endpoint.id.as_str())));
         ring.find(key, |at| usable(at) && self.members[at].calls() < most).or_else(|| ring.find(key, &usable))
     }
 

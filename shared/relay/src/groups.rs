@@ -1,11 +1,15 @@
 //! Groups by their names, which change as endpoints come and go.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use parking_lot::Mutex;
 
 use crate::{
-    balance::{BalanceSettings, Policy, prefix::Seat, ring},
+    balance::{BalanceSettings, prefix::Seat},
     clock,
     endpoint::Endpoint,
     group::{Group, Shared},
@@ -73,16 +77,19 @@ impl Groups {
         let kept = kept.entry(name.to_owned()).or_insert_with(|| Kept::new(&self.settings.balance));
         let before: Vec<_> = kept.members.iter().map(|member| member.seat).collect();
         kept.follow(endpoints, now);
-        let members = kept.members.clone();
+        let mut members = kept.members.clone();
+        // Those who are near stand together, so that a draw among them is even.
+        members.sort_by_key(|member| !member.endpoint.place.near);
         let mut seats: Vec<_> = members.iter().enumerate().map(|(at, member)| (member.seat, at)).collect();
         seats.sort_unstable();
         let stays = |seat: Seat| seats.binary_search_by_key(&seat, |(seat, _)| *seat).is_ok();
         if !before.iter().all(|seat| stays(*seat)) {
             kept.shared.prefixes.lock().retain(stays);
         }
-        let hashed = self.settings.balance.policy == Policy::Hash;
+        let near = members.iter().filter(|member| member.endpoint.place.near).count();
         Arc::new(Group {
-            ring: hashed.then(|| ring::Ring::new(members.iter().map(|member| member.endpoint.id.as_str()))),
+            near: if near == members.len() { 0 } else { near },
+            ring: OnceLock::new(),
             members: members.into(),
             shared: Arc::clone(&kept.shared),
             settings: Arc::clone(&self.settings),
@@ -104,21 +111,24 @@ mod tests {
     use torchmesh_api::ids::InstanceId;
 
     use super::*;
-    use crate::{Affinity, balance::prefix::Prefix};
+    use crate::{
+        Affinity,
+        balance::{Steering, prefix::Prefix},
+    };
 
     fn endpoint(at: u16) -> Arc<Endpoint> {
         Arc::new(Endpoint::new(InstanceId::parse(&format!("w{at}")).unwrap(), SocketAddr::from(([127, 0, 0, 1], at + 1)), 0))
     }
 
-    fn asks(prompt: u8) -> Affinity {
+    fn asks(prompt: u8) -> Steering {
         let mut reading = Prefix::reading(0);
         reading.write(&[prompt; 1000]);
-        Affinity { session: None, prefix: reading.finish() }
+        Steering { key: Some(Affinity { session: None, prefix: reading.finish() }), policy: None }
     }
 
     /// Where the next call with this prompt goes by what is remembered, if anywhere.
     fn known(group: &Group, prompt: u8) -> Option<String> {
-        let prefix = asks(prompt).prefix.unwrap();
+        let prefix = asks(prompt).key.unwrap().prefix.unwrap();
         let position = |seat| group.seats.iter().find(|(one, _)| *one == seat).map(|(_, at)| *at);
         let at = group.shared.prefixes.lock().choose(&prefix, position, |_| true, |_| 0)?;
         Some(group.members[at].endpoint.id.to_string())
@@ -133,7 +143,7 @@ mod tests {
             groups.update_loads("m/1", &endpoints)
         };
         let group = of(&[(&a, 7), (&b, 8)]);
-        let ids: Vec<_> = (0..20).map(|prompt| group.begin(Some(&asks(prompt)), &[]).unwrap().endpoint().id.to_string()).collect();
+        let ids: Vec<_> = (0..20).map(|prompt| group.begin(&asks(prompt), &[]).unwrap().endpoint().id.to_string()).collect();
         assert!(ids.contains(&"w0".to_owned()) && ids.contains(&"w1".to_owned()), "{ids:?}");
         let is_known = |group: &Group, of: &[&str]| {
             for (prompt, id) in ids.iter().enumerate() {
@@ -144,7 +154,7 @@ mod tests {
         is_known(&group, &["w0", "w1"]);
         for _ in 0..3 {
             for (prompt, id) in ids.iter().enumerate() {
-                let again = group.begin(Some(&asks(prompt as u8)), &[]).unwrap();
+                let again = group.begin(&asks(prompt as u8), &[]).unwrap();
                 assert_eq!(again.endpoint().id.as_str(), id);
             }
         }
@@ -159,10 +169,10 @@ mod tests {
         let groups = Groups::new(RelaySettings::default(), RelayMetrics::default());
         let group = groups.update("m/1", &[0, 1, 2].map(endpoint));
         let asks = asks(1);
-        let first = group.begin(Some(&asks), &[]).unwrap().at();
-        let second = group.begin(Some(&asks), &[first]).unwrap().at();
+        let first = group.begin(&asks, &[]).unwrap().at();
+        let second = group.begin(&asks, &[first]).unwrap().at();
         assert_ne!(first, second);
-        let third = group.begin(Some(&asks), &[first, second]).unwrap().at();
-        assert!(group.begin(Some(&asks), &[first, second, third]).is_none());
+        let third = group.begin(&asks, &[first, second]).unwrap().at();
+        assert!(group.begin(&asks, &[first, second, third]).is_none());
     }
 }

@@ -39,10 +39,10 @@ mod unary;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub use answer::Answer;
-pub use balance::Affinity;
+pub use balance::{Affinity, Steering};
 pub use body::RelayBody;
 pub use breaker::Blame;
-pub use endpoint::{Endpoint, Endpoints};
+pub use endpoint::{Endpoint, Endpoints, Place};
 pub use group::Group;
 pub use groups::Groups;
 pub use hedge::HedgeSettings;

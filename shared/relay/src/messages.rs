@@ -17,7 +17,7 @@ use torchmesh_api::{
     peek,
 };
 
-use crate::{Affinity, Call, Group, Relay, RelayBody, Source, unary::NoBody};
+use crate::{Call, Group, Relay, RelayBody, Source, Steering, unary::NoBody};
 
 /// The longest message of a stream, in bytes.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -49,17 +49,17 @@ impl Relay {
         deadline: Instant,
         group: &Arc<Group>,
     ) -> Result<Messages, ApiError> {
-        self.stream_of(path, headers, None, message, deadline, group).await
+        self.stream_of(path, headers, Steering::default(), message, deadline, group).await
     }
 
-    /// The same, to the endpoint where calls go that have this in common with it.
+    /// The same, to the endpoint that this decides on.
     ///
     /// Errors: as [`Self::stream`].
     pub async fn stream_of(
         &self,
         path: &'static str,
         mut headers: HeaderMap,
-        key: Option<Affinity>,
+        steering: Steering,
         message: Bytes,
         deadline: Instant,
         group: &Arc<Group>,
@@ -67,7 +67,7 @@ impl Relay {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         let (path, source) = (PathAndQuery::from_static(path), Source::whole([message].into()));
-        let call: Call<NoBody> = Call { path, headers, deadline: Some(deadline), streaming: true, key, source };
+        let call: Call<NoBody> = Call { path, headers, deadline: Some(deadline), streaming: true, steering, source };
         // Boxed: callers of ours keep this in futures of their own, one within the other.
         let response = timeout_at(deadline.into(), Box::pin(self.send(call, group))).await.map_err(|_| time_is_up())??;
         let (head, body) = response.into_parts();

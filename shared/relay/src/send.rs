@@ -13,11 +13,15 @@ use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_retry::RetryBudget;
 
 use crate::{
-    Affinity, BoxError, Group, RelayBody, Source,
+    BoxError, Group, RelayBody, Source,
     attempt::{Answer, Failure, respond},
+    balance::Steering,
     settings::{RelaySettings, RetrySettings},
     shot::Shot,
 };
+
+/// When a call that nobody took may come again.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A call to pass on.
 #[derive(Debug)]
@@ -30,8 +34,8 @@ pub struct Call<B> {
     pub deadline: Option<Instant>,
     /// Whether the answer is a stream of messages, to be passed on as they come.
     pub streaming: bool,
-    /// What the call has in common with others that should go to the same endpoint.
-    pub key: Option<Affinity>,
+    /// What decides which endpoint it goes to.
+    pub steering: Steering,
     /// The body.
     pub source: Source<B>,
 }
@@ -76,7 +80,7 @@ impl Relay {
     /// Sends the call to one of the group's endpoints, and to others while endpoints fail or are slow, the budgets allow and the deadline has
     /// not passed.
     ///
-    /// Errors: UNAVAILABLE when no endpoint took the call. An endpoint's own UNAVAILABLE is passed on when nobody did better.
+    /// Errors: RESOURCE_EXHAUSTED when all endpoints have as many calls as they may have, UNAVAILABLE when none took the call. An endpoint's own UNAVAILABLE is passed on when nobody did better.
     pub async fn send<B>(&self, call: Call<B>, group: &Arc<Group>) -> Result<Response<RelayBody<B>>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -84,8 +88,8 @@ impl Relay {
     {
         self.budget.deposit();
         self.hedges.deposit();
-        let Call { path, headers, deadline, streaming, key, source } = call;
-        let shot = Shot { relay: self, group, path, headers, deadline, streaming, key };
+        let Call { path, headers, deadline, streaming, steering, source } = call;
+        let shot = Shot { relay: self, group, path, headers, deadline, streaming, steering };
         let source = Mutex::new(source);
         let mut tried: Vec<usize> = Vec::new();
         let mut last_answer: Option<Box<Answer>> = None;
@@ -113,9 +117,14 @@ impl Relay {
         }
         match last_answer {
             Some(answer) => Ok(respond(*answer, source.into_inner())),
-            None => {
-                Err(ApiError::new(ErrorKind::Unavailable, "no instance could answer; try again").retry_after(Duration::from_millis(100)))
-            }
+            // None was even tried, though there are some: nothing but their limits keeps a call from them.
+            None if tried.is_empty() && !group.is_empty() => Err(full()),
+            None => Err(ApiError::new(ErrorKind::Unavailable, "no instance could answer; try again").retry_after(AGAIN_AFTER)),
         }
     }
+}
+
+fn full() -> ApiError {
+    let message = "every instance has as many calls as it answers in good time (limits.adaptive); try again later, or add instances";
+    ApiError::new(ErrorKind::ResourceExhausted, message).retry_after(AGAIN_AFTER)
 }

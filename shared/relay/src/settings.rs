@@ -3,7 +3,7 @@
 use torchmesh_settings::{ByteSize, Section};
 
 use crate::{
-    balance::BalanceSettings,
+    balance::{BalanceSettings, Policy},
     breaker::{Blame, BreakerSettings},
     hedge::HedgeSettings,
 };
@@ -49,24 +49,31 @@ pub struct RelaySettings {
     pub balance: BalanceSettings,
     /// `breaker`.
     pub breaker: BreakerSettings,
+    /// Where endpoints have no more calls at once than they answer in good time: what that never exceeds. Default none: as many as come.
+    pub adaptive: Option<usize>,
 }
 
 impl Default for RelaySettings {
     /// What a hop does without settings: retries, and no hedging.
     fn default() -> Self {
         let retry = RetrySettings { max_attempts: 3, budget_ratio: 0.2, budget_reserve: 1000, keep_bytes: 1 << 20 };
-        Self { retry, hedge: HedgeSettings::OFF, balance: BalanceSettings::default(), breaker: BreakerSettings::default() }
+        Self { retry, hedge: HedgeSettings::OFF, balance: BalanceSettings::default(), breaker: BreakerSettings::default(), adaptive: None }
     }
 }
 
 impl RelaySettings {
-    /// Reads the four tables; `keep_bytes` and `hedge` are the service's own defaults, and so is what it blames endpoints for.
+    /// Reads the four tables; `keep_bytes` and `hedge` are the service's own defaults, and so is what it blames endpoints for. Whether limits follow latency is for the service to say.
     pub fn read(s: &mut Section, keep_bytes: ByteSize, hedge: HedgeSettings, blame: Blame) -> Self {
-        Self {
+        let read = Self {
             retry: RetrySettings::read(s, keep_bytes),
             hedge: HedgeSettings::read(s, hedge),
             balance: BalanceSettings::read(s),
             breaker: BreakerSettings::read(s, blame),
-        }
+            adaptive: None,
+        };
+        // What a router passes on is a worker's report, and says nothing of the router.
+        let reports = blame == Blame::Statuses || read.balance.policy != Policy::Reported;
+        s.check(reports, "balance.policy", "must not be \"reported\" here: only workers say how long calls wait, and only to routers");
+        read
     }
 }

@@ -10,8 +10,9 @@ use tokio::time::sleep;
 use torchmesh_api::{headers, timeout};
 
 use crate::{
-    Affinity, BoxError, Endpoint, Group, Relay, Source,
+    BoxError, Endpoint, Group, Relay, Source,
     attempt::{Answer, Failure, attempt},
+    balance::Steering,
 };
 
 /// The answer to a unary call is held back up to this size, so that an endpoint that dies while it answers can still be replaced.
@@ -25,7 +26,7 @@ pub(crate) struct Shot<'a> {
     pub(crate) headers: HeaderMap,
     pub(crate) deadline: Option<Instant>,
     pub(crate) streaming: bool,
-    pub(crate) key: Option<Affinity>,
+    pub(crate) steering: Steering,
 }
 
 /// An answer, and the call's body as that endpoint got it when it is not the caller's own.
@@ -39,7 +40,7 @@ impl Shot<'_> {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
-        let ticket = self.group.begin(self.key.as_ref(), tried)?;
+        let ticket = self.group.begin(&self.steering, tried)?;
         let (at, head) = (ticket.at(), self.head(ticket.endpoint()));
         // Pinned once: were it awaited in two places, every call's memory would hold it twice.
         let mut first = pin!(attempt(ticket, self.relay.lane, head, source, self.hold()));
@@ -107,7 +108,7 @@ impl Shot<'_> {
     fn second<B>(&self, at: usize, source: &Mutex<Source<B>>, tried: &[usize]) -> Option<(crate::ticket::Ticket, Source<B>)> {
         let copy = source.lock().again()?;
         let not_these: Vec<_> = tried.iter().copied().chain([at]).collect();
-        let ticket = self.group.begin(self.key.as_ref(), &not_these)?;
+        let ticket = self.group.begin(&self.steering, &not_these)?;
         self.relay.hedges.withdraw().then(|| {
             self.group.metrics.hedged();
             (ticket, copy)

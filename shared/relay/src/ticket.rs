@@ -5,9 +5,10 @@ use std::{
     time::Instant,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::{
+    balance::reported::Load,
     breaker::{Blame, Outcome},
     clock,
     endpoint::Endpoint,
@@ -32,6 +33,7 @@ impl Ticket {
         member.endpoint.begin();
         member.record.in_flight.fetch_add(1, Ordering::Relaxed);
         group.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        member.record.reported.sent();
         let trying = member.record.breaker.begin();
         Self { group, at, begun, trying, settled: false }
     }
@@ -45,6 +47,13 @@ impl Ticket {
         &self.member().endpoint
     }
 
+    /// The head of the endpoint's answer has come.
+    pub(crate) fn told(&self, head: &HeaderMap) {
+        if let Some(load) = Load::read(head) {
+            self.member().record.reported.told(clock::micros(Instant::now()), load);
+        }
+    }
+
     /// The endpoint answered with this status; none is that of a stream which has begun.
     pub(crate) fn answered(&mut self, status: Option<&HeaderValue>) {
         let blame = self.group.settings.breaker.blame;
@@ -52,14 +61,30 @@ impl Ticket {
             // UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS: not the caller's doing.
             Some(b"2" | b"13" | b"14" | b"15") if blame == Blame::Statuses => self.failed(),
             // It lives; and that it refused quickly (RESOURCE_EXHAUSTED is 8) does not make it a fast one.
-            Some(b"8" | b"14") => self.settle(Outcome::Answered),
+            Some(code @ (b"8" | b"14")) => {
+                if code == b"8" {
+                    self.refused();
+                }
+                self.settle(Outcome::Answered);
+            }
             _ => {
                 let took = self.begun.elapsed();
                 let (now, decay) = (clock::micros(Instant::now()), self.group.settings.balance.decay);
-                self.member().record.latency.observe(now, took, decay);
+                let record = &self.member().record;
+                record.latency.observe(now, took, decay);
+                if let Some(most) = self.group.settings.adaptive {
+                    record.limit.observe(now, took, self.member().calls(), most);
+                }
                 self.group.shared.latencies.observe(took);
                 self.settle(Outcome::Answered);
             }
+        }
+    }
+
+    /// It has more calls than it takes, this router's and others'.
+    fn refused(&self) {
+        if let Some(most) = self.group.settings.adaptive {
+            self.member().record.limit.refused(most);
         }
     }
 

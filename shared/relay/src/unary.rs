@@ -17,7 +17,7 @@ use torchmesh_api::{
     frame, peek,
 };
 
-use crate::{Call, Group, Relay, RelayBody, Source};
+use crate::{Call, Group, Relay, RelayBody, Source, Steering};
 
 /// An answer that announces more than this gets its room as it comes.
 const MOST_RESERVED: usize = 64 << 20;
@@ -70,8 +70,14 @@ impl Relay {
     ) -> Result<Reply, ApiError> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        let call: Call<NoBody> =
-            Call { path, headers, deadline: Some(deadline), streaming: false, key: None, source: Source::whole(message.into()) };
+        let call: Call<NoBody> = Call {
+            path,
+            headers,
+            deadline: Some(deadline),
+            streaming: false,
+            steering: Steering::default(),
+            source: Source::whole(message.into()),
+        };
         let answer = async {
             // Boxed: callers of ours keep this in futures of their own, one within the other.
             let response = Box::pin(self.send(call, group)).await?;

@@ -176,6 +176,7 @@ pub(crate) struct StartArgs {
 Examples:
   meshctl top                       each version's calls, latency, errors and share; Ctrl-C ends it
   meshctl top --once                of the next second, once
+  meshctl top --router 10.0.0.7:8081,10.0.0.8:8081  what these two see, added up
   meshctl top --output json --once  for a script")]
 pub(crate) struct TopArgs {
     /// Show one interval and end; so it is also where nobody looks at a terminal
@@ -184,7 +185,7 @@ pub(crate) struct TopArgs {
     /// How long an interval is
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub(crate) every: Duration,
-    /// Whom to ask (default: all routers of the mesh that runs from the home folder)
+    /// Whom to ask, several with commas between them (default: all routers of the mesh that runs from the home folder)
     #[command(flatten)]
     pub(crate) router: RouterArgs,
 }

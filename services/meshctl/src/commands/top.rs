@@ -33,6 +33,9 @@ struct Row {
     failed: u64,
     refused: u64,
     in_flight: u64,
+    queued: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<f64>,
     compared: u64,
     disagreed: u64,
 }
@@ -59,10 +62,12 @@ pub(crate) async fn top(args: &TopArgs, home: &Home, screen: &Screen) -> Result<
     }
 }
 
-/// The router that was named, or all of the local mesh.
+/// The routers that were named, or all of the local mesh.
 async fn connect(args: &RouterArgs, home: &Home) -> Result<Vec<Operator>> {
-    let named = args.router.is_some();
-    let known: Vec<String> = if named { Vec::new() } else { RunFile::read(home)?.map(|run| run.routers()).unwrap_or_default() };
+    let known: Vec<String> = match &args.router {
+        Some(named) => named.split(',').map(|router| router.trim().to_owned()).collect(),
+        None => RunFile::read(home)?.map(|run| run.routers()).unwrap_or_default(),
+    };
     if known.is_empty() {
         return Ok(vec![Operator::connect(args, home).await?]);
     }
@@ -107,6 +112,9 @@ fn rows(before: &BTreeMap<String, GetTrafficResponse>, now: &BTreeMap<String, Ge
             sum.compared += version.compared - old.compared;
             sum.disagreed += version.disagreed - old.disagreed;
             sum.in_flight += version.in_flight;
+            // Each router goes by what it was told; the workers are the same.
+            sum.queued = sum.queued.max(version.queued);
+            sum.percent = version.percent.or(sum.percent);
             let counts = |told: &VersionTraffic| told.latencies.iter().map(|one| (one.from_us, one.count)).collect::<BTreeMap<_, _>>();
             let earlier = counts(old);
             for (from_us, count) in counts(version) {
@@ -123,6 +131,8 @@ fn rows(before: &BTreeMap<String, GetTrafficResponse>, now: &BTreeMap<String, Ge
         failed: sum.errors,
         refused: sum.refused,
         in_flight: sum.in_flight,
+        queued: sum.queued,
+        weight: sum.percent,
         compared: sum.compared,
         disagreed: sum.disagreed,
     };
@@ -158,10 +168,13 @@ fn text(rows: &[Row], screen: &Screen) -> String {
             failed,
             row.refused.to_string(),
             row.in_flight.to_string(),
+            row.queued.to_string(),
+            row.weight.map_or_else(|| "-".to_owned(), |percent| format!("{percent}%")),
             agree,
         ]
     };
-    let heading = ["model", "version", "calls/s", "share", "p50 ms", "p99 ms", "failed", "refused", "in flight", "copies"];
+    let heading =
+        ["model", "version", "calls/s", "share", "p50 ms", "p99 ms", "failed", "refused", "in flight", "queue", "weight", "copies"];
     format!("{}\n\n{total:.0} calls/s", table(heading, rows.iter().map(line)))
 }
 
@@ -170,6 +183,21 @@ mod tests {
     use torchmesh_api::admin::v1::Latencies;
 
     use super::*;
+
+    #[test]
+    fn what_waits_is_told_by_whoever_knows_most_and_the_weight_by_whoever_has_the_route() {
+        let one = |router: &str, queued, percent| {
+            let (name, mut counted) = counted(router, 0, 1, &[]);
+            counted.versions[0].queued = queued;
+            counted.versions[0].percent = percent;
+            (name, counted)
+        };
+        let now = BTreeMap::from([one("a", 3, None), one("b", 9, Some(12.5)), one("c", 1, None)]);
+        let rows = rows(&now, &now, Duration::from_secs(1));
+        assert_eq!((rows[0].queued, rows[0].weight), (9, Some(12.5)));
+        let shown = text(&rows, &Screen::plain());
+        assert!(shown.contains("QUEUE") && shown.contains("12.5%"), "{shown}");
+    }
 
     fn counted(router: &str, begun: u64, epoch: u64, latencies: &[(u64, u64)]) -> (String, GetTrafficResponse) {
         let latencies = latencies.iter().map(|&(from_us, count)| Latencies { bucket: 0, from_us, count }).collect();

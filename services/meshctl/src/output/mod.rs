@@ -45,6 +45,12 @@ impl Screen {
         Self { form, colour: !refused && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() }
     }
 
+    /// For a test: a table without colours, wherever the test runs.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Self { form: Output::Table, colour: false }
+    }
+
     /// Whether a script reads.
     pub(crate) fn is_json(&self) -> bool {
         self.form == Output::Json

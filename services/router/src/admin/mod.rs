@@ -11,6 +11,7 @@ use torchmesh_api::admin::v1::{
     ListRolloutsResponse, PastRoutes, SetRoutesRequest, SetRoutesResponse, StartRolloutRequest, StartRolloutResponse,
     router_admin_server::{RouterAdmin, RouterAdminServer},
 };
+use torchmesh_relay::balance::reported::Load;
 
 use crate::{
     conduct::Gather,
@@ -102,8 +103,16 @@ impl RouterAdmin for Admin {
                     id: seen.endpoint.id.to_string(),
                     address: seen.endpoint.addr.to_string(),
                     in_flight: seen.endpoint.in_flight() as u64,
-                    ..Endpoint::default()
+                    versions: Vec::new(),
+                    zone: seen.endpoint.place.zone.as_deref().unwrap_or_default().to_owned(),
+                    queued: 0,
+                    wait_us: 0,
+                    most_in_flight: 0,
                 });
+                let Load { depth, wait_us } = seen.load.unwrap_or_default();
+                endpoint.queued += depth;
+                endpoint.wait_us = endpoint.wait_us.max(wait_us);
+                endpoint.most_in_flight += seen.most_in_flight.unwrap_or_default() as u64;
                 endpoint.versions.push(EndpointVersion {
                     model: target.model.to_string(),
                     version: target.version.to_str().unwrap_or_default().to_owned(),

@@ -21,6 +21,8 @@ use crate::{
         Evidence, Plan, Sample, Snapshot,
         histogram::{BUCKETS, Histogram, lower_end},
     },
+    routes::{Destination, Routes, in_use::RoutesInUse},
+    table::{SharedTable, Table},
     watching::{Seen, Watching},
 };
 
@@ -48,15 +50,26 @@ impl Counted {
 pub struct Gather {
     process: String,
     own: SocketAddr,
-    watching: Arc<Watching>,
+    standing: Standing,
     relay: Relay,
     endpoints: Endpoints,
 }
 
+/// What this router knows of its versions.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// What was counted of their calls.
+    pub watching: Arc<Watching>,
+    /// Who serves them.
+    pub table: Arc<SharedTable>,
+    /// Which share of the calls each has.
+    pub routes: RoutesInUse,
+}
+
 impl Gather {
     /// For the router that listens at `own`; `relay` has a lane of its own among those of `endpoints`.
-    pub fn new(process: String, own: SocketAddr, watching: Arc<Watching>, relay: Relay, endpoints: Endpoints) -> Self {
-        Self { process, own, watching, relay, endpoints }
+    pub fn new(process: String, own: SocketAddr, standing: Standing, relay: Relay, endpoints: Endpoints) -> Self {
+        Self { process, own, standing, relay, endpoints }
     }
 
     /// What each router that answers has counted.
@@ -82,17 +95,38 @@ impl Gather {
 
     /// What this router has counted.
     pub fn own(&self) -> GetTrafficResponse {
-        traffic(&self.process, &self.watching)
+        self.standing.told(&self.process)
     }
 }
 
-/// What a router has counted, as it tells it.
-pub fn traffic(process: &str, watching: &Watching) -> GetTrafficResponse {
-    let versions = watching.snapshot().into_iter().map(version);
-    GetTrafficResponse { router: process.to_owned(), versions: versions.collect() }
+impl Standing {
+    /// What the router of this name has counted, as it tells it.
+    fn told(&self, router: &str) -> GetTrafficResponse {
+        let (table, routes) = (self.table.load(), self.routes.load());
+        let versions = self.watching.snapshot().into_iter().map(|(model, version, seen)| {
+            let queued = table.ready(model.as_str(), Some(version)).map_or(0, |target| queued(&target.group));
+            let percent = percent(&routes, &table, &model, version);
+            VersionTraffic { queued, percent, ..counted(&model, version, seen) }
+        });
+        GetTrafficResponse { router: router.to_owned(), versions: versions.collect() }
+    }
 }
 
-fn version((model, version, seen): (ModelName, ModelVersion, Seen)) -> VersionTraffic {
+/// The calls that wait in the workers of a version, as these have said.
+fn queued(group: &Group) -> u64 {
+    group.seen().filter_map(|seen| seen.load).map(|load| load.depth).sum()
+}
+
+/// A version's share by the route of its model's own name. Where that names no version it means the newest one.
+fn percent(routes: &Routes, table: &Table, model: &ModelName, version: ModelVersion) -> Option<f64> {
+    let newest = table.ready(model.as_str(), None).and_then(|target| ModelVersion::parse(target.version.to_str().ok()?));
+    let is_it = |to: &Destination| to.model == *model && to.version.or(newest) == Some(version);
+    let shares = routes.get(model)?.shares.iter().filter(|(to, _)| is_it(to)).map(|(_, weight)| *weight);
+    // The sum of none is no share at all.
+    shares.reduce(|sum, weight| sum + weight)
+}
+
+fn counted(model: &ModelName, version: ModelVersion, seen: Seen) -> VersionTraffic {
     let Seen { snapshot: Snapshot { epoch, seen }, begun, in_flight } = seen;
     let latencies = seen.latency.filled().map(|(bucket, count)| Latencies { bucket: bucket as u32, from_us: lower_end(bucket), count });
     VersionTraffic {
@@ -107,7 +141,8 @@ fn version((model, version, seen): (ModelName, ModelVersion, Seen)) -> VersionTr
         compared: seen.compared,
         disagreed: seen.disagreed,
         latencies: latencies.collect(),
-        ..VersionTraffic::default()
+        queued: 0,
+        percent: None,
     }
 }
 
@@ -125,16 +160,40 @@ fn snapshot(told: &VersionTraffic) -> Snapshot {
 mod tests {
     use super::*;
 
+    fn standing(routes: &str) -> Standing {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("routes.toml");
+        std::fs::write(&file, routes).unwrap();
+        Standing { watching: Arc::new(Watching::new(2)), table: Arc::default(), routes: RoutesInUse::open(&file).unwrap() }
+    }
+
+    fn told(standing: &Standing) -> GetTrafficResponse {
+        GetTrafficResponse::decode(standing.told("p").encode_to_vec().as_slice()).unwrap()
+    }
+
     #[test]
     fn what_is_told_is_what_was_counted() {
-        let watching = Watching::new(2);
+        let standing = standing("");
         let (model, three) = (ModelName::parse("m").unwrap(), ModelVersion::parse("3").unwrap());
-        let watched = watching.of(&model, three);
+        let watched = standing.watching.of(&model, three);
         for code in ["0", "0", "14", "3"] {
             watched.begin(0, Instant::now(), None).ends(crate::watching::Ending::of(code.as_bytes()));
         }
         watched.compared(false);
-        let told = GetTrafficResponse::decode(traffic("p", &watching).encode_to_vec().as_slice()).unwrap();
-        assert_eq!(snapshot(&told.versions[0]), watched.seen().snapshot);
+        assert_eq!(snapshot(&told(&standing).versions[0]), watched.seen().snapshot);
+    }
+
+    #[test]
+    fn a_version_that_a_route_names_has_its_share_and_another_one_none() {
+        let standing = standing("[[route]]\nmodel = 'm'\nto = [{ version = '1', weight = 90 }, { version = '2', weight = 10 }]");
+        let watched: Vec<_> = [("m", "1"), ("m", "2"), ("m", "3"), ("n", "1")]
+            .map(|(model, version)| standing.watching.of(&ModelName::parse(model).unwrap(), ModelVersion::parse(version).unwrap()))
+            .into();
+        let mut shares: Vec<_> =
+            told(&standing).versions.into_iter().map(|version| (version.model, version.version, version.percent)).collect();
+        shares.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        let share = |model: &str, version: &str, percent| (model.to_owned(), version.to_owned(), percent);
+        assert_eq!(shares, [share("m", "1", Some(90.0)), share("m", "2", Some(10.0)), share("m", "3", None), share("n", "1", None)]);
+        drop(watched);
     }
 }

@@ -12,7 +12,7 @@ use torchmesh_discovery::Instances;
 
 pub use self::{
     book::{Book, BookError, Entry},
-    gather::{Gather, traffic},
+    gather::{Gather, Standing},
 };
 use crate::{
     rollout::Sample,

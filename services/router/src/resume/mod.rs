@@ -18,7 +18,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 use tonic::body::Body as OwnBody;
 use torchmesh_api::{error::ApiError, headers::GRPC_STATUS, ids::ModelVersion};
-use torchmesh_relay::{Affinity, Messages, Relay};
+use torchmesh_relay::{Messages, Relay, Steering};
 
 use crate::table::{SharedTable, Target};
 
@@ -62,8 +62,8 @@ pub struct Way {
     pub target: Target,
     /// The call's headers for the next hop.
     pub headers: HeaderMap,
-    /// What it has in common with others that should go to the same worker.
-    pub key: Option<Affinity>,
+    /// What decides which worker it goes to.
+    pub steering: Steering,
     /// When its time is up.
     pub deadline: Instant,
 }
@@ -75,7 +75,7 @@ impl Way {
         let now = self.table.load().ready(self.target.model.as_str(), version).map(|target| Arc::clone(&target.group));
         let group = now.as_ref().unwrap_or(&self.target.group);
         let deadline = self.deadline.into_std();
-        self.relay.stream_of(request.path, self.headers.clone(), self.key.clone(), request.framed(told), deadline, group).await
+        self.relay.stream_of(request.path, self.headers.clone(), self.steering.clone(), request.framed(told), deadline, group).await
     }
 }
 

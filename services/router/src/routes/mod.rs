@@ -19,6 +19,7 @@ use torchmesh_api::{
     headers::{X_TORCHMESH_SESSION, X_TORCHMESH_TENANT},
     ids::{ModelName, ModelVersion},
 };
+use torchmesh_relay::balance::Policy;
 
 use self::shadow::Shadow;
 use crate::{cache::Caching, prompt::ByPrefix};
@@ -82,6 +83,8 @@ pub struct Route {
     pub resume: bool,
     /// Whether a call goes to the worker that has read the beginning of its prompt, those of callers who name a version too.
     pub by_prefix: Option<ByPrefix>,
+    /// How a worker is chosen, where it is not as the router's settings say; for those calls too.
+    pub policy: Option<Policy>,
 }
 
 /// Every route, by the name that callers use.

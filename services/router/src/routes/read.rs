@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use http::{HeaderName, HeaderValue};
 use toml::Value;
 use torchmesh_api::ids::{ModelName, ModelVersion, TenantId};
+use torchmesh_relay::balance::Policy;
 use torchmesh_settings::{FromSetting, Problem, Problems, Section};
 
 use crate::{cache::Caching, prompt::ByPrefix};
@@ -43,6 +44,7 @@ fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
     s.check(shares.iter().all(|(_, weight)| *weight >= 0.0), "to", "a weight must not be below 0");
     s.check(shares.is_empty() || (total - 100.0).abs() < 1e-6, "to", format!("the weights must be 100 together, not {total}"));
     let exceptions = s.list("except", |s| (read_condition(s), read_destination(s, own.as_ref())));
+    let (by_prefix, policy) = read_balance(s);
     let route = Route {
         shares: shares.into_iter().filter_map(|(to, weight)| Some((to?, weight))).collect(),
         exceptions: exceptions.into_iter().filter_map(|(condition, to)| Some((condition?, to?))).collect(),
@@ -51,7 +53,8 @@ fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
         shadow: if s.has("shadow") { s.section("shadow", |s| read_shadow(s, own.as_ref())) } else { None },
         caching: if s.has("cache") { Some(s.section("cache", read_caching)) } else { None },
         resume: s.or("resume", false),
-        by_prefix: read_balance(s),
+        by_prefix,
+        policy,
     };
     (name, route)
 }
@@ -81,12 +84,17 @@ fn read_caching(s: &mut Section) -> Caching {
     Caching { ttl, shared: s.or("shared", false) }
 }
 
-/// `balance`, and whether tenants share what workers have read.
-fn read_balance(s: &mut Section) -> Option<ByPrefix> {
-    let alone = s.has("share_prefixes") && !s.has("balance");
-    s.check(!alone, "share_prefixes", "is for a route with balance = \"prefix\"");
+/// `balance`: by prefix, and whether tenants share what workers have read; or another policy than the router's.
+fn read_balance(s: &mut Section) -> (Option<ByPrefix>, Option<Policy>) {
+    let (given, without) = (s.has("share_prefixes"), !s.has("balance"));
     let (balance, shared) = (s.optional::<Balance>("balance"), s.or("share_prefixes", false));
-    balance.map(|Balance::Prefix| ByPrefix { shared })
+    let alone = given && (without || matches!(balance, Some(Balance::Policy(_))));
+    s.check(!alone, "share_prefixes", "is for a route with balance = \"prefix\"");
+    match balance {
+        Some(Balance::Prefix) => (Some(ByPrefix { shared }), None),
+        Some(Balance::Policy(policy)) => (None, Some(policy)),
+        None => (None, None),
+    }
 }
 
 fn read_condition(s: &mut Section) -> Option<Condition> {
@@ -125,16 +133,15 @@ checked_text!(Tenant(HeaderValue), "a tenant's id such as \"acme\"", |text| Tena
 
 enum Balance {
     Prefix,
+    Policy(Policy),
 }
 
 impl FromSetting for Balance {
-    const EXPECTED: &'static str = "\"prefix\"";
+    const EXPECTED: &'static str = Policy::EXPECTED;
     fn from_setting(value: &Value) -> Result<Self, String> {
         match value.as_str() {
             Some("prefix") => Ok(Self::Prefix),
-            _ => {
-                Err(format!("must be {}, not {value}; other policies are for all of a router's calls: its balance.policy", Self::EXPECTED))
-            }
+            _ => Policy::from_setting(value).map(Self::Policy).map_err(|_| format!("must be \"prefix\", {}, not {value}", Self::EXPECTED)),
         }
     }
 }
@@ -199,6 +206,11 @@ mod tests {
             model = "p"
             to = [{}]
             share_prefixes = true
+            [[route]]
+            model = "q"
+            to = [{}]
+            balance = "reported"
+            share_prefixes = true
         "#,
         );
         for part in [
@@ -213,22 +225,33 @@ mod tests {
             "route[4].shadow.version: is required",
             "route[4].shadow.percent: must be above 0 and at most 100",
             "route[4].shadow.compare: must be \"values\" or \"argmax\"",
-            "route[4].balance: must be \"prefix\", not \"warmth\"",
+            "route[4].balance: must be \"prefix\", \"peak_ewma\", \"round_robin\", \"least_in_flight\", \"hash\" or \"reported\", not \"warmth\"",
             "route[5].share_prefixes: is for a route with balance = \"prefix\"",
+            "route[6].share_prefixes: is for a route with balance = \"prefix\"",
         ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
         }
     }
 
     #[test]
-    fn a_route_may_send_calls_by_their_prefix() {
-        let by_prefix = |more: &str| {
+    fn a_route_may_send_calls_by_their_prefix_or_by_a_policy_of_its_own() {
+        let balance = |more: &str| {
             let routes = parse(&format!("[[route]]\nmodel = 'm'\nto = [{{}}]\n{more}")).unwrap();
-            routes.get(&ModelName::parse("m").unwrap()).unwrap().by_prefix
+            let route = routes.get(&ModelName::parse("m").unwrap()).unwrap();
+            (route.by_prefix, route.policy)
         };
-        assert_eq!(by_prefix(""), None);
-        assert_eq!(by_prefix("balance = 'prefix'"), Some(ByPrefix { shared: false }));
-        assert_eq!(by_prefix("balance = 'prefix'\nshare_prefixes = true"), Some(ByPrefix { shared: true }));
+        assert_eq!(balance(""), (None, None));
+        assert_eq!(balance("balance = 'prefix'"), (Some(ByPrefix { shared: false }), None));
+        assert_eq!(balance("balance = 'prefix'\nshare_prefixes = true"), (Some(ByPrefix { shared: true }), None));
+        for (word, policy) in [
+            ("peak_ewma", Policy::PeakEwma),
+            ("round_robin", Policy::RoundRobin),
+            ("least_in_flight", Policy::LeastInFlight),
+            ("hash", Policy::Hash),
+            ("reported", Policy::Reported),
+        ] {
+            assert_eq!(balance(&format!("balance = '{word}'")), (None, Some(policy)));
+        }
     }
 
     #[test]

@@ -52,23 +52,27 @@ pub(super) fn answer<T>(message: T, spent: Spent, used: Figures, model: &Model) 
     let mut headers = HeaderMap::with_capacity(8);
     put(&mut headers, X_TORCHMESH_QUEUE_US, format_args!("{}", micros(spent.queue)));
     put(&mut headers, X_TORCHMESH_COMPUTE_US, format_args!("{}", micros(spent.times.total())));
-    if let State::Ready(serving) = model.state() {
-        let Load { depth, wait_us } = serving.queue.load();
-        put(&mut headers, X_TORCHMESH_LOAD, format_args!("depth={depth}, wait-us={wait_us}"));
-    }
+    put_load(&mut headers, model);
     put_usage(&mut headers, used, model);
     let mut response = Response::new(message);
     *response.metadata_mut() = MetadataMap::from_headers(headers);
     response
 }
 
-/// An answer whose time is not known when it begins: with what was used so far.
+/// An answer whose time is not known when it begins: with how busy `model` is, and what was used so far.
 pub(super) fn used<T>(message: T, used: Figures, model: &Model) -> Response<T> {
-    let mut headers = HeaderMap::with_capacity(1);
+    let mut headers = HeaderMap::with_capacity(2);
+    put_load(&mut headers, model);
     put_usage(&mut headers, used, model);
     let mut response = Response::new(message);
     *response.metadata_mut() = MetadataMap::from_headers(headers);
     response
+}
+
+fn put_load(headers: &mut HeaderMap, model: &Model) {
+    let State::Ready(serving) = model.state() else { return };
+    let Load { depth, wait_us } = serving.load();
+    put(headers, X_TORCHMESH_LOAD, format_args!("depth={depth}, wait-us={wait_us}"));
 }
 
 fn put_usage(headers: &mut HeaderMap, figures: Figures, model: &Model) {

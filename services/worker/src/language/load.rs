@@ -136,6 +136,7 @@ fn texts<'a>(
         end_tokens,
         begin_token,
         grammars: OnceLock::new(),
+        turnover: Arc::default(),
         tokenizer,
         generator,
     })

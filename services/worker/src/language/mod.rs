@@ -3,6 +3,7 @@
 mod load;
 mod metrics;
 mod pace;
+mod turnover;
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,8 +20,9 @@ pub(crate) use self::load::load;
 pub use self::{
     metrics::{LanguageMetrics, LanguageSeries},
     pace::Pace,
+    turnover::Turnover,
 };
-use crate::manifest::GenerateSettings;
+use crate::{admission::Load, manifest::GenerateSettings};
 
 /// A language model that answers. When it is dropped, what runs is finished, and the model's thread ends.
 pub struct LanguageModel {
@@ -41,6 +43,8 @@ pub struct LanguageModel {
     /// What every prompt begins with, where the tokenizer does not see to it.
     begin_token: Option<u32>,
     grammars: OnceLock<Result<Grammars, String>>,
+    /// How long answers hold their places.
+    pub turnover: Arc<Turnover>,
     generator: Generator,
 }
 
@@ -59,6 +63,11 @@ impl LanguageModel {
     /// How the model stood after its last step.
     pub fn figures(&self) -> Figures {
         self.generator.figures()
+    }
+
+    /// How busy it is.
+    pub fn load(&self) -> Load {
+        self.turnover.load(&self.figures(), self.settings.max_running)
     }
 
     /// What the model is.

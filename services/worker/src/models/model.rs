@@ -18,7 +18,7 @@ use torchmesh_api::{
 
 use super::plan::Key;
 use crate::{
-    admission::Queue,
+    admission::{Load, Queue},
     language::LanguageModel,
     manifest::{Manifest, TensorSpec, TextSettings},
     metrics::ModelMetrics,
@@ -120,6 +120,11 @@ impl Serving {
             Intake::Text(text) => Some(text),
             Intake::Tensors | Intake::Voice(_) | Intake::Language(_) => None,
         }
+    }
+
+    /// How busy it is: a language model has a queue of its own.
+    pub fn load(&self) -> Load {
+        self.language().map_or_else(|| self.queue.load(), |language| language.load())
     }
 
     /// The language model; `None` for another.

@@ -5,13 +5,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    net::SocketAddr,
     time::Duration,
 };
 
 use tokio::time::Instant;
+use torchmesh_api::ids::InstanceId;
 
 use super::position::Memory;
-use crate::Instance;
+use crate::{Instance, Zone};
 
 /// What Consul says of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +42,14 @@ impl Health {
     }
 }
 
+/// What an instance is known by: one that says that it is in another zone is the same.
+type Known = (InstanceId, SocketAddr);
+
 /// The memory of who was well.
 #[derive(Debug)]
 pub(super) struct Linger {
     keep: Duration,
-    used: HashMap<Instance, Health>,
+    used: HashMap<Known, (Health, Option<Zone>)>,
 }
 
 impl Linger {
@@ -58,20 +63,21 @@ impl Linger {
         // An address has one process behind it: whoever is reported there now has taken it over.
         let addresses: HashSet<_> = reported.iter().map(|reported| reported.instance.addr).collect();
         let ids: HashSet<_> = reported.iter().map(|reported| &reported.instance.id).collect();
-        let stays = |instance: &Instance| !addresses.contains(&instance.addr) && !ids.contains(&instance.id);
-        for Reported { instance, passing } in reported {
-            let health = match before.get(instance) {
+        let stays = |(id, addr): &Known| !addresses.contains(addr) && !ids.contains(id);
+        for Reported { instance: Instance { id, addr, zone }, passing } in reported {
+            let known = (id.clone(), *addr);
+            let health = match before.get(&known) {
                 _ if *passing => Health::Well,
                 // Critical from the start: it was never well, so there is nothing to hold on to.
                 None => continue,
-                Some(health) => Health::Critical(health.since().unwrap_or(now)),
+                Some((health, _)) => Health::Critical(health.since().unwrap_or(now)),
             };
-            self.used.insert(instance.clone(), health);
+            self.used.insert(known, (health, zone.clone()));
         }
-        for (instance, health) in before {
+        for (known, (health, zone)) in before {
             let forgotten = memory == Memory::Lost || matches!(health, Health::Forgotten(_));
-            if forgotten && stays(&instance) {
-                self.used.insert(instance, Health::Forgotten(health.since().unwrap_or(now)));
+            if forgotten && stays(&known) {
+                self.used.insert(known, (Health::Forgotten(health.since().unwrap_or(now)), zone));
             }
         }
         self.expire(now)
@@ -80,15 +86,17 @@ impl Linger {
     /// The instances to use at `now`.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Instance> {
         let keep = self.keep;
-        self.used.retain(|_, health| health.since().is_none_or(|since| now < since + keep));
-        let mut used: Vec<_> = self.used.keys().cloned().collect();
+        self.used.retain(|_, (health, _)| health.since().is_none_or(|since| now < since + keep));
+        let instance =
+            |((id, addr), (_, zone)): (&Known, &(Health, Option<Zone>))| Instance { id: id.clone(), addr: *addr, zone: zone.clone() };
+        let mut used: Vec<_> = self.used.iter().map(instance).collect();
         used.sort_by(|a, b| (a.id.as_str(), a.addr).cmp(&(b.id.as_str(), b.addr)));
         used
     }
 
     /// Nothing was heard until `now`, which counts against nobody.
     pub(super) fn hold(&mut self, now: Instant) {
-        for health in self.used.values_mut() {
+        for (health, _) in self.used.values_mut() {
             *health = match *health {
                 Health::Well => Health::Well,
                 Health::Critical(_) => Health::Critical(now),
@@ -99,21 +107,20 @@ impl Linger {
 
     /// When the next instance leaves if nothing is reported before.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.used.values().filter_map(|health| health.since()).min().map(|since| since + self.keep)
+        self.used.values().filter_map(|(health, _)| health.since()).min().map(|since| since + self.keep)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use torchmesh_api::ids::InstanceId;
 
     use super::*;
 
     const KEEP: Duration = Duration::from_secs(30);
 
     fn reported(id: &str, port: u16, passing: bool) -> Reported {
-        Reported { instance: Instance { id: InstanceId::parse(id).unwrap(), addr: ([127, 0, 0, 1], port).into() }, passing }
+        Reported { instance: Instance { id: InstanceId::parse(id).unwrap(), addr: ([127, 0, 0, 1], port).into(), zone: None }, passing }
     }
 
     fn ids(used: &[Instance]) -> Vec<&str> {
@@ -173,6 +180,22 @@ mod tests {
         linger.hold(now + KEEP);
         assert_eq!(ids(&linger.expire(now + KEEP)), ["a", "b"]);
         assert!(linger.expire(now + KEEP * 2).is_empty());
+    }
+
+    #[test]
+    fn an_instance_that_says_another_zone_is_the_same_one_and_lingers_where_it_said_last() {
+        let (now, zone) = (Instant::now(), Zone::parse("eu-west-1a"));
+        let mut linger = two(now);
+        let moved = |passing| {
+            let Reported { instance, .. } = reported("a", 1, passing);
+            [Reported { instance: Instance { zone: zone.clone(), ..instance }, passing }, reported("b", 2, true)]
+        };
+        // Critical in a zone that it had not said when it was well.
+        let used = linger.report(now, Memory::Kept, &moved(false));
+        assert_eq!((ids(&used), &used[0].zone), (vec!["a", "b"], &zone));
+        let used = linger.report(now, Memory::Lost, &[]);
+        assert_eq!((ids(&used), &used[0].zone), (vec!["a", "b"], &zone));
+        assert_eq!(ids(&linger.expire(now + KEEP)), Vec::<&str>::new());
     }
 
     #[test]

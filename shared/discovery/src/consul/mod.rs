@@ -20,14 +20,18 @@ pub use registration::{Advertised, Life};
 pub use settings::ConsulSettings;
 pub use watch::Consul;
 
-/// Keeps the process that listens at `listens` registered as an instance of `service`, for as long as its `life` says.
+use crate::Zone;
+
+/// Keeps the process that listens at `listens` registered as an instance of `service` in `zone`, for as long as its `life` says.
 pub fn announce<G: Send + 'static>(
     settings: &ConsulSettings,
     service: &'static str,
     listens: SocketAddr,
     tls: bool,
+    zone: Option<&Zone>,
     life: Life<G>,
 ) -> Result<(), ConsulError> {
-    registration::announce(Client::new(settings)?, settings.advertised(service, listens, tls)?, life);
+    let who = Advertised { zone: zone.cloned(), ..settings.advertised(service, listens, tls)? };
+    registration::announce(Client::new(settings)?, who, life);
     Ok(())
 }

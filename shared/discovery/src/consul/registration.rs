@@ -7,6 +7,7 @@ use tokio::{sync::watch, time::sleep};
 use torchmesh_api::ids::InstanceId;
 
 use super::{Client, ConsulError, client::Ask};
+use crate::Zone;
 
 /// Consul forgets an instance that has been in trouble for so long; a minute is the least that it takes.
 const FORGET_AFTER: &str = "1m";
@@ -24,6 +25,8 @@ pub struct Advertised {
     pub addr: SocketAddr,
     /// Whether it speaks TLS there.
     pub tls: bool,
+    /// The zone that it is in.
+    pub zone: Option<Zone>,
 }
 
 /// What a registration depends on.
@@ -137,7 +140,10 @@ impl Client {
                 "Status": "passing",
             }));
         }
-        let meta = json!({ "instance": who.id.as_str(), "version": env!("CARGO_PKG_VERSION") });
+        let mut meta = json!({ "instance": who.id.as_str(), "version": env!("CARGO_PKG_VERSION") });
+        if let Some(zone) = &who.zone {
+            meta["zone"] = zone.to_string().into();
+        }
         json!({
             "ID": self.service_id(who),
             "Name": format!("{}-{}", settings.prefix, who.service),
@@ -167,4 +173,20 @@ impl Client {
 
 fn milliseconds(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consul::ConsulSettings;
+
+    #[test]
+    fn an_instance_registers_its_zone_where_it_has_one() {
+        let settings = ConsulSettings::default();
+        let client = Client::new(&settings).unwrap();
+        let who = settings.advertised("worker", ([10, 0, 0, 7], 8082).into(), false).unwrap();
+        assert!(client.registration(&who)["Meta"].get("zone").is_none());
+        let placed = Advertised { zone: Zone::parse("eu-west-1a"), ..who };
+        assert_eq!(client.registration(&placed)["Meta"]["zone"], "eu-west-1a");
+    }
 }

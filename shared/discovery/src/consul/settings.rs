@@ -111,7 +111,7 @@ fn checked<T>(s: &mut Section, key: &str, parse: impl FnOnce(&str) -> Result<T, 
 }
 
 impl ConsulSettings {
-    /// What this process registers as when it listens at `listens`.
+    /// What this process registers as when it listens at `listens`, in no zone.
     pub fn advertised(&self, service: &'static str, listens: SocketAddr, tls: bool) -> Result<Advertised, ConsulError> {
         let addr = match self.advertise {
             Some((ip, port)) => SocketAddr::new(ip, port.unwrap_or(listens.port())),
@@ -122,7 +122,7 @@ impl ConsulSettings {
         }
         let id = self.id.clone().or_else(|| InstanceId::parse(&addr.to_string().replace(['[', ']'], "")).ok());
         let id = id.ok_or(ConsulError::Nowhere { listens })?;
-        Ok(Advertised { service, id, addr, tls })
+        Ok(Advertised { service, id, addr, tls, zone: None })
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     linger::{Linger, Reported},
     position::Position,
 };
-use crate::{Discovery, Instance, Instances, replace};
+use crate::{Discovery, Instance, Instances, Zone, replace};
 
 /// The services that are registered at one Consul.
 #[derive(Debug, Clone)]
@@ -111,9 +111,10 @@ struct Service {
     meta: Option<Meta>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 struct Meta {
     instance: Option<String>,
+    zone: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -127,14 +128,16 @@ impl Entry {
         let Self { node, service, checks } = self;
         // A service without an address of its own is at its node's.
         let address = if service.address.is_empty() { &node.address } else { &service.address };
-        let id = service.meta.and_then(|meta| meta.instance).unwrap_or(service.id);
+        let Meta { instance, zone } = service.meta.unwrap_or_default();
+        let id = instance.unwrap_or(service.id);
         let (Ok(ip), Ok(id), 1..) = (address.parse::<IpAddr>(), InstanceId::parse(&id), service.port) else {
             tracing::warn!(id, address, port = service.port, "an instance in Consul has no IP address, port or id that can be used");
             return None;
         };
         // A check in state "warning" still passes, as in Consul's own `passing`-less DNS answers.
         let passing = checks.iter().all(|check| matches!(check.status.as_str(), "passing" | "warning"));
-        Some(Reported { instance: Instance { id, addr: (ip, service.port).into() }, passing })
+        let zone = Zone::told(zone.as_deref());
+        Some(Reported { instance: Instance { id, addr: (ip, service.port).into(), zone }, passing })
     }
 }
 
@@ -154,6 +157,17 @@ mod tests {
         );
         let seen: Vec<_> = list.iter().map(|r| (r.instance.id.as_str(), r.instance.addr.to_string(), r.passing)).collect();
         assert_eq!(seen, [("a", "10.0.0.1:1".to_owned(), true), ("b", "10.0.0.2:2".to_owned(), false)]);
+    }
+
+    #[test]
+    fn an_instance_is_in_the_zone_that_it_registered() {
+        let list = read(
+            r#"[{"Node": {"Address": "10.0.0.1"}, "Service": {"ID": "a", "Port": 1, "Meta": {"instance": "a", "zone": "eu-west-1a"}}},
+                {"Node": {"Address": "10.0.0.1"}, "Service": {"ID": "b", "Port": 2, "Meta": {"zone": "no zone"}}},
+                {"Node": {"Address": "10.0.0.1"}, "Service": {"ID": "c", "Port": 3, "Meta": {}}}]"#,
+        );
+        let zones: Vec<_> = list.iter().map(|reported| reported.instance.zone.as_ref().map(ToString::to_string)).collect();
+        assert_eq!(zones, [Some("eu-west-1a".to_owned()), None, None]);
     }
 
     #[test]

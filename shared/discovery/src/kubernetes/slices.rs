@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use torchmesh_api::ids::InstanceId;
 
-use crate::Instance;
+use crate::{Instance, Zone};
 
 /// `EndpointSlice`; what is not read is not named.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +37,7 @@ struct Endpoint {
     #[serde(default)]
     conditions: Conditions,
     target_ref: Option<Target>,
+    zone: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -92,22 +93,28 @@ impl Slices {
                 if endpoint.conditions.terminating == Some(true) {
                     continue;
                 }
-                keep(&mut alive, &id, addr);
+                let zone = endpoint.zone.as_deref();
+                keep(&mut alive, &id, addr, zone);
                 // Absent is to be read as ready, says the API.
                 if endpoint.conditions.ready != Some(false) {
-                    keep(&mut ready, &id, addr);
+                    keep(&mut ready, &id, addr, zone);
                 }
             }
         }
         let chosen = if ready.is_empty() { alive } else { ready };
-        chosen.into_iter().filter_map(|(id, addr)| Some(Instance { id: InstanceId::parse(&id).ok()?, addr })).collect()
+        let instance =
+            |(id, (addr, zone)): (String, Listed<'_>)| Some(Instance { id: InstanceId::parse(&id).ok()?, addr, zone: Zone::told(zone) });
+        chosen.into_iter().filter_map(instance).collect()
     }
 }
 
+/// A pod's address, and the zone of its node.
+type Listed<'a> = (SocketAddr, Option<&'a str>);
+
 /// A pod of a dual-stack cluster is in a slice of each family: one address is kept, the least, which is that of IPv4.
-fn keep(list: &mut BTreeMap<String, SocketAddr>, id: &str, addr: SocketAddr) {
-    let kept = list.entry(id.to_owned()).or_insert(addr);
-    *kept = addr.min(*kept);
+fn keep<'a>(list: &mut BTreeMap<String, Listed<'a>>, id: &str, addr: SocketAddr, zone: Option<&'a str>) {
+    let kept = list.entry(id.to_owned()).or_insert((addr, zone));
+    *kept = (addr.min(kept.0), zone.or(kept.1));
 }
 
 impl Slice {
@@ -169,6 +176,15 @@ mod tests {
         let endpoints =
             json!([pod("a", "10.0.0.1", json!({ "ready": false })), pod("b", "10.0.0.2", json!({ "ready": false, "terminating": true }))]);
         assert_eq!(seen(&Slices::of(vec![slice("s", endpoints)])), ["a=10.0.0.1:8082"]);
+    }
+
+    #[test]
+    fn a_pod_is_in_the_zone_of_its_node() {
+        let mut placed = pod("a", "10.0.0.1", json!({}));
+        placed["zone"] = json!("eu-west-1a");
+        let slices = Slices::of(vec![slice("s", json!([placed, pod("b", "10.0.0.2", json!({}))]))]);
+        let zones: Vec<_> = slices.instances("grpc").into_iter().map(|instance| instance.zone.map(|zone| zone.to_string())).collect();
+        assert_eq!(zones, [Some("eu-west-1a".to_owned()), None]);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Which of the endpoints that could answer is asked.
 //!
 //! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`], [`prefix`]); time and chance are arguments. What an
-//! endpoint's answers cost is remembered in [`ewma`], and that it does not answer in [`silence`].
+//! endpoint's answers cost is remembered in [`ewma`], what it says of its own queue in [`reported`], and that it does not answer in [`silence`]. How many calls it may have at once is found in [`limit`].
 
 pub mod choose;
 pub mod ewma;
+pub mod limit;
 pub mod prefix;
+pub mod reported;
 pub mod ring;
 pub mod silence;
 
@@ -24,6 +26,15 @@ pub struct Affinity {
     pub prefix: Option<Prefix>,
 }
 
+/// What decides where a call goes, beside what is known of the endpoints.
+#[derive(Debug, Clone, Default)]
+pub struct Steering {
+    /// What it has in common with others.
+    pub key: Option<Affinity>,
+    /// The policy, where it is not the hop's own.
+    pub policy: Option<Policy>,
+}
+
 /// How one endpoint of several is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -36,16 +47,19 @@ pub enum Policy {
     LeastInFlight,
     /// The one that the call's affinity key belongs to, unless it has more than its share in flight; without a key as [`Self::PeakEwma`].
     Hash,
+    /// The better of two drawn at random, by how long each says that a call would wait there; as [`Self::PeakEwma`] where one of them has not said so of late.
+    Reported,
 }
 
 impl FromSetting for Policy {
-    const EXPECTED: &'static str = "\"peak_ewma\", \"round_robin\", \"least_in_flight\" or \"hash\"";
+    const EXPECTED: &'static str = "\"peak_ewma\", \"round_robin\", \"least_in_flight\", \"hash\" or \"reported\"";
     fn from_setting(value: &toml::Value) -> Result<Self, String> {
         match value.as_str() {
             Some("peak_ewma") => Ok(Self::PeakEwma),
             Some("round_robin") => Ok(Self::RoundRobin),
             Some("least_in_flight") => Ok(Self::LeastInFlight),
             Some("hash") => Ok(Self::Hash),
+            Some("reported") => Ok(Self::Reported),
             _ => Err(format!("must be {}, not {value}", Self::EXPECTED)),
         }
     }
@@ -66,6 +80,8 @@ pub struct BalanceSettings {
     pub prefix_bound: f64,
     /// `balance.prefix_memory`: bytes for who has read what, for each group. Default 4MiB, at least 64KiB; what was not met for longest is forgotten.
     pub prefix_memory: ByteSize,
+    /// `balance.zone_bound`: where it is known who is near, the most calls in flight at one of them before those far away get some, in average shares. Default 1.25, at least 1.
+    pub zone_bound: f64,
 }
 
 impl Default for BalanceSettings {
@@ -77,6 +93,7 @@ impl Default for BalanceSettings {
             hash_bound: 1.25,
             prefix_bound: 1.5,
             prefix_memory: ByteSize::mib(4),
+            zone_bound: 1.25,
         }
     }
 }
@@ -93,10 +110,12 @@ impl BalanceSettings {
                 hash_bound: s.or("hash_bound", defaults.hash_bound),
                 prefix_bound: s.or("prefix_bound", defaults.prefix_bound),
                 prefix_memory: s.or("prefix_memory", defaults.prefix_memory),
+                zone_bound: s.or("zone_bound", defaults.zone_bound),
             };
             s.check(read.decay >= Duration::from_millis(10), "decay", "must be at least 10ms");
             s.check((1.0..=100.0).contains(&read.hash_bound), "hash_bound", "must be from 1 to 100");
             s.check((1.0..=100.0).contains(&read.prefix_bound), "prefix_bound", "must be from 1 to 100");
+            s.check((1.0..=100.0).contains(&read.zone_bound), "zone_bound", "must be from 1 to 100");
             s.check(read.prefix_memory.0 >= 64 << 10, "prefix_memory", "must be at least 64KiB");
             read
         })

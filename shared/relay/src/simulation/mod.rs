@@ -1,20 +1,26 @@
 //! What policies do to callers: simulations of queues, without sockets and clocks.
 
 mod prefix;
+mod reported;
 mod slow;
+mod zones;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use torchmesh_api::ids::InstanceId;
 
-use crate::{Endpoint, Group, Groups, RelayMetrics, RelaySettings, balance::BalanceSettings};
+use crate::{Endpoint, Group, Groups, Place, RelayMetrics, RelaySettings, balance::BalanceSettings};
 
 fn group(balance: BalanceSettings, count: usize) -> Arc<Group> {
-    let endpoint = |at: usize| {
+    group_at(balance, &vec![Place::default(); count])
+}
+
+fn group_at(balance: BalanceSettings, places: &[Place]) -> Arc<Group> {
+    let endpoint = |(at, place): (usize, &Place)| {
         let id = InstanceId::parse(&format!("worker-{at}")).unwrap();
-        Arc::new(Endpoint::new(id, SocketAddr::from(([127, 0, 0, 1], 1)), 0))
+        Arc::new(Endpoint::new(id, SocketAddr::from(([127, 0, 0, 1], 1)), 0).at(place.clone()))
     };
-    let endpoints: Vec<_> = (0..count).map(endpoint).collect();
+    let endpoints: Vec<_> = places.iter().enumerate().map(endpoint).collect();
     Groups::new(RelaySettings { balance, ..Default::default() }, RelayMetrics::default()).update("group", &endpoints)
 }
 

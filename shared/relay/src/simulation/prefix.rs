@@ -68,7 +68,7 @@ impl World {
         let group = &self.group;
         let bound = group.most_in_flight(|_| true, group.settings.balance.prefix_bound);
         let key = Affinity { session: None, prefix: Some(prompt.clone()) };
-        let at = group.choose(Chance { key: aware.then_some(&key), turn, now }, |_| true).unwrap();
+        let at = group.choose(Chance { key: aware.then_some(&key), policy: Policy::PeakEwma, turn, now }, |_| true).unwrap();
         if aware {
             assert!(group.members[at].calls() < bound, "{} of {bound} calls", group.members[at].calls());
             group.note(prompt, at);

@@ -36,7 +36,7 @@ fn p99(policy: Policy, slowness: &[f64], seed: u64) -> f64 {
             group.members[at].record.latency.observe(end, took, group.settings.balance.decay);
             latencies.push((end - began) as f64 / 1000.0);
         }
-        let at = group.choose(Chance { key: None, turn, now }, |_| true).unwrap();
+        let at = group.choose(Chance { key: None, policy, turn, now }, |_| true).unwrap();
         group.members[at].endpoint.begin();
         let server = &mut servers[at];
         // Models take about as long for each call: a little chance, no long tail.

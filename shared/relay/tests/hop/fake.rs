@@ -18,10 +18,10 @@ use http_body_util::BodyExt as _;
 use tokio::{net::TcpListener, time::timeout};
 use torchmesh_api::{
     error::ErrorKind,
-    headers::{GRPC_STATUS, GRPC_TIMEOUT},
+    headers::{GRPC_STATUS, GRPC_TIMEOUT, X_TORCHMESH_LOAD},
     ids::InstanceId,
 };
-use torchmesh_relay::{Call, Endpoint, Group, Groups, Relay, RelayMetrics, RelaySettings, RetrySettings, Source};
+use torchmesh_relay::{Call, Endpoint, Group, Groups, Relay, RelayMetrics, RelaySettings, RetrySettings, Source, Steering};
 
 pub(crate) const MESSAGE: &[u8] = &[0, 0, 0, 0, 3, 0x0a, 1, b'm'];
 pub(crate) const BOUND: Duration = Duration::from_secs(10);
@@ -30,6 +30,8 @@ pub(crate) const BOUND: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Answers,
+    /// Answers, and says this in `x-torchmesh-load`.
+    Reports(&'static str),
     /// Reads the call and never answers.
     IsFrozen,
     /// Reads the call, and closes the connection after 120 ms without a word.
@@ -79,8 +81,12 @@ pub(crate) async fn endpoint(name: &str, manner: Manner) -> (Arc<Endpoint>, Arc<
                             let _ = timeout(Duration::from_millis(50), std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
                             return;
                         }
-                        Manner::Answers | Manner::AnswersAndSaysGoaway => {
-                            let mut body = reply.send_response(Response::new(()), false).unwrap();
+                        Manner::Answers | Manner::AnswersAndSaysGoaway | Manner::Reports(_) => {
+                            let mut head = Response::new(());
+                            if let Manner::Reports(load) = manner {
+                                head.headers_mut().insert(X_TORCHMESH_LOAD, HeaderValue::from_static(load));
+                            }
+                            let mut body = reply.send_response(head, false).unwrap();
                             body.send_data(Bytes::from_static(MESSAGE), false).unwrap();
                             body.send_trailers(trailers).unwrap();
                             if manner == Manner::AnswersAndSaysGoaway {
@@ -121,7 +127,7 @@ pub(crate) fn call(relay: &Relay, streaming: bool) -> Call<Late> {
         headers: HeaderMap::new(),
         deadline: Some(Instant::now() + BOUND),
         streaming,
-        key: None,
+        steering: Steering::default(),
         source: Source::new(Late(Some(Bytes::from_static(MESSAGE))), relay.keep_bytes()),
     }
 }

@@ -5,13 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use torchmesh_api::error::ErrorKind;
 use torchmesh_relay::{
     Affinity, Endpoint, Groups, HedgeSettings, Relay, RelayMetrics, RelaySettings,
     balance::{BalanceSettings, Policy, ring},
     breaker::BreakerSettings,
 };
 
-use crate::fake::{Manner, call, endpoint, relay, send_to};
+use crate::fake::{BOUND, Manner, call, endpoint, relay, send_to};
 
 fn hedging(budget_reserve: u32) -> RelaySettings {
     let hedge = HedgeSettings { budget_ratio: 0.0, budget_reserve, ..HedgeSettings::after(0.99, Duration::from_millis(10)) };
@@ -125,7 +126,7 @@ async fn calls_with_one_key_go_to_one_endpoint_and_other_keys_to_others() {
         let before = counted();
         for _ in 0..10 {
             let mut call = call(&relay, false);
-            call.key = Some(Affinity { session: Some(ring::hash(&key)), prefix: None });
+            call.steering.key = Some(Affinity { session: Some(ring::hash(&key)), prefix: None });
             relay.send(call, &group).await.unwrap();
         }
         let got: Vec<_> = counted().iter().zip(before).map(|(after, before)| after - before).filter(|calls| *calls > 0).collect();
@@ -148,4 +149,57 @@ async fn a_call_that_two_endpoints_failed_at_once_is_sent_to_neither_again() {
     let group = groups.update("group", &[a, b]);
     assert!(send_to(&relay, false, &group).await.is_err());
     assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+}
+
+/// Calls of so many that each of two endpoints got, which say this of their queues.
+async fn reporting(first: &'static str, second: &'static str, streaming: bool) -> (usize, usize) {
+    let balance = BalanceSettings { policy: Policy::Reported, decay: Duration::from_secs(60), ..Default::default() };
+    let settings = RelaySettings { balance, ..Default::default() };
+    let (a, first) = endpoint("a", Manner::Reports(first)).await;
+    let (b, second) = endpoint("b", Manner::Reports(second)).await;
+    let (group, relay) = (group_of(settings, &[a, b]), relay(1, 1000));
+    for _ in 0..60 {
+        assert_eq!(send_to(&relay, streaming, &group).await.unwrap().1, "0");
+    }
+    (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst))
+}
+
+#[tokio::test]
+async fn a_worker_that_says_that_calls_wait_there_gets_none_until_it_says_otherwise() {
+    for streaming in [false, true] {
+        let (busy, idle) = reporting("depth=40, wait-us=60000000", "depth=0, wait-us=0", streaming).await;
+        assert_eq!((busy, idle), (1, 59), "streaming: {streaming}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_cannot_be_read_is_as_none() {
+    let (said, silent) = reporting("depth=40, wait-us=lots", "", false).await;
+    assert!(said.min(silent) > 1, "{said} {silent}");
+}
+
+#[tokio::test]
+async fn when_all_endpoints_have_as_many_calls_as_they_may_have_a_call_is_refused_at_once_and_afterwards_let_in_again() {
+    let settings = RelaySettings { adaptive: Some(2), ..Default::default() };
+    let (a, first) = endpoint("a", Manner::IsFrozen).await;
+    let (b, second) = endpoint("b", Manner::IsFrozen).await;
+    let (group, relay) = (group_of(settings, &[a, b]), relay(3, 1000));
+    let asked = || first.load(Ordering::SeqCst) + second.load(Ordering::SeqCst);
+    let until = async |count: usize| {
+        while asked() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (relay, group) = (relay.clone(), Arc::clone(&group));
+        calls.spawn(async move { send_to(&relay, false, &group).await });
+    }
+    tokio::time::timeout(BOUND, until(4)).await.expect("four calls are let in");
+    assert_eq!(send_to(&relay, false, &group).await.unwrap_err(), ErrorKind::ResourceExhausted);
+    assert_eq!(asked(), 4);
+    calls.shutdown().await;
+    let again = tokio::spawn(async move { send_to(&relay, false, &group).await });
+    tokio::time::timeout(BOUND, until(5)).await.expect("there is room again");
+    again.abort();
 }

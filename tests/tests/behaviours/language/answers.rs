@@ -56,6 +56,16 @@ fn several_answers_are_numbered_and_the_likeliest_are_those_of_all_that_were_wri
 }
 
 #[test]
+fn an_answer_says_at_its_beginning_how_busy_the_model_is() {
+    bounded(async {
+        let (_mesh, client) = stories().await;
+        let answer = client.clone().generate(ask("stories", PROMPT, greedy(4))).await.unwrap();
+        let load = answer.metadata().get("x-torchmesh-load").unwrap().to_str().unwrap();
+        assert!(load.starts_with("depth=") && load.ends_with("wait-us=0"), "an idle model says {load}");
+    });
+}
+
+#[test]
 fn an_echoed_prompt_comes_first_with_its_own_logarithms() {
     bounded(async {
         let (_mesh, client) = stories().await;

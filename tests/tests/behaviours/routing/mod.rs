@@ -1,6 +1,7 @@
-//! Where calls go: endpoints, routes, versions, prefixes, shadows, and answers that are kept.
+//! Where calls go: endpoints, policies, zones, routes, versions, prefixes, shadows, and answers that are kept.
 
 mod admin;
+mod balance;
 mod cache;
 mod consul;
 mod hold;
