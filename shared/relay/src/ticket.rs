@@ -23,6 +23,8 @@ pub(crate) struct Ticket {
     begun: Instant,
     /// It is the one call that tries whether the endpoint has recovered.
     trying: bool,
+    /// The same of all the endpoints together.
+    trying_all: bool,
     settled: bool,
 }
 
@@ -32,8 +34,9 @@ impl Ticket {
         member.endpoint.begin();
         member.record.in_flight.fetch_add(1, Ordering::Relaxed);
         group.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        let trying = member.record.breaker.begin();
-        Self { group, at, begun, trying, settled: false }
+        let now = clock::micros(begun);
+        let (trying, trying_all) = (member.record.breaker.begin(now), group.shared.standing.begin(now));
+        Self { group, at, begun, trying, trying_all, settled: false }
     }
 
     /// The endpoint's position in its group.
@@ -71,8 +74,12 @@ impl Ticket {
     fn settle(&mut self, outcome: Outcome) {
         self.settled = true;
         let now = clock::micros(Instant::now());
-        if self.member().record.breaker.count(now, outcome, &self.group.settings.breaker) {
+        let settings = &self.group.settings.breaker;
+        if self.member().record.breaker.count(now, outcome, settings) {
             self.group.open_breaker(self.at, now);
+        }
+        if self.group.shared.standing.count(now, outcome, settings) {
+            self.group.metrics.group_fails();
         }
     }
 
@@ -95,6 +102,9 @@ impl Drop for Ticket {
         member.record.silence.observe(now, self.begun.elapsed(), expected);
         if self.trying {
             member.record.breaker.gave_up();
+        }
+        if self.trying_all {
+            self.group.shared.standing.gave_up();
         }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) enum Manner {
     BreaksOff,
     /// Answers, and asks the caller to come by another connection next time.
     AnswersAndSaysGoaway,
+    /// Answers after 120 ms.
+    AnswersLate,
 }
 
 /// An endpoint on a free port; counts the calls that it got.
@@ -79,10 +81,14 @@ pub(crate) async fn endpoint(name: &str, manner: Manner) -> (Arc<Endpoint>, Arc<
                             let _ = timeout(Duration::from_millis(50), std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
                             return;
                         }
-                        Manner::Answers | Manner::AnswersAndSaysGoaway => {
-                            let mut body = reply.send_response(Response::new(()), false).unwrap();
-                            body.send_data(Bytes::from_static(MESSAGE), false).unwrap();
-                            body.send_trailers(trailers).unwrap();
+                        Manner::Answers | Manner::AnswersAndSaysGoaway | Manner::AnswersLate => {
+                            if manner == Manner::AnswersLate {
+                                let _ = timeout(Duration::from_millis(120), std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
+                            }
+                            // Whoever has given the call up reads no answer.
+                            if let Ok(mut body) = reply.send_response(Response::new(()), false) {
+                                let _ = body.send_data(Bytes::from_static(MESSAGE), false).and_then(|()| body.send_trailers(trailers));
+                            }
                             if manner == Manner::AnswersAndSaysGoaway {
                                 connection.graceful_shutdown();
                             }
@@ -107,7 +113,7 @@ impl Body for Late {
 }
 
 pub(crate) fn relay(max_attempts: u32, keep_bytes: usize) -> Relay {
-    let retry = RetrySettings { max_attempts, budget_ratio: 0.0, budget_reserve: 100, keep_bytes };
+    let retry = RetrySettings { max_attempts, budget_ratio: 0.0, budget_reserve: 100, keep_bytes, head_within: None };
     Relay::for_threads(1, &RelaySettings { retry, ..Default::default() }).remove(0)
 }
 
