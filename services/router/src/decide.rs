@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use torchmesh_api::{error::ApiError, peek::Routing};
 
 use crate::{
     cache::Caching,
     prompt::ByPrefix,
-    routes::{Destination, Routes, shadow::Shadow},
+    routes::{Brought, Destination, FallbackWhen, Routes, shadow::Shadow},
     table::{Table, Target},
 };
 
@@ -29,10 +29,11 @@ pub struct Decision {
     pub by_prefix: Option<ByPrefix>,
 }
 
-/// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. `draw` is a random number.
+/// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. Where a route passes models over that fail, and all that
+/// are there do, it is as if it did not.
 ///
 /// Errors: those of [`Table::route`]; of a route none of whose destinations is there, that of the first.
-pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Result<Decision, ApiError> {
+pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, brought: Brought<'_>) -> Result<Decision, ApiError> {
     let routed = routes.routed(asked.name);
     let route = routed.and_then(|name| routes.get(name));
     let (caching, resume, by_prefix) = route.map_or((None, false, None), |route| (route.caching, route.resume, route.by_prefix));
@@ -40,16 +41,23 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
     let Some(name) = routed.filter(|_| asked.version.is_empty()) else {
         return table.route(asked.name, asked.version).map(own);
     };
-    let mut first: Option<Destination> = None;
-    let found = routes.find(name, headers, draw, &mut |to| {
+    let (mut first, mut passed_over): (Option<Destination>, bool) = (None, false);
+    let ready = |to: &Destination| table.ready(to.model.as_str(), to.version);
+    let mut found = routes.find(name, brought, |to, when| {
         first.get_or_insert_with(|| to.clone());
-        table.ready(to.model.as_str(), to.version)
+        let target = ready(to)?;
+        let fails = when == FallbackWhen::Failing && target.group.is_failing();
+        passed_over |= fails;
+        (!fails).then_some(target)
     });
+    if found.is_none() && passed_over {
+        found = routes.find(name, brought, |to, _| ready(to));
+    }
     match (found, first) {
         (Some(target), _) => {
             // A checked name has nothing that a header may not have.
             let asked_for = (target.model != *name).then(|| HeaderValue::try_from(name.as_str()).ok()).flatten();
-            let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(draw));
+            let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(brought.draw));
             let shadow = shadow.and_then(|shadow| copied(shadow, table, target));
             Ok(Decision { target: target.clone(), asked_for, shadow, caching, resume, by_prefix })
         }
@@ -73,6 +81,7 @@ fn copied(shadow: &Shadow, table: &Table, answers: &Target) -> Option<(Target, S
 mod tests {
     use std::net::SocketAddr;
 
+    use http::HeaderMap;
     use torchmesh_api::{
         error::ErrorKind,
         ids::{InstanceId, ModelName, ModelVersion},
@@ -101,9 +110,13 @@ mod tests {
         builder.table()
     }
 
+    fn brought(headers: &HeaderMap, draw: u64) -> Brought<'_> {
+        Brought { headers, content: None, draw }
+    }
+
     fn decided(routes: &str, ready: &[(&str, u64)], name: &str, version: &str) -> Result<(String, Option<HeaderValue>), ApiError> {
         let routes = parse(routes).unwrap();
-        let decision = decide(&routes, &table(ready), Routing { name, version }, &HeaderMap::new(), 1)?;
+        let decision = decide(&routes, &table(ready), Routing { name, version }, brought(&HeaderMap::new(), 1))?;
         Ok((format!("{}@{}", decision.target.model, decision.target.version.to_str().unwrap()), decision.asked_for))
     }
 
@@ -136,7 +149,7 @@ mod tests {
         let copies = |route: &str, asked: &str| {
             let (routes, table) = (parse(route).unwrap(), table(&[("m", 1), ("m", 2)]));
             let copied = |draw| {
-                let decision = decide(&routes, &table, Routing { name: "m", version: asked }, &HeaderMap::new(), draw).unwrap();
+                let decision = decide(&routes, &table, Routing { name: "m", version: asked }, brought(&HeaderMap::new(), draw)).unwrap();
                 decision.shadow.is_some_and(|(target, _)| target.version == "2")
             };
             (0..4000).filter(|draw| copied(*draw)).count()
@@ -152,5 +165,9 @@ mod tests {
         let error = decided(route, &[("m", 1)], "m", "").unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound);
         assert!(error.message.contains("no version 7; it has 1; the route of \"m\" leads there"), "{}", error.message);
+        let unknown = "[[route]]\nmodel = 'm'\nto = [{ model = 'nobody' }]\nfallback = ['nobody-else']";
+        let error = decided(unknown, &[("m", 1)], "m", "").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound);
+        assert!(error.message.contains("nobody") && error.message.contains("the route of \"m\" leads there"), "{}", error.message);
     }
 }

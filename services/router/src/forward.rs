@@ -33,7 +33,7 @@ use crate::{
     mirror::Mirror,
     prompt::{self, ByPrefix},
     resume::{self, Resumable, Resumes, Way},
-    routes::in_use::RoutesInUse,
+    routes::{Brought, in_use::RoutesInUse},
     table::{SharedTable, Target},
     watching::Ending,
     witnessed::Witnessed,
@@ -70,9 +70,11 @@ impl Forward {
         B::Error: Into<BoxError>,
     {
         let mut source = Source::new(body, self.relay.keep_bytes());
+        let content = self.content(&parts, &mut source).await?;
         let table = self.table.load();
         let routes = self.routes.load();
-        let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, &parts.headers, fastrand::u64(..))).await?;
+        let brought = Brought { headers: &parts.headers, content, draw: fastrand::u64(..) };
+        let decided = source.peek(self.max_message, |asked| decide(&routes, &table, asked, brought)).await?;
         drop((table, routes));
         let Decision { target, asked_for, shadow, caching, resume, by_prefix } = decided?;
         let question = self.question(&parts, &target, Caching::of(caching, &parts.headers), &mut source).await?;
@@ -119,6 +121,27 @@ impl Forward {
             Keeping::new(self.cache, &question, flight, response.headers().clone())
         });
         Ok(Witnessed::around(response, watch, copy, keeping))
+    }
+
+    /// What stands for the content of a call, where that may decide where it goes.
+    ///
+    /// Errors: it cannot be told what it is for; its body breaks off.
+    async fn content<B>(&self, parts: &Parts, source: &mut Source<B>) -> Result<Option<u64>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let (routes, path) = (self.routes.load(), parts.uri.path());
+        if !routes.go_by_content() || !prompt::has_one(path) {
+            return Ok(None);
+        }
+        let decides = source.peek(self.max_message, |asked| asked.version.is_empty() && routes.goes_by_content(asked.name)).await?;
+        drop(routes);
+        if !decides {
+            return Ok(None);
+        }
+        source.begins(prompt::WAITED_FOR).await?;
+        Ok(prompt::content(path, source.seen()))
     }
 
     /// The call, if its answer can be resumed, and it is whole within what is looked at.
