@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::Request;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{Signal, eventually, instance, places, web};
@@ -78,6 +80,24 @@ impl Agent {
         let mut ids: Vec<_> = listed.as_array().into_iter().flatten().filter_map(id).collect();
         ids.sort();
         ids
+    }
+
+    /// Registers an instance that cannot do so itself.
+    pub async fn register(&self, service: &str, instance: &str, addr: SocketAddr) {
+        let wanted =
+            json!({ "Name": service, "ID": instance, "Address": addr.ip(), "Port": addr.port(), "Meta": { "instance": instance } });
+        let request = Request::put("/v1/agent/service/register").body(wanted.to_string().into()).expect("a request");
+        let answer = web::Connection::http1(self.addr).await.expect("a connection").send(request).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// What the holder of a lock is called; none while nobody holds it.
+    pub async fn holder(&self, key: &str) -> Option<String> {
+        let answer = web::get(self.addr, &format!("/v1/kv/{key}")).await.ok().filter(|answer| answer.status == 200)?;
+        let pair = answer.json()[0].take();
+        pair["Session"].as_str()?;
+        let name = STANDARD.decode(pair["Value"].as_str()?).ok()?;
+        String::from_utf8(name).ok()
     }
 
     /// Waits until so many instances of a service are well.

@@ -1,6 +1,7 @@
 //! A new version takes over by itself when it is good, and is taken back by itself when it is not.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::Path,
     time::{Duration, Instant},
@@ -15,12 +16,16 @@ use torchmesh_api::{
     },
     frame,
     inference::{ModelInferResponse, model_infer_response::InferOutputTensor},
+    text::v1::{Classification, ClassifyResponse, LabelScore},
 };
 use torchmesh_tests::{
-    MeshSandbox, Signal, bounded, client, eventually,
+    KEY, MeshSandbox, Signal, bounded, client,
+    consul::Agent,
+    eventually,
     load::{Load, Plan},
     places,
     raw::{self, Call},
+    sandbox::Builder,
     upstream::{Manner, Upstream},
 };
 
@@ -47,19 +52,45 @@ struct Scene {
     _upstreams: [Upstream; 2],
 }
 
+/// Where the routers keep what they agree on.
+enum Kept<'a> {
+    Folder(&'a Path),
+    Consul(&'a Agent),
+}
+
 impl Scene {
     /// Two routers that keep their routes in `folder`, version 1 that has all calls, 200 of them a second, and version 2 in this manner.
     async fn start(folder: &Path, canary: Manner) -> Self {
+        Self::kept(&Kept::Folder(folder), canary).await
+    }
+
+    async fn kept(kept: &Kept<'_>, canary: Manner) -> Self {
         let stable = Upstream::start(&["noop"], Manner::Answers(answer("1", 1.0))).await;
         let canary = Upstream::start(&["noop@2"], canary).await;
-        let builder = MeshSandbox::builder().routers(2).set("router", "store.folder", folder.to_str().unwrap());
-        let mesh = builder.worker_at(stable.addr).worker_at(canary.addr).start().await;
+        let mesh = Self::builder(kept, &[&stable, &canary]).await.start().await;
         let request = SetRoutesRequest { routes: ROUTES.into(), version: 0, dry_run: false };
         admin(mesh.routers[0].addr).set_routes(request).await.unwrap();
         let call = Call::new(raw::MODEL_INFER, &client::noop()).with_key();
         let load = Load::start(Plan { addresses: mesh.doors(), call, rate: 200.0, deadline: Duration::from_secs(2) });
         load.answers(20).await;
         Self { mesh, load, _upstreams: [stable, canary] }
+    }
+
+    /// A mesh of two routers whose workers are these upstreams.
+    async fn builder(kept: &Kept<'_>, upstreams: &[&Upstream]) -> Builder {
+        let builder = MeshSandbox::builder().routers(2);
+        match kept {
+            Kept::Folder(folder) => {
+                let builder = builder.set("router", "store.folder", folder.to_str().unwrap());
+                upstreams.iter().fold(builder, |builder, upstream| builder.worker_at(upstream.addr))
+            }
+            Kept::Consul(agent) => {
+                for (at, upstream) in upstreams.iter().enumerate() {
+                    agent.register("torchmesh-worker", &format!("stand-in-{at}"), upstream.addr).await;
+                }
+                builder.workers(0).consul(agent).set("router", "store.consul", "true")
+            }
+        }
     }
 
     async fn begin(&self, more: &str) -> Rollout {
@@ -105,6 +136,34 @@ fn a_good_version_takes_over_and_no_caller_notices() {
         assert_eq!((begun.from.as_str(), begun.stage.as_str(), begun.percent), ("1", "running", 50.0));
         // Whoever leads may go: another goes on.
         scene.mesh.routers[0].end(Signal::KILL).await;
+        let (rollout, routes) = scene.end().await;
+        assert_eq!(rollout.stage, "promoted", "{:?}", rollout.events);
+        assert!(routes.contains("version = \"1\", weight = 0"), "{routes}");
+        let report = scene.load.stop().await;
+        assert_eq!(report.failed(), 0, "{report:?}");
+    });
+}
+
+#[test]
+fn when_the_router_that_leads_by_consul_is_killed_another_one_promotes_the_version() {
+    bounded(async {
+        let agent = Agent::start().await;
+        let mut scene = Scene::kept(&Kept::Consul(&agent), Manner::Answers(answer("2", 1.0))).await;
+        let leader = async |not: Option<&str>| {
+            let other = async || agent.holder("torchmesh/leader").await.filter(|holder| Some(holder.as_str()) != not);
+            eventually("a router leads", PATIENCE, other).await
+        };
+        let first = leader(None).await;
+        let leads = |router: &torchmesh_tests::Instance| router.addr.to_string() == first;
+        let at = scene.mesh.routers.iter().position(leads).expect("the leader is one of the routers");
+        // Operators ask the last of them.
+        scene.mesh.routers.swap(0, at);
+        let begun = scene.begin("max_p99 = '4x'\n").await;
+        assert_eq!((begun.stage.as_str(), begun.percent), ("running", 50.0));
+        scene.mesh.routers[0].end(Signal::KILL).await;
+        let rollouts = admin(scene.mesh.routers[1].addr).list_rollouts(ListRolloutsRequest {}).await.unwrap().into_inner().rollouts;
+        assert_eq!(rollouts[0].stage, "running", "it was killed in the midst of it");
+        assert_eq!(leader(Some(&first)).await, scene.mesh.routers[1].addr.to_string());
         let (rollout, routes) = scene.end().await;
         assert_eq!(rollout.stage, "promoted", "{:?}", rollout.events);
         assert!(routes.contains("version = \"1\", weight = 0"), "{routes}");
@@ -214,5 +273,58 @@ fn meshctl_starts_shows_and_ends_a_rollout_and_what_goes_on() {
         assert!(top.contains("noop") && top.contains("CALLS/S"), "{top}");
         assert!(run(&["rollout", "abort", "noop"]).await.contains("aborted by an operator"));
         assert_eq!(scene.end().await.0.stage, "aborted");
+    });
+}
+
+/// An answer of version 2 to texts, each of which gets one of these labels, in its frame.
+fn labelled(labels: &[&str]) -> Bytes {
+    let one = |label: &&str| Classification { labels: vec![LabelScore { label: (*label).into(), score: 0.9 }], ..Default::default() };
+    frame::encode(&ClassifyResponse { classifications: labels.iter().map(one).collect(), ..Default::default() })
+}
+
+#[test]
+fn a_version_that_gives_too_few_texts_their_label_is_not_begun_with() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        // Three of four as the file has them.
+        let classified = labelled(&["spam", "ham", "spam", "spam"]);
+        let canary = Manner::AnswersEach(vec![("Classify", classified), ("ModelInfer", answer("2", 1.0))]);
+        let scene = Scene::start(folder.path(), canary).await;
+        let lines = ["spam", "ham", "spam", "ham"].map(|label| format!("{{\"text\": \"a text\", \"label\": \"{label}\"}}\n"));
+        fs::write(folder.path().join("labelled.jsonl"), lines.concat()).unwrap();
+        fs::write(folder.path().join("key"), KEY).unwrap();
+        let (gateway, router) = (scene.mesh.gateway().to_string(), scene.mesh.routers[0].addr.to_string());
+        let start = async |least: &str| {
+            let mut command = tokio::process::Command::new(places::program("meshctl"));
+            command.args(["rollout", "start", "noop", "--to", "2", "--steps", "10,100", "--every", "1h"]);
+            command.args([
+                "--gate",
+                "labelled.jsonl",
+                "--min-accuracy",
+                least,
+                "--gateway",
+                &gateway,
+                "--key-file",
+                "key",
+                "--router",
+                &router,
+            ]);
+            command.current_dir(folder.path()).output().await.expect("meshctl starts")
+        };
+        let rollouts =
+            async || admin(scene.mesh.routers[0].addr).list_rollouts(ListRolloutsRequest {}).await.unwrap().into_inner().rollouts;
+
+        let refused = start("80%").await;
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        for words in ["version 2 gives 3 of 4 texts their label: 75.0%", "80.0% are asked for", "no caller has met the version"] {
+            assert!(said.contains(words), "{words:?} is missing in {said}");
+        }
+        assert!(rollouts().await.is_empty());
+
+        let begun = start("75%").await;
+        assert!(begun.status.success(), "{}", String::from_utf8_lossy(&begun.stderr));
+        assert!(String::from_utf8_lossy(&begun.stdout).contains("noop 1 → 2: running"));
+        assert_eq!(rollouts().await.len(), 1);
     });
 }

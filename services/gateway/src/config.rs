@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use torchmesh_discovery::SourceSettings;
-use torchmesh_layers::deadline::Allowance;
+use torchmesh_layers::{deadline::Allowance, shed::NORMAL_SHARE};
 use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
@@ -30,6 +30,8 @@ pub struct GatewayConfig {
     pub identity: IdentitySettings,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED (429). Default 8192.
     pub max_in_flight: usize,
+    /// `limits.low_share`: the share of these up to which calls of priority `low` are taken. Default 0.8.
+    pub low_share: f64,
     /// `limits.default_timeout` (60s), for calls that do not say, and `limits.max_timeout` (1h), for those that ask for more.
     pub allowance: Allowance,
     /// `limits_file` and more of `limits`: who may use how much.
@@ -65,12 +67,18 @@ impl GatewayConfig {
         let cors = CorsSettings::read(s);
         let redaction = Rule::read_all(s);
         let batches = BatchSettings::read(s);
-        let (mut server, (max_in_flight, allowance, limits, max_resets)) = ServerSettings::read_with(s, 8080, 9080, |s| {
+        let (mut server, (max_in_flight, low_share, allowance, limits, max_resets)) = ServerSettings::read_with(s, 8080, 9080, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
                 max: s.or("max_timeout", Duration::from_secs(3600)),
             };
-            (s.or("max_in_flight", 8192), allowance, LimitsSettings::read(s, limits_file), s.or("max_resets", 500))
+            let low_share = s.or("low_share", 0.8);
+            s.check(
+                low_share > 0.0 && low_share <= NORMAL_SHARE,
+                "low_share",
+                "must be above 0, up to 0.95, which is the share of normal calls",
+            );
+            (s.or("max_in_flight", 8192), low_share, allowance, LimitsSettings::read(s, limits_file), s.or("max_resets", 500))
         });
         server.max_resets = max_resets;
         Self {
@@ -80,6 +88,7 @@ impl GatewayConfig {
             discovery,
             identity,
             max_in_flight,
+            low_share,
             allowance,
             limits,
             relay,

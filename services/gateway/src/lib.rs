@@ -101,7 +101,7 @@ pub fn build(
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "gateway"));
     let limits = Limits::open(&config.limits, context)?;
     let redaction = Redaction::open(&config.redaction, context);
-    let capacity = Capacity::new(config.max_in_flight).shared_fairly();
+    let capacity = Capacity::new(config.max_in_flight).by_priority(config.low_share).shared_fairly();
     let relays = Relay::for_threads(lanes, &config.relay);
     let (max_message, within, context) = (config.server.max_message.0, context, context.clone());
     let by_tls = config.server.tls.is_some();

@@ -19,7 +19,7 @@ use torchmesh_relay::{
 use torchmesh_router::{
     decide::decide,
     prompt::{self, ByPrefix},
-    routes::read::parse,
+    routes::{Brought, read::parse},
     table::{Listed, TableBuilder},
     watching::Watching,
 };
@@ -70,7 +70,7 @@ fn decisions(c: &mut Criterion) {
         bench.iter(|| {
             at = (at + 7) % MODELS;
             let asked = Routing { name: &names[at], version: "" };
-            black_box(decide(&routes, &table, asked, &headers, at as u64).is_ok())
+            black_box(decide(&routes, &table, asked, Brought { headers: &headers, content: None, draw: at as u64 }).is_ok())
         });
     });
 }

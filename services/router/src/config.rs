@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use torchmesh_discovery::{SourceSettings, Zone};
-use torchmesh_layers::deadline::Allowance;
+use torchmesh_layers::{deadline::Allowance, shed::NORMAL_SHARE};
 use torchmesh_relay::{Blame, HedgeSettings, RelaySettings, tls::HopTls};
 use torchmesh_runtime::{
     config::{ByteSize, DrainSettings, Section, ServerSettings, TelemetrySettings},
@@ -29,6 +29,8 @@ pub struct RouterConfig {
     pub probe_interval: Duration,
     /// `limits.max_in_flight`: calls at once; more are refused with RESOURCE_EXHAUSTED. Default 8192.
     pub max_in_flight: usize,
+    /// `limits.low_share`: the share of these up to which calls of priority `low` are taken. Default 0.8.
+    pub low_share: f64,
     /// `limits.default_timeout` (60s), for calls without a `grpc-timeout`, and `limits.max_timeout` (1h), for those that ask for more.
     pub allowance: Allowance,
     /// `shadow.max_in_flight` (64): mirrored calls at once; more are not made. `shadow.max_message` (1MiB): the largest request and the largest answer of a call that is
@@ -89,16 +91,38 @@ impl RouterConfig {
         let hedge = HedgeSettings::after(0.99, Duration::from_millis(20));
         let mut relay = RelaySettings::read(s, ByteSize::mib(32), hedge, Blame::Statuses);
         let (zone, mesh_tls) = (s.optional("zone"), HopTls::read(s));
-        let (server, (max_in_flight, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
+        let (server, (max_in_flight, low_share, allowance)) = ServerSettings::read_with(s, 8081, 9081, |s| {
             let allowance = Allowance {
                 default: s.or("default_timeout", Duration::from_secs(60)),
                 max: s.or("max_timeout", Duration::from_secs(3600)),
             };
+            let low_share = s.or("low_share", 0.8);
+            s.check(
+                low_share > 0.0 && low_share <= NORMAL_SHARE,
+                "low_share",
+                "must be above 0, up to 0.95, which is the share of normal calls",
+            );
             let max_in_flight = s.or("max_in_flight", 8192);
             relay.adaptive = s.or("adaptive", false).then_some(max_in_flight);
-            (max_in_flight, allowance)
+            (max_in_flight, low_share, allowance)
         });
-        Self { server, drain, telemetry, discovery, routes, probe_interval, max_in_flight, allowance, shadow, cache, hold, relay, zone, mesh_tls }
+        Self {
+            server,
+            drain,
+            telemetry,
+            discovery,
+            routes,
+            probe_interval,
+            max_in_flight,
+            low_share,
+            allowance,
+            shadow,
+            cache,
+            hold,
+            relay,
+            zone,
+            mesh_tls,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use torchmesh_api::{
     error::ApiError,
     ids::{ModelName, ModelVersion},
@@ -13,7 +13,7 @@ use torchmesh_relay::balance::Policy;
 use crate::{
     cache::Caching,
     prompt::ByPrefix,
-    routes::{Destination, Routes, shadow::Shadow},
+    routes::{Brought, Destination, FallbackWhen, Routes, shadow::Shadow},
     table::{Table, Target},
 };
 
@@ -36,10 +36,11 @@ pub struct Decision {
     pub policy: Option<Policy>,
 }
 
-/// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. `draw` is a random number.
+/// Decides for one call. A version that the caller names is what it gets; only without one is there something to route. Where a route passes models over that fail, and all that
+/// are there do, it is as if it did not.
 ///
 /// Errors: those of [`Table::route`]; of a route none of whose destinations is there, that of the first.
-pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Result<Decision, ApiError> {
+pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, brought: Brought<'_>) -> Result<Decision, ApiError> {
     let routed = routes.routed(asked.name);
     let route = routed.and_then(|name| routes.get(name));
     let (caching, resume, by_prefix, policy) =
@@ -48,16 +49,23 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
     let Some(name) = routed.filter(|_| asked.version.is_empty()) else {
         return table.route(asked.name, asked.version).map(own);
     };
-    let mut first: Option<Destination> = None;
-    let found = routes.find(name, headers, draw, &mut |to| {
+    let (mut first, mut passed_over): (Option<Destination>, bool) = (None, false);
+    let ready = |to: &Destination| table.ready(to.model.as_str(), to.version);
+    let mut found = routes.find(name, brought, |to, when| {
         first.get_or_insert_with(|| to.clone());
-        table.ready(to.model.as_str(), to.version)
+        let target = ready(to)?;
+        let fails = when == FallbackWhen::Failing && target.group.is_failing();
+        passed_over |= fails;
+        (!fails).then_some(target)
     });
+    if found.is_none() && passed_over {
+        found = routes.find(name, brought, |to, _| ready(to));
+    }
     match (found, first) {
         (Some(target), _) => {
             // A checked name has nothing that a header may not have.
             let asked_for = (target.model != *name).then(|| HeaderValue::try_from(name.as_str()).ok()).flatten();
-            let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(draw));
+            let shadow = routes.get(name).and_then(|route| route.shadow.as_ref()).filter(|shadow| shadow.takes(brought.draw));
             let shadow = shadow.and_then(|shadow| copied(shadow, table, target));
             Ok(Decision { target: target.clone(), asked_for, shadow, caching, resume, by_prefix, policy })
         }
@@ -71,12 +79,12 @@ pub fn decide(routes: &Routes, table: &Table, asked: Routing<'_>, headers: &Head
 }
 
 /// The model and the version that a call would go to, were it there; `None` where it names a version that is none.
-pub fn wanted(routes: &Routes, asked: Routing<'_>, headers: &HeaderMap, draw: u64) -> Option<(ModelName, Option<ModelVersion>)> {
+pub fn wanted(routes: &Routes, asked: Routing<'_>, brought: Brought<'_>) -> Option<(ModelName, Option<ModelVersion>)> {
     let name = ModelName::parse(asked.name).ok()?;
     if !asked.version.is_empty() {
         return Some((name, Some(ModelVersion::parse(asked.version)?)));
     }
-    routes.find(&name, headers, draw, &mut |to| Some((to.model.clone(), to.version)))
+    routes.find(&name, brought, |to, _| Some((to.model.clone(), to.version)))
 }
 
 /// Where a copy goes, if that version is there and is not the one that answers.
@@ -90,6 +98,7 @@ fn copied(shadow: &Shadow, table: &Table, answers: &Target) -> Option<(Target, S
 mod tests {
     use std::net::SocketAddr;
 
+    use http::HeaderMap;
     use torchmesh_api::{error::ErrorKind, ids::InstanceId};
     use torchmesh_relay::{Endpoint, Groups, RelayMetrics, RelaySettings};
 
@@ -115,9 +124,13 @@ mod tests {
         builder.table()
     }
 
+    fn brought(headers: &HeaderMap, draw: u64) -> Brought<'_> {
+        Brought { headers, content: None, draw }
+    }
+
     fn decided(routes: &str, ready: &[(&str, u64)], name: &str, version: &str) -> Result<(String, Option<HeaderValue>), ApiError> {
         let routes = parse(routes).unwrap();
-        let decision = decide(&routes, &table(ready), Routing { name, version }, &HeaderMap::new(), 1)?;
+        let decision = decide(&routes, &table(ready), Routing { name, version }, brought(&HeaderMap::new(), 1))?;
         Ok((format!("{}@{}", decision.target.model, decision.target.version.to_str().unwrap()), decision.asked_for))
     }
 
@@ -150,7 +163,7 @@ mod tests {
         let copies = |route: &str, asked: &str| {
             let (routes, table) = (parse(route).unwrap(), table(&[("m", 1), ("m", 2)]));
             let copied = |draw| {
-                let decision = decide(&routes, &table, Routing { name: "m", version: asked }, &HeaderMap::new(), draw).unwrap();
+                let decision = decide(&routes, &table, Routing { name: "m", version: asked }, brought(&HeaderMap::new(), draw)).unwrap();
                 decision.shadow.is_some_and(|(target, _)| target.version == "2")
             };
             (0..4000).filter(|draw| copied(*draw)).count()
@@ -163,7 +176,7 @@ mod tests {
     #[test]
     fn what_a_call_would_go_to_is_told_by_its_route_or_by_itself() {
         let routes = parse("[[route]]\nmodel = 'small'\nto = [{ model = 'm', version = '2' }]\nfallback = ['other']").unwrap();
-        let wanted = |name, version| wanted(&routes, Routing { name, version }, &HeaderMap::new(), 1);
+        let wanted = |name, version| wanted(&routes, Routing { name, version }, brought(&HeaderMap::new(), 1));
         let to = |model: &str, version: Option<&str>| Some((ModelName::parse(model).unwrap(), version.and_then(ModelVersion::parse)));
         assert_eq!(wanted("small", ""), to("m", Some("2")));
         assert_eq!((wanted("m", ""), wanted("m", "3")), (to("m", None), to("m", Some("3"))));
@@ -176,7 +189,7 @@ mod tests {
                     [[route]]\nmodel = 'alias'\nto = [{ model = 'm' }]\nbalance = 'reported'\n\
                     [[route]]\nmodel = 'plain'\nto = [{ model = 'm' }]";
         let (routes, table) = (parse(text).unwrap(), table(&[("m", 1), ("m", 2)]));
-        let policy = |name, version| decide(&routes, &table, Routing { name, version }, &HeaderMap::new(), 1).unwrap().policy;
+        let policy = |name, version| decide(&routes, &table, Routing { name, version }, brought(&HeaderMap::new(), 1)).unwrap().policy;
         assert_eq!([policy("m", ""), policy("m", "2")], [Some(Policy::RoundRobin); 2]);
         assert_eq!((policy("alias", ""), policy("plain", "")), (Some(Policy::Reported), None));
     }
@@ -187,5 +200,9 @@ mod tests {
         let error = decided(route, &[("m", 1)], "m", "").unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound);
         assert!(error.message.contains("no version 7; it has 1; the route of \"m\" leads there"), "{}", error.message);
+        let unknown = "[[route]]\nmodel = 'm'\nto = [{ model = 'nobody' }]\nfallback = ['nobody-else']";
+        let error = decided(unknown, &[("m", 1)], "m", "").unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound);
+        assert!(error.message.contains("nobody") && error.message.contains("the route of \"m\" leads there"), "{}", error.message);
     }
 }

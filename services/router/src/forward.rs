@@ -35,7 +35,7 @@ use crate::{
     mirror::Mirror,
     prompt::{self, ByPrefix},
     resume::{self, Resumable, Resumes, Way},
-    routes::in_use::RoutesInUse,
+    routes::{Brought, in_use::RoutesInUse},
     table::{SharedTable, Target},
     watching::Ending,
     witnessed::Witnessed,
@@ -76,7 +76,8 @@ impl Forward {
         B::Error: Into<BoxError>,
     {
         let mut source = Source::new(body, self.relay.keep_bytes());
-        let Decision { target, asked_for, shadow, caching, resume, by_prefix, policy } = self.decided(&parts, &mut source).await?;
+        let content = self.content(&parts, &mut source).await?;
+        let Decision { target, asked_for, shadow, caching, resume, by_prefix, policy } = self.decided(&parts, content, &mut source).await?;
         let question = self.question(&parts, &target, Caching::of(caching, &parts.headers), &mut source).await?;
         let (question, flight) = match question {
             None => (None, None),
@@ -126,19 +127,19 @@ impl Forward {
     /// What is decided for a call, of whose model there may have to come a worker first.
     ///
     /// Errors: its body breaks off; it can go nowhere.
-    async fn decided<B>(&self, parts: &Parts, source: &mut Source<B>) -> Result<Decision, ApiError>
+    async fn decided<B>(&self, parts: &Parts, content: Option<u64>, source: &mut Source<B>) -> Result<Decision, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
-        let headers = &parts.headers;
-        let decide = |asked: Routing<'_>| self.decide(asked, headers);
+        let brought = Brought { headers: &parts.headers, content, draw: fastrand::u64(..) };
+        let decide = |asked: Routing<'_>| decide(&self.routes.load(), &self.table.load(), asked, brought);
         let awaits = |asked: Routing<'_>, error: ApiError| {
             // Whoever asks whether a model is ready wants to know it now.
             if parts.uri.path() == MODEL_READY {
                 return (error, None);
             }
-            let awaited = self.hold.awaits(asked, &error, || wanted(&self.routes.load(), asked, headers, fastrand::u64(..)));
+            let awaited = self.hold.awaits(asked, &error, || wanted(&self.routes.load(), asked, brought));
             (error, awaited)
         };
         match source.peek(self.max_message, |asked| decide(asked).map_err(|error| awaits(asked, error))).await? {
@@ -151,9 +152,25 @@ impl Forward {
         }
     }
 
-    /// Decides by the table and the routes as they are now.
-    fn decide(&self, asked: Routing<'_>, headers: &HeaderMap) -> Result<Decision, ApiError> {
-        decide(&self.routes.load(), &self.table.load(), asked, headers, fastrand::u64(..))
+    /// What stands for the content of a call, where that may decide where it goes.
+    ///
+    /// Errors: it cannot be told what it is for; its body breaks off.
+    async fn content<B>(&self, parts: &Parts, source: &mut Source<B>) -> Result<Option<u64>, ApiError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let (routes, path) = (self.routes.load(), parts.uri.path());
+        if !routes.go_by_content() || !prompt::has_one(path) {
+            return Ok(None);
+        }
+        let decides = source.peek(self.max_message, |asked| asked.version.is_empty() && routes.goes_by_content(asked.name)).await?;
+        drop(routes);
+        if !decides {
+            return Ok(None);
+        }
+        source.begins(prompt::WAITED_FOR).await?;
+        Ok(prompt::content(path, source.seen()))
     }
 
     /// The call, if its answer can be resumed, and it is whole within what is looked at.

@@ -97,7 +97,7 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
         .add_service(Front::service(Arc::clone(&table), config.server.max_message.0))
         .add_service(Admin::service(Arc::clone(&table), config.routes, store, gather));
     let metrics = context.metrics.register(|registry| CallMetrics::register(registry, "router"));
-    let capacity = Capacity::new(config.max_in_flight);
+    let capacity = Capacity::new(config.max_in_flight).by_priority(config.low_share);
     Ok(move |thread: usize| {
         let (table, max_message) = (Arc::clone(&table), config.server.max_message.0);
         let (routes, front, mirror, cache, resumes) = (routes.clone(), front.clone(), mirror.clone(), cache.clone(), resumes.clone());

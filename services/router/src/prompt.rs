@@ -1,7 +1,9 @@
-//! How a prompt begins, read out of the raw message: for routes whose calls go to whoever has read that before.
+//! How a prompt begins, read out of the raw message: for routes whose calls go to whoever has read that before, or by what they ask.
 //!
 //! What a worker makes of a conversation is its template's affair, and not known here. But two conversations whose messages begin with the same bytes begin with the same tokens, or nearly, and that
 //! is all that is needed. Nothing is decoded, and nothing copied.
+
+use std::hash::{DefaultHasher, Hasher as _};
 
 use bytes::{Buf as _, Bytes};
 use torchmesh_api::peek;
@@ -77,6 +79,51 @@ pub fn prefix<'a>(path: &str, tenant: &[u8], by: ByPrefix, frames: impl Iterator
     reading.finish()
 }
 
+/// What stands for the content of a call in every process: its prompt or its inputs, as far as its first message has come and at most its first 64 KiB. `None`: it has none.
+pub fn content<'a>(path: &str, frames: impl Iterator<Item = &'a Bytes>) -> Option<u64> {
+    let form = Form::of(path)?;
+    let mut content = Content { hasher: DefaultHasher::new(), left: LOOKED_AT };
+    let mut message = Message { piece: &[], rest: frames, left: peek::PREFIX };
+    let _ = message.begin().and_then(|()| message.fields(0, 0, form, &mut content));
+    (content.left < LOOKED_AT).then(|| content.hasher.finish())
+}
+
+/// Who is read to.
+trait Listener {
+    /// Whether more makes no difference.
+    fn is_full(&self) -> bool;
+    /// The next piece.
+    fn write(&mut self, piece: &[u8]);
+}
+
+impl Listener for Reading {
+    fn is_full(&self) -> bool {
+        Self::is_full(self)
+    }
+
+    fn write(&mut self, piece: &[u8]) {
+        Self::write(self, piece);
+    }
+}
+
+/// A content that is being read.
+struct Content {
+    hasher: DefaultHasher,
+    left: usize,
+}
+
+impl Listener for Content {
+    fn is_full(&self) -> bool {
+        self.left == 0
+    }
+
+    fn write(&mut self, piece: &[u8]) {
+        let piece = &piece[..piece.len().min(self.left)];
+        self.hasher.write(piece);
+        self.left -= piece.len();
+    }
+}
+
 /// A message in the frames that it came in.
 struct Message<'a, I> {
     piece: &'a [u8],
@@ -97,7 +144,7 @@ impl<'a, I: Iterator<Item = &'a Bytes>> Message<'a, I> {
     }
 
     /// Reads the fields of a message that ends where so many bytes are left. `None`: it is cut off, or is no message.
-    fn fields(&mut self, end: usize, depth: usize, form: Form, reading: &mut Reading) -> Option<()> {
+    fn fields(&mut self, end: usize, depth: usize, form: Form, reading: &mut impl Listener) -> Option<()> {
         while self.left > end && !reading.is_full() {
             let key = self.varint()?;
             match key & 7 {
@@ -262,6 +309,21 @@ mod tests {
     }
 
     #[test]
+    fn the_content_is_that_of_everybody_who_asks_the_same_up_to_its_first_64_kib() {
+        let of = |path: &str, framed: &Bytes| content(path, std::iter::once(framed));
+        let (short, long) = ("hello".to_owned(), "hello ".repeat(20_000));
+        assert_eq!(of(CHAT, &chat("1", &[&short])), of(CHAT, &chat("2", &[&short])), "the id is none of it");
+        assert_ne!(of(CHAT, &chat("1", &[&short])), of(CHAT, &chat("1", &["hullo"])));
+        assert_eq!(of(GENERATE, &generate(&short)), of(INFER, &infer(&short, true)));
+        assert_eq!(of(INFER, &infer(&short, true)), of(INFER, &infer(&short, false)));
+        let further = format!("{}{}", &long[..LOOKED_AT], "and so on");
+        assert_eq!(of(GENERATE, &generate(&long)), of(GENERATE, &generate(&further)));
+        assert_ne!(of(GENERATE, &generate(&long[..LOOKED_AT - 1])), of(GENERATE, &generate(&long)));
+        assert_eq!([of(GENERATE, &generate("")), of(GENERATE, &Bytes::new())], [None; 2]);
+        assert_eq!(of("/torchmesh.text.v1.TextService/Embed", &generate(&long)), None);
+    }
+
+    #[test]
     fn what_follows_the_first_message_is_not_read() {
         let first = infer(&"a".repeat(300), true);
         let two = Bytes::from([first.clone(), infer(&"b".repeat(3000), true)].concat());
@@ -283,6 +345,7 @@ mod tests {
                 frames.push(rest);
                 let read = prefix(path, b"acme", OWN, frames.iter()).map(|prefix| prefix.blocks().to_vec()).unwrap_or_default();
                 prop_assert_eq!(&read, &whole);
+                prop_assert_eq!(content(path, frames.iter()), content(path, std::iter::once(&framed)));
                 let part = of(path, &framed.slice(..part.index(framed.len())));
                 prop_assert_eq!(in_common(&part, &whole), part.len());
             }
@@ -293,7 +356,7 @@ mod tests {
             let bytes = Bytes::from(bytes);
             let frames = [bytes.slice(..cut.index(bytes.len() + 1)), bytes.slice(cut.index(bytes.len() + 1)..)];
             for path in [GENERATE, CHAT, INFER] {
-                let _ = prefix(path, b"acme", OWN, frames.iter());
+                let _ = (prefix(path, b"acme", OWN, frames.iter()), content(path, frames.iter()));
                 let _ = prefix(path, b"acme", OWN, [frame::framed(&bytes)].iter());
             }
         }

@@ -12,6 +12,7 @@ pub mod headers;
 pub mod ids;
 pub mod method;
 pub mod peek;
+pub mod priority;
 pub mod tally;
 pub mod tensor;
 pub mod timeout;

@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,7 +14,9 @@ use h2::{RecvStream, client::ResponseFuture};
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
 use torchmesh_api::headers::GRPC_STATUS;
+use torchmesh_retry::RetryBudget;
 
 use crate::{
     BoxError,
@@ -41,10 +44,19 @@ pub(crate) enum Failure {
     NotBegun,
     /// The connection broke after the call was sent.
     Broken,
+    /// The answer did not begin in time, and another try is paid for.
+    Silent,
     /// The endpoint said UNAVAILABLE before it answered anything; this is its answer, should nobody do better.
     Unavailable(Box<Answer>),
     /// The caller left.
     CallerLeft,
+}
+
+/// How long a try's answer may take to begin, from when the last of the request was sent. Then the try is given up for another one, if the request can be sent again and
+/// the budget pays for it.
+pub(crate) struct Patience<'a> {
+    pub(crate) within: Duration,
+    pub(crate) budget: &'a RetryBudget,
 }
 
 /// Sends the call, and holds the answer back until it is sure to be worth passing on: until it ended, or until more than `hold` bytes of it came.
@@ -56,12 +68,13 @@ pub(crate) async fn attempt<B>(
     head: Request<()>,
     source: &Mutex<Source<B>>,
     hold: usize,
+    patience: Option<Patience<'_>>,
 ) -> Result<Answer, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let tried = exchange(&ticket, lane, head, source, hold).await;
+    let tried = exchange(&ticket, lane, head, source, hold, patience).await;
     match &tried {
         Ok(exchange) => ticket.answered(exchange.status()),
         Err(Failure::CallerLeft) => {}
@@ -90,30 +103,68 @@ impl Exchange {
     }
 }
 
-async fn exchange<B>(ticket: &Ticket, lane: usize, head: Request<()>, source: &Mutex<Source<B>>, hold: usize) -> Result<Exchange, Failure>
+async fn exchange<B>(
+    ticket: &Ticket,
+    lane: usize,
+    head: Request<()>,
+    source: &Mutex<Source<B>>,
+    hold: usize,
+    patience: Option<Patience<'_>>,
+) -> Result<Exchange, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
     let (endpoint, empty) = (ticket.endpoint(), source.lock().is_exhausted());
-    let (mut response, mut pump) = open(endpoint, lane, head, empty).await?;
-    let response = poll_fn(|cx| {
-        if !pump.is_finished() {
-            match pump.poll(&mut source.lock(), cx) {
-                Poll::Ready(Err(PumpError::Caller)) => return Poll::Ready(Err(Failure::CallerLeft)),
-                // The endpoint may answer without having read everything; the response tells.
-                Poll::Ready(_) | Poll::Pending => {}
-            }
-        }
-        Pin::new(&mut response).poll(cx).map_err(|error| failure(&error))
-    })
-    .await?;
+    let (response, mut pump) = open(endpoint, lane, head, empty).await?;
+    let response = begins(response, &mut pump, source, patience).await?;
     endpoint.answered();
     let (head, stream) = response.into_parts();
     // Before the answer itself: of a stream that waits for its first message this is known now.
     ticket.told(&head.headers);
     let (held, rest) = hold_back(stream, hold, &mut pump, source).await?;
     Ok(Exchange { head, held, rest, pump })
+}
+
+/// The head of the answer, while the request is still being sent.
+async fn begins<B>(
+    mut response: ResponseFuture,
+    pump: &mut Pump,
+    source: &Mutex<Source<B>>,
+    patience: Option<Patience<'_>>,
+) -> Result<Response<RecvStream>, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    // Boxed, since hardly any call has one.
+    let mut silence = patience.map(|patience| (Box::pin(sleep(patience.within)), patience));
+    poll_fn(|cx| {
+        if !pump.is_finished() {
+            let sent = pump.sent();
+            match pump.poll(&mut source.lock(), cx) {
+                Poll::Ready(Err(PumpError::Caller)) => return Poll::Ready(Err(Failure::CallerLeft)),
+                // The endpoint may answer without having read everything; the response tells.
+                Poll::Ready(_) | Poll::Pending => {}
+            }
+            // A caller who takes long to ask is none of the endpoint's silence.
+            if let Some((timer, patience)) = silence.as_mut().filter(|_| pump.sent() > sent) {
+                timer.as_mut().reset(Instant::now() + patience.within);
+            }
+        }
+        if let Poll::Ready(answered) = Pin::new(&mut response).poll(cx) {
+            return Poll::Ready(answered.map_err(|error| failure(&error)));
+        }
+        if let Some((timer, patience)) = &mut silence
+            && timer.as_mut().poll(cx).is_ready()
+        {
+            let given_up = source.lock().can_replay() && patience.budget.withdraw();
+            silence = None;
+            return if given_up { Poll::Ready(Err(Failure::Silent)) } else { Poll::Pending };
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn open(endpoint: &Arc<Endpoint>, lane: usize, head: Request<()>, empty: bool) -> Result<(ResponseFuture, Pump), Failure> {

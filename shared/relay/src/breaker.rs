@@ -131,9 +131,13 @@ impl Breaker {
         self.open_until.load(Ordering::Relaxed) != 0
     }
 
-    /// A call goes there. True: it is the one that tries, and must be told to [`Self::gave_up`] when nothing comes of it.
-    pub fn begin(&self) -> bool {
-        self.is_open() && !self.trying.swap(true, Ordering::Relaxed)
+    /// A call goes there at `now`. True: it is the one that tries, and must be told to [`Self::gave_up`] when nothing comes of it. One that goes there before the pause
+    /// is over, since there is nowhere else to go, tries nothing: its failure would leave nobody to try later.
+    pub fn begin(&self, now: u64) -> bool {
+        match self.open_until.load(Ordering::Relaxed) {
+            0 => false,
+            until => now >= until && !self.trying.swap(true, Ordering::Relaxed),
+        }
     }
 
     /// The call that tried ended without an outcome: another may try.
@@ -246,8 +250,8 @@ mod tests {
         fail(&breaker, SECOND, 5);
         assert!(!breaker.admits(2 * SECOND - 1));
         assert!(breaker.admits(2 * SECOND));
-        assert!(breaker.begin());
-        assert!(!breaker.admits(2 * SECOND) && !breaker.begin());
+        assert!(breaker.begin(2 * SECOND));
+        assert!(!breaker.admits(2 * SECOND) && !breaker.begin(2 * SECOND));
         note(&breaker, 2 * SECOND + 1, Outcome::Answered);
         assert!(breaker.admits(2 * SECOND + 1) && !breaker.is_open());
     }
@@ -256,7 +260,7 @@ mod tests {
     fn a_try_that_fails_doubles_the_pause() {
         let breaker = Breaker::default();
         fail(&breaker, SECOND, 5);
-        assert!(breaker.begin());
+        assert!(breaker.begin(2 * SECOND));
         fail(&breaker, 2 * SECOND, 1);
         assert!(!breaker.admits(4 * SECOND - 1));
         assert!(breaker.admits(4 * SECOND));
@@ -266,9 +270,18 @@ mod tests {
     fn a_try_that_nobody_waited_for_leaves_room_for_another() {
         let breaker = Breaker::default();
         fail(&breaker, SECOND, 5);
-        assert!(breaker.begin());
+        assert!(breaker.begin(2 * SECOND));
         breaker.gave_up();
         assert!(breaker.admits(3 * SECOND));
+    }
+
+    #[test]
+    fn a_call_that_had_nowhere_else_to_go_during_the_pause_does_not_stand_in_for_the_one_that_tries() {
+        let breaker = Breaker::default();
+        fail(&breaker, SECOND, 5);
+        assert!(!breaker.begin(2 * SECOND - 1));
+        fail(&breaker, 2 * SECOND - 1, 1);
+        assert!(breaker.admits(2 * SECOND));
     }
 
     #[test]
@@ -286,14 +299,15 @@ mod tests {
             let (breaker, mut now) = (Breaker::default(), 1);
             for (pause, good) in events {
                 now += pause;
-                if breaker.admits(now) {
-                    breaker.begin();
+                // Some calls go there in any case.
+                if breaker.admits(now) || pause.is_multiple_of(3) {
+                    breaker.begin(now);
                     note(&breaker, now, if good { Outcome::Answered } else { Outcome::Failed });
                 }
             }
             now += 30 * SECOND;
             prop_assert!(breaker.admits(now));
-            breaker.begin();
+            breaker.begin(now);
             note(&breaker, now, Outcome::Answered);
             prop_assert!(!breaker.is_open());
         }

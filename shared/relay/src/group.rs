@@ -25,6 +25,7 @@ use crate::{
     metrics::RelayMetrics,
     record::Member,
     settings::RelaySettings,
+    standing::Standing,
     ticket::Ticket,
 };
 
@@ -79,12 +80,14 @@ pub(crate) struct Shared {
     turn: AtomicUsize,
     /// Locked for some microseconds by calls that have a prefix, each of which keeps an endpoint busy for many thousands.
     pub(crate) prefixes: Mutex<PrefixIndex>,
+    pub(crate) standing: Standing,
 }
 
 impl Shared {
     pub(crate) fn new(settings: &BalanceSettings) -> Self {
         let prefixes = Mutex::new(PrefixIndex::new(settings.prefix_memory.0));
-        Self { latencies: Latencies::default(), in_flight: AtomicUsize::new(0), turn: AtomicUsize::new(0), prefixes }
+        let standing = Standing::default();
+        Self { latencies: Latencies::default(), in_flight: AtomicUsize::new(0), turn: AtomicUsize::new(0), prefixes, standing }
     }
 }
 
@@ -124,6 +127,12 @@ impl Group {
                 most_in_flight: member.most_calls(&self.settings),
             }
         })
+    }
+
+    /// Whether calls that can go elsewhere should: the breaker of all the endpoints together is open, by the settings of each one's. After its pause one of them may try.
+    /// It keeps no call away by itself, and counts from when this is first asked.
+    pub fn is_failing(&self) -> bool {
+        self.shared.standing.is_failing(clock::micros(Instant::now()))
     }
 
     /// Begins a call at an endpoint that was not tried yet and has fewer calls than it may have; at one that is known to be in trouble only when there is no other.
@@ -229,10 +238,12 @@ impl Group {
     pub(crate) fn open_breaker(&self, at: usize, now: u64) {
         let settings = &self.settings.breaker;
         let others = self.members.iter().enumerate().filter(|(other, member)| *other != at && member.record.breaker.is_open()).count();
+        let member = &self.members[at];
         if (others + 1) as f64 > settings.max_open * self.members.len() as f64 {
+            // Whoever tried it has failed, and the next one may try.
+            member.record.breaker.gave_up();
             return;
         }
-        let member = &self.members[at];
         if !member.record.breaker.is_open() {
             tracing::warn!(endpoint = %member.endpoint.id, "an endpoint fails and is left alone for a while");
         }

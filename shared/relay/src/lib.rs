@@ -30,6 +30,7 @@ mod record;
 mod shot;
 #[cfg(test)]
 mod simulation;
+mod standing;
 mod ticket;
 pub mod tls;
 mod transport;

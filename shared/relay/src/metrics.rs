@@ -9,6 +9,7 @@ pub struct RelayMetrics {
     hedges: Counter,
     hedges_won: Counter,
     breakers_opened: Counter,
+    groups_failing: Counter,
     prefix_blocks: Counter,
     prefix_blocks_known: Counter,
 }
@@ -23,6 +24,11 @@ impl RelayMetrics {
         add("hedges", "Calls that were sent to a second instance because the first was slow", &metrics.hedges);
         add("hedges_won", "Hedges whose second instance answered first", &metrics.hedges_won);
         add("breakers_opened", "Times that an instance was left alone because it failed", &metrics.breakers_opened);
+        add(
+            "groups_failing",
+            "Times that all instances of one kind of call together began to fail, counted where calls can go elsewhere",
+            &metrics.groups_failing,
+        );
         add("prefix_blocks", "Blocks of prompts that were sent by prefix", &metrics.prefix_blocks);
         add("prefix_blocks_known", "Those of them that their instance had been sent before", &metrics.prefix_blocks_known);
         metrics
@@ -42,6 +48,10 @@ impl RelayMetrics {
 
     pub(crate) fn breaker_opened(&self) {
         self.breakers_opened.inc();
+    }
+
+    pub(crate) fn group_fails(&self) {
+        self.groups_failing.inc();
     }
 
     pub(crate) fn prefix(&self, blocks: usize, known: usize) {

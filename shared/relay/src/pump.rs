@@ -24,6 +24,7 @@ pub(crate) struct Pump {
     waiting: Option<Bytes>,
     begun: bool,
     finished: bool,
+    sent: usize,
 }
 
 /// A first frame up to this size is handed over without asking for window. A new stream has none until its headers have left, and asking
@@ -32,11 +33,16 @@ const FIRST_FRAME: usize = 16 << 10;
 
 impl Pump {
     pub(crate) fn new(stream: SendStream<Bytes>) -> Self {
-        Self { stream, waiting: None, begun: false, finished: false }
+        Self { stream, waiting: None, begun: false, finished: false, sent: 0 }
     }
 
     pub(crate) fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// How many bytes were moved.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
     }
 
     /// Moves what can be moved now. Ready when everything was sent.
@@ -73,6 +79,7 @@ impl Pump {
 
     fn send(&mut self, data: Bytes, last: bool) -> Result<(), PumpError> {
         self.finished = last;
+        self.sent += data.len();
         self.stream.send_data(data, last).map_err(|_| PumpError::Endpoint)
     }
 

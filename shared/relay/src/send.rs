@@ -45,8 +45,8 @@ pub struct Call<B> {
 pub struct Relay {
     /// Which of the endpoints' connections is this thread's.
     pub(crate) lane: usize,
-    settings: RetrySettings,
-    budget: Arc<RetryBudget>,
+    pub(crate) settings: RetrySettings,
+    pub(crate) budget: Arc<RetryBudget>,
     pub(crate) hedges: Arc<RetryBudget>,
 }
 
@@ -94,17 +94,20 @@ impl Relay {
         let mut tried: Vec<usize> = Vec::new();
         let mut last_answer: Option<Box<Answer>> = None;
         for number in 1.. {
-            match shot.fire(&source, &mut tried).await {
+            let is_last = number >= self.settings.max_attempts;
+            match shot.fire(&source, &mut tried, is_last).await {
                 None => break,
                 Some(Ok((answer, copy))) => return Ok(respond(answer, copy.unwrap_or_else(|| source.into_inner()))),
                 Some(Err(Failure::CallerLeft)) => return Err(ApiError::new(ErrorKind::Cancelled, "the caller left")),
                 // Nothing was done, so nothing is repeated: no budget is needed, only another endpoint.
                 Some(Err(Failure::NotBegun)) => {}
+                // It was given up for the try that follows, which is paid for.
+                Some(Err(Failure::Silent)) => group.metrics.retried(),
                 Some(Err(failure)) => {
                     if let Failure::Unavailable(answer) = failure {
                         last_answer = Some(answer);
                     }
-                    if number >= self.settings.max_attempts || !source.lock().can_replay() || !self.budget.withdraw() {
+                    if is_last || !source.lock().can_replay() || !self.budget.withdraw() {
                         break;
                     }
                     group.metrics.retried();

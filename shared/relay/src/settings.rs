@@ -1,5 +1,7 @@
 //! The settings of a hop, read the same way by every service that has one.
 
+use std::time::Duration;
+
 use torchmesh_settings::{ByteSize, Section};
 
 use crate::{
@@ -19,6 +21,9 @@ pub struct RetrySettings {
     pub budget_reserve: u32,
     /// `retry.keep_bytes`: the most bytes of one request that are kept for another try. A larger one is tried once.
     pub keep_bytes: usize,
+    /// `retry.head_within`: a try whose answer has not begun so long after the last of the request was sent is given up for another one, streams included; where there can be
+    /// no other one, it is waited for. Default none: until the deadline.
+    pub head_within: Option<Duration>,
 }
 
 impl RetrySettings {
@@ -30,9 +35,12 @@ impl RetrySettings {
                 budget_ratio: s.or("budget_ratio", 0.2),
                 budget_reserve: s.or("budget_reserve", 1000),
                 keep_bytes: s.or("keep_bytes", keep_bytes).0,
+                head_within: s.optional("head_within"),
             };
             s.check(read.max_attempts >= 1, "max_attempts", "must be at least 1: the first try counts");
             s.check((0.0..=1.0).contains(&read.budget_ratio), "budget_ratio", "must be from 0 to 1");
+            let least = Duration::from_millis(1);
+            s.check(read.head_within.is_none_or(|within| within >= least), "head_within", "must be at least 1ms, or not be given");
             read
         })
     }
@@ -56,7 +64,7 @@ pub struct RelaySettings {
 impl Default for RelaySettings {
     /// What a hop does without settings: retries, and no hedging.
     fn default() -> Self {
-        let retry = RetrySettings { max_attempts: 3, budget_ratio: 0.2, budget_reserve: 1000, keep_bytes: 1 << 20 };
+        let retry = RetrySettings { max_attempts: 3, budget_ratio: 0.2, budget_reserve: 1000, keep_bytes: 1 << 20, head_within: None };
         Self { retry, hedge: HedgeSettings::OFF, balance: BalanceSettings::default(), breaker: BreakerSettings::default(), adaptive: None }
     }
 }

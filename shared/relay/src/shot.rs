@@ -11,7 +11,7 @@ use torchmesh_api::{headers, timeout};
 
 use crate::{
     BoxError, Endpoint, Group, Relay, Source,
-    attempt::{Answer, Failure, attempt},
+    attempt::{Answer, Failure, Patience, attempt},
     balance::Steering,
 };
 
@@ -33,9 +33,14 @@ pub(crate) struct Shot<'a> {
 pub(crate) type Landed<B> = (Answer, Option<Source<B>>);
 
 impl Shot<'_> {
-    /// Tries one endpoint, and a second beside it once the first has taken too long. Those that failed are put into `tried`. `None`: there is
+    /// Tries one endpoint, and a second beside it once the first has taken too long. Those that failed are put into `tried`. `is_last`: no other try follows. `None`: there is
     /// no endpoint left to try.
-    pub(crate) async fn fire<B>(&self, source: &Mutex<Source<B>>, tried: &mut Vec<usize>) -> Option<Result<Landed<B>, Failure>>
+    pub(crate) async fn fire<B>(
+        &self,
+        source: &Mutex<Source<B>>,
+        tried: &mut Vec<usize>,
+        is_last: bool,
+    ) -> Option<Result<Landed<B>, Failure>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
@@ -43,7 +48,8 @@ impl Shot<'_> {
         let ticket = self.group.begin(&self.steering, tried)?;
         let (at, head) = (ticket.at(), self.head(ticket.endpoint()));
         // Pinned once: were it awaited in two places, every call's memory would hold it twice.
-        let mut first = pin!(attempt(ticket, self.relay.lane, head, source, self.hold()));
+        let patience = self.patience(tried).filter(|_| !is_last);
+        let mut first = pin!(attempt(ticket, self.relay.lane, head, source, self.hold(), patience));
         let wait = if self.streaming { None } else { self.group.hedge_after(self.deadline) };
         let in_time = match wait {
             None => Some(first.as_mut().await),
@@ -81,7 +87,7 @@ impl Shot<'_> {
         let (other, head) = (ticket.at(), self.head(ticket.endpoint()));
         let copy = Mutex::new(copy);
         let landed = {
-            let mut second = pin!(attempt(ticket, self.relay.lane, head, &copy, self.hold()));
+            let mut second = pin!(attempt(ticket, self.relay.lane, head, &copy, self.hold(), None));
             tokio::select! {
                 answer = &mut first => match answer {
                     Err(_) => second.await.map(|answer| (answer, true)).inspect_err(|_| tried.push(other)),
@@ -113,6 +119,12 @@ impl Shot<'_> {
             self.group.metrics.hedged();
             (ticket, copy)
         })
+    }
+
+    /// How long an endpoint may say nothing, if there is another one beside it and those that were tried.
+    fn patience(&self, tried: &[usize]) -> Option<Patience<'_>> {
+        let within = self.relay.settings.head_within.filter(|_| self.group.len() > tried.len() + 1)?;
+        Some(Patience { within, budget: &self.relay.budget })
     }
 
     fn hold(&self) -> usize {

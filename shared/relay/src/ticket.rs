@@ -24,6 +24,8 @@ pub(crate) struct Ticket {
     begun: Instant,
     /// It is the one call that tries whether the endpoint has recovered.
     trying: bool,
+    /// The same of all the endpoints together.
+    trying_all: bool,
     settled: bool,
 }
 
@@ -34,8 +36,9 @@ impl Ticket {
         member.record.in_flight.fetch_add(1, Ordering::Relaxed);
         group.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         member.record.reported.sent();
-        let trying = member.record.breaker.begin();
-        Self { group, at, begun, trying, settled: false }
+        let now = clock::micros(begun);
+        let (trying, trying_all) = (member.record.breaker.begin(now), group.shared.standing.begin(now));
+        Self { group, at, begun, trying, trying_all, settled: false }
     }
 
     /// The endpoint's position in its group.
@@ -96,8 +99,12 @@ impl Ticket {
     fn settle(&mut self, outcome: Outcome) {
         self.settled = true;
         let now = clock::micros(Instant::now());
-        if self.member().record.breaker.count(now, outcome, &self.group.settings.breaker) {
+        let settings = &self.group.settings.breaker;
+        if self.member().record.breaker.count(now, outcome, settings) {
             self.group.open_breaker(self.at, now);
+        }
+        if self.group.shared.standing.count(now, outcome, settings) {
+            self.group.metrics.group_fails();
         }
     }
 
@@ -120,6 +127,9 @@ impl Drop for Ticket {
         member.record.silence.observe(now, self.begun.elapsed(), expected);
         if self.trying {
             member.record.breaker.gave_up();
+        }
+        if self.trying_all {
+            self.group.shared.standing.gave_up();
         }
     }
 }

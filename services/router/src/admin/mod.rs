@@ -11,6 +11,7 @@ use torchmesh_api::admin::v1::{
     ListRolloutsResponse, PastRoutes, SetRoutesRequest, SetRoutesResponse, StartRolloutRequest, StartRolloutResponse,
     router_admin_server::{RouterAdmin, RouterAdminServer},
 };
+use torchmesh_discovery::consul::{ConsulError, kv::MOST_BYTES};
 use torchmesh_relay::balance::reported::Load;
 
 use crate::{
@@ -23,8 +24,6 @@ use crate::{
 
 /// The document that the routes are in.
 pub const ROUTES: &str = "routes";
-/// A text of routes may have so many bytes: Consul takes values of up to 512 KiB, in base64.
-const MOST_BYTES: usize = 384 << 10;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -68,7 +67,9 @@ impl RouterAdmin for Admin {
     async fn set_routes(&self, request: Request<SetRoutesRequest>) -> Result<Response<SetRoutesResponse>, Status> {
         let SetRoutesRequest { routes, version, dry_run } = request.into_inner();
         if routes.len() > MOST_BYTES {
-            return Err(Status::invalid_argument(format!("the routes have {} bytes and may have {MOST_BYTES}", routes.len())));
+            // Wherever they are kept: what one store takes, another must.
+            let message = format!("the routes have {} bytes and may have {MOST_BYTES}; leave out what is the default", routes.len());
+            return Err(Status::invalid_argument(message));
         }
         read::parse(&routes).map_err(|problems| Status::invalid_argument(format!("the routes are wrong\n{problems}")))?;
         let store = self.store()?;
@@ -146,5 +147,8 @@ impl RouterAdmin for Admin {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn status(error: StoreError) -> Status {
-    Status::unavailable(error.to_string())
+    match error {
+        StoreError::Consul(ConsulError::TooLarge { .. }) => Status::failed_precondition(error.to_string()),
+        _ => Status::unavailable(error.to_string()),
+    }
 }

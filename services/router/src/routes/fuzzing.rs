@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use torchmesh_settings::Problems;
 
-use super::{Destination, Routes, read::parse};
+use super::{Brought, Destination, Routes, Sticky, read::parse};
 use crate::rollout::Plan;
 
 /// A routes file, or a rollout's plan: every mistake has a place and a remedy. Of routes that are taken, shares are whole, a call comes to the same place each time, and
@@ -31,7 +31,7 @@ fn told(problems: &Problems) {
 fn hold(routes: &Routes) {
     let mut headers = HeaderMap::new();
     headers.insert("x-torchmesh-tenant", "acme".parse().expect("it is a header's value"));
-    for (name, route) in &routes.0 {
+    for (name, route) in &routes.by_name {
         let total: f64 = route.shares.iter().map(|(_, weight)| weight).sum();
         assert!((total - 100.0).abs() < 1e-6 && route.shares.iter().all(|(_, weight)| *weight >= 0.0), "{route:?}");
         assert!(
@@ -39,9 +39,14 @@ fn hold(routes: &Routes) {
             "{route:?}"
         );
         assert!(route.caching.as_ref().is_none_or(|caching| caching.ttl > Duration::ZERO), "{route:?}");
-        let place = || routes.find(name, &headers, 7, &mut |to: &Destination| Some(to.clone()));
+        assert!(route.exceptions.iter().all(|except| !except.when.is_empty()), "{route:?}");
+        assert!(route.sticky != Sticky::Content || routes.goes_by_content(name.as_str()), "{route:?}");
+        let brought = Brought { headers: &headers, content: Some(7), draw: 7 };
+        let place = || routes.find(name, brought, |to: &Destination, _| Some(to.clone()));
         let first = place();
         assert!(first.is_some() && first == place(), "{route:?} leads to {first:?}");
+        // Nobody is sent round in a circle when none is there.
+        assert_eq!(routes.find(name, brought, |_, _| None::<()>), None);
     }
 }
 

@@ -1,26 +1,29 @@
 //! Where calls of a model go when it is not simply to its newest version: shares for several versions, exceptions, other names, and
 //! models that stand in.
 //!
-//! [`read`] makes routes of a file and refuses a wrong one whole; [`share`] draws by weight; [`in_use`] keeps them up to date. What is decided here is a
-//! wish: the table knows who is there.
+//! [`read`] makes routes of a file and refuses a wrong one whole; [`search`] follows them; [`share`] draws by weight; [`in_use`] keeps them up to date. What is decided here
+//! is a wish: the table knows who is there.
 
+mod except;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod in_use;
 pub mod read;
+mod search;
 pub mod shadow;
 mod share;
 mod tangle;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use torchmesh_api::{
     headers::{X_TORCHMESH_SESSION, X_TORCHMESH_TENANT},
     ids::{ModelName, ModelVersion},
 };
 use torchmesh_relay::balance::Policy;
 
+pub use self::except::{Condition, Exception};
 use self::shadow::Shadow;
 use crate::{cache::Caching, prompt::ByPrefix};
 
@@ -34,7 +37,7 @@ pub struct Destination {
 }
 
 /// What must stay the same for a call to go to the same version again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Sticky {
     /// Nothing: each call draws anew.
     #[default]
@@ -43,38 +46,46 @@ pub enum Sticky {
     Tenant,
     /// The session, `x-torchmesh-session`.
     Session,
+    /// The value of this header.
+    Header(HeaderName),
+    /// What is asked.
+    Content,
 }
 
-/// What sets a call apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Condition {
-    /// It carries this header with this value.
-    Header(HeaderName, HeaderValue),
-    /// It is this tenant's.
-    Tenant(HeaderValue),
+/// When a route's fallback answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FallbackWhen {
+    /// When no destination is ready anywhere.
+    #[default]
+    Absent,
+    /// When each is ready nowhere, or fails on all workers; while there is one that is neither.
+    Failing,
 }
 
-impl Condition {
-    fn holds(&self, headers: &HeaderMap) -> bool {
-        let (name, wanted) = match self {
-            Self::Header(name, value) => (name, value),
-            Self::Tenant(tenant) => (&X_TORCHMESH_TENANT, tenant),
-        };
-        headers.get(name).is_some_and(|value| value == wanted)
-    }
+/// What a call brings to the choice.
+#[derive(Debug, Clone, Copy)]
+pub struct Brought<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// What stands for its content, where [`Routes::goes_by_content`].
+    pub content: Option<u64>,
+    /// A random number, for routes where nothing sticks.
+    pub draw: u64,
 }
 
 /// Where the calls of one name go.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Route {
     /// Exceptions: the first that fits decides.
-    pub exceptions: Vec<(Condition, Destination)>,
+    pub exceptions: Vec<Exception>,
     /// Destinations and their shares; all together are 100.
     pub shares: Vec<(Destination, f64)>,
     /// What a share is drawn by.
     pub sticky: Sticky,
-    /// The models whose own routes are followed when no destination is there, in this order.
+    /// The models whose own routes are followed when no destination can answer, in this order.
     pub fallback: Vec<ModelName>,
+    /// What a destination that cannot answer is.
+    pub fallback_when: FallbackWhen,
     /// Who gets some of the calls too, unbeknown to the callers.
     pub shadow: Option<Shadow>,
     /// Whether and how answers are kept, those to callers who name a version too.
@@ -89,78 +100,78 @@ pub struct Route {
 
 /// Every route, by the name that callers use.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Routes(HashMap<ModelName, Route>);
+pub struct Routes {
+    by_name: HashMap<ModelName, Route>,
+    /// The names whose calls may come to a route where the content decides.
+    by_content: HashSet<ModelName>,
+}
 
 impl Routes {
+    fn new(by_name: HashMap<ModelName, Route>) -> Self {
+        let by_content = tangle::leading_to(&by_name, |route| route.sticky == Sticky::Content);
+        Self { by_name, by_content }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_name.is_empty()
     }
 
     /// The route of a name.
     pub fn get(&self, name: &ModelName) -> Option<&Route> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
     /// The name, if it has a route.
     pub fn routed(&self, name: &str) -> Option<&ModelName> {
-        self.0.get_key_value(name).map(|(name, _)| name)
+        self.by_name.get_key_value(name).map(|(name, _)| name)
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_name.len()
     }
 
-    /// Offers `takes` the destinations of a call in the order in which they should serve it, until one is taken. A name without a route is its own
-    /// destination. `draw` is a random number, for routes where nothing sticks.
-    pub fn find<T>(
-        &self,
-        name: &ModelName,
-        headers: &HeaderMap,
-        draw: u64,
-        takes: &mut impl FnMut(&Destination) -> Option<T>,
-    ) -> Option<T> {
-        let Some(route) = self.0.get(name) else { return takes(&Destination { model: name.clone(), version: None }) };
-        for destination in route.destinations(name, headers, draw) {
-            if let Some(found) = self.follow(name, destination, headers, draw, takes) {
-                return Some(found);
-            }
-        }
-        route.fallback.iter().find_map(|model| self.find(model, headers, draw, takes))
+    /// Whether the content decides somewhere.
+    pub fn go_by_content(&self) -> bool {
+        !self.by_content.is_empty()
     }
 
-    /// A destination without a version that has a route of its own is where that route goes; a model's own name among its destinations is the model itself.
-    fn follow<T>(
-        &self,
-        from: &ModelName,
-        to: &Destination,
-        headers: &HeaderMap,
-        draw: u64,
-        takes: &mut impl FnMut(&Destination) -> Option<T>,
-    ) -> Option<T> {
-        if to.version.is_none() && to.model != *from { self.find(&to.model, headers, draw, takes) } else { takes(to) }
+    /// Whether the content may decide where calls of this name go.
+    pub fn goes_by_content(&self, name: &str) -> bool {
+        self.by_content.contains(name)
+    }
+
+    /// Offers `takes` the destinations of a call in the order in which they should serve it, each with what its route takes for one that cannot, until one is taken. A name
+    /// without a route is its own destination. Each route is followed once, however many ways lead there.
+    pub fn find<T>(&self, name: &ModelName, brought: Brought<'_>, takes: impl FnMut(&Destination, FallbackWhen) -> Option<T>) -> Option<T> {
+        search::search(self, name, brought, takes)
     }
 }
 
 impl Route {
     /// The destinations of one call, the one that should serve it first.
-    fn destinations(&self, name: &ModelName, headers: &HeaderMap, draw: u64) -> Vec<&Destination> {
-        if let Some((_, to)) = self.exceptions.iter().find(|(condition, _)| condition.holds(headers)) {
-            return vec![to];
+    fn destinations(&self, name: &ModelName, brought: Brought<'_>) -> Vec<&Destination> {
+        let Brought { headers, content, draw } = brought;
+        if let Some(except) = self.exceptions.iter().find(|except| except.fits(headers)) {
+            return vec![&except.to];
         }
-        let sticks = match self.sticky {
+        let value = |header: &HeaderName| headers.get(header).map(|value| share::key(name, value.as_bytes()));
+        let key = match &self.sticky {
             Sticky::Request => None,
-            Sticky::Tenant => headers.get(X_TORCHMESH_TENANT),
-            Sticky::Session => headers.get(X_TORCHMESH_SESSION),
+            Sticky::Tenant => value(&X_TORCHMESH_TENANT),
+            Sticky::Session => value(&X_TORCHMESH_SESSION),
+            Sticky::Header(header) => value(header),
+            Sticky::Content => content.map(|content| share::key(name, &content.to_le_bytes())),
         };
-        let key = sticks.map_or(draw, |value| share::key(name, value.as_bytes()));
-        share::ranked(&self.shares, key)
+        share::ranked(&self.shares, key.unwrap_or(draw))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::{read::parse, *};
 
     const FILE: &str = r#"
@@ -188,13 +199,17 @@ mod tests {
     }
 
     /// Every destination of a call, in order, as text.
-    fn order(model: &str, headers: &HeaderMap, draw: u64) -> Vec<String> {
+    fn order_of(file: &str, model: &str, brought: Brought<'_>) -> Vec<String> {
         let mut seen = Vec::new();
-        parse(FILE).unwrap().find(&name(model), headers, draw, &mut |to| {
+        parse(file).unwrap().find(&name(model), brought, |to, _| {
             seen.push(to.version.map_or_else(|| to.model.to_string(), |version| format!("{}@{version}", to.model)));
             None::<()>
         });
         seen
+    }
+
+    fn order(model: &str, headers: &HeaderMap, draw: u64) -> Vec<String> {
+        order_of(FILE, model, Brought { headers, content: None, draw })
     }
 
     #[test]
@@ -220,6 +235,69 @@ mod tests {
             let first = order("sentiment", &headers, 0);
             assert!((1..100).all(|draw| order("sentiment", &headers, draw) == first));
         }
+    }
+
+    #[test]
+    fn all_of_an_exception_must_hold() {
+        const FILE: &str = r#"
+            [[route]]
+            model = "m"
+            to = [{ version = "1" }]
+            except = [
+                { header = "x-canary", value = "yes", tenants = ["acme", "globex"], version = "2" },
+                { header = "x-beta", present = true, when = [{ header = "x-region", value = "eu" }, { header = "x-old", present = false }], version = "3" },
+            ]
+        "#;
+        let of = |pairs: &[(&'static str, &'static str)]| {
+            let headers = headers(pairs);
+            order_of(FILE, "m", Brought { headers: &headers, content: None, draw: 1 }).concat()
+        };
+        for tenant in ["acme", "globex"] {
+            assert_eq!(of(&[("x-canary", "yes"), ("x-torchmesh-tenant", tenant)]), "m@2");
+        }
+        assert_eq!(of(&[("x-canary", "yes"), ("x-torchmesh-tenant", "initech")]), "m@1");
+        assert_eq!([of(&[("x-canary", "yes")]), of(&[("x-torchmesh-tenant", "acme")])], ["m@1"; 2]);
+        assert_eq!(of(&[("x-beta", "whatever"), ("x-region", "eu")]), "m@3");
+        assert_eq!(of(&[("x-beta", ""), ("x-region", "eu")]), "m@3", "it is there, if empty");
+        assert_eq!([of(&[("x-beta", "1"), ("x-region", "us")]), of(&[("x-region", "eu")])], ["m@1"; 2]);
+        assert_eq!(of(&[("x-beta", "1"), ("x-region", "eu"), ("x-old", "1")]), "m@1");
+    }
+
+    #[test]
+    fn who_sends_the_same_header_or_asks_the_same_stays_where_it_is_by_whatever_name() {
+        let file = |sticky: &str| {
+            format!(
+                "[[route]]\nmodel = 'm'\nsticky = {sticky}\nto = [{{ version = '1', weight = 50 }}, {{ version = '2', weight = 50 }}]\n\
+                 [[route]]\nmodel = 'alias'\nto = [{{ model = 'm' }}]\n[[route]]\nmodel = 'other'\nto = [{{ version = '1' }}]"
+            )
+        };
+        let (by_user, by_content) = (file("{ header = 'x-user' }"), file("'content'"));
+        let mut seen = [HashSet::new(), HashSet::new()];
+        for key in 0..40 {
+            let user = HeaderMap::from_iter([(HeaderName::from_static("x-user"), HeaderValue::from(key))]);
+            let none = HeaderMap::new();
+            let places = |draw| {
+                let by_user = order_of(&by_user, "alias", Brought { headers: &user, content: None, draw });
+                [by_user, order_of(&by_content, "alias", Brought { headers: &none, content: Some(key), draw })]
+            };
+            let first = places(0);
+            assert!((1..20).all(|draw| places(draw) == first));
+            for (seen, order) in seen.iter_mut().zip(first) {
+                seen.insert(order);
+            }
+        }
+        assert_eq!(seen.map(|seen| seen.len()), [2, 2], "the keys are spread");
+        let routes = parse(&by_content).unwrap();
+        assert_eq!(["m", "alias", "other", "unknown"].map(|name| routes.goes_by_content(name)), [true, true, false, false]);
+        assert!(!parse(&by_user).unwrap().go_by_content());
+    }
+
+    #[test]
+    fn a_call_without_what_sticks_is_drawn_anew() {
+        let file = "[[route]]\nmodel = 'm'\nsticky = 'content'\nto = [{ version = '1', weight = 50 }, { version = '2', weight = 50 }]";
+        let headers = HeaderMap::new();
+        let drawn: HashSet<_> = (0..40).map(|draw| order_of(file, "m", Brought { headers: &headers, content: None, draw })).collect();
+        assert_eq!(drawn.len(), 2);
     }
 
     #[test]

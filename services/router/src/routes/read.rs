@@ -11,7 +11,7 @@ use torchmesh_settings::{FromSetting, Problem, Problems, Section};
 use crate::{cache::Caching, prompt::ByPrefix};
 
 use super::{
-    Condition, Destination, Route, Routes, Sticky,
+    Destination, Exception, FallbackWhen, Route, Routes, Sticky, except,
     shadow::{Compare, Shadow},
     tangle,
 };
@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Result<Routes, Problems> {
         for (name, message) in tangle::find(&routes) {
             s.problem(&format!("route of {name}"), message);
         }
-        Routes(routes)
+        Routes::new(routes)
     })
 }
 
@@ -43,13 +43,16 @@ fn read_route(s: &mut Section) -> (Option<ModelName>, Route) {
     let total: f64 = shares.iter().map(|(_, weight)| weight).sum();
     s.check(shares.iter().all(|(_, weight)| *weight >= 0.0), "to", "a weight must not be below 0");
     s.check(shares.is_empty() || (total - 100.0).abs() < 1e-6, "to", format!("the weights must be 100 together, not {total}"));
-    let exceptions = s.list("except", |s| (read_condition(s), read_destination(s, own.as_ref())));
+    let exceptions = s.list("except", |s| (except::read(s), read_destination(s, own.as_ref())));
+    let alone = s.has("fallback_when") && !s.has("fallback");
+    s.check(!alone, "fallback_when", "is for a route with a fallback");
     let (by_prefix, policy) = read_balance(s);
     let route = Route {
         shares: shares.into_iter().filter_map(|(to, weight)| Some((to?, weight))).collect(),
-        exceptions: exceptions.into_iter().filter_map(|(condition, to)| Some((condition?, to?))).collect(),
+        exceptions: exceptions.into_iter().filter_map(|(when, to)| Some(Exception { when, to: to? })).collect(),
         sticky: s.or("sticky", Sticky::default()),
         fallback: s.or("fallback", Vec::<Name>::new()).into_iter().map(|name| name.0).collect(),
+        fallback_when: s.or("fallback_when", FallbackWhen::default()),
         shadow: if s.has("shadow") { s.section("shadow", |s| read_shadow(s, own.as_ref())) } else { None },
         caching: if s.has("cache") { Some(s.section("cache", read_caching)) } else { None },
         resume: s.or("resume", false),
@@ -97,23 +100,9 @@ fn read_balance(s: &mut Section) -> (Option<ByPrefix>, Option<Policy>) {
     }
 }
 
-fn read_condition(s: &mut Section) -> Option<Condition> {
-    let tenant = s.optional::<Tenant>("tenant").map(|tenant| Condition::Tenant(tenant.0));
-    let header = s.optional::<Header>("header").map(|header| header.0);
-    let value = s.optional::<Text>("value").map(|value| value.0);
-    match (tenant, header, value) {
-        (Some(tenant), None, None) => Some(tenant),
-        (None, Some(name), Some(value)) => Some(Condition::Header(name, value)),
-        _ => {
-            s.problem("tenant", "must be given, or else header and value; and not both");
-            None
-        }
-    }
-}
-
 macro_rules! checked_text {
     ($type:ident($inner:ty), $expected:literal, $read:expr) => {
-        struct $type($inner);
+        pub(super) struct $type(pub(super) $inner);
 
         impl FromSetting for $type {
             const EXPECTED: &'static str = $expected;
@@ -147,12 +136,29 @@ impl FromSetting for Balance {
 }
 
 impl FromSetting for Sticky {
-    const EXPECTED: &'static str = "\"request\", \"tenant\" or \"session\"";
+    const EXPECTED: &'static str = "\"request\", \"tenant\", \"session\", \"content\" or a header such as { header = \"x-user\" }";
     fn from_setting(value: &Value) -> Result<Self, String> {
+        if let Value::Table(table) = value
+            && let (Some(header), 1) = (table.get("header"), table.len())
+        {
+            return Header::from_setting(header).map(|header| Self::Header(header.0));
+        }
         match value.as_str() {
             Some("request") => Ok(Self::Request),
             Some("tenant") => Ok(Self::Tenant),
             Some("session") => Ok(Self::Session),
+            Some("content") => Ok(Self::Content),
+            _ => Err(format!("must be {}, not {value}", Self::EXPECTED)),
+        }
+    }
+}
+
+impl FromSetting for FallbackWhen {
+    const EXPECTED: &'static str = "\"absent\" or \"failing\"";
+    fn from_setting(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("absent") => Ok(Self::Absent),
+            Some("failing") => Ok(Self::Failing),
             _ => Err(format!("must be {}, not {value}", Self::EXPECTED)),
         }
     }
@@ -206,8 +212,22 @@ mod tests {
             model = "p"
             to = [{}]
             share_prefixes = true
+            sticky = { header = "x y" }
+            fallback_when = "failing"
+            except = [
+                { version = "1" },
+                { value = "yes", present = true, tenant = "a", tenants = ["b"], version = "1" },
+                { header = "x-a", value = "1", present = true, tenants = [], version = "1" },
+                { tenant = "a", when = [{}, { header = "x-a" }, { tenants = ["a b"], colour = "red" }], version = "1" },
+            ]
             [[route]]
             model = "q"
+            to = [{}]
+            sticky = { header = "x-user", tenant = "a" }
+            fallback = ["p"]
+            fallback_when = "tired"
+            [[route]]
+            model = "r"
             to = [{}]
             balance = "reported"
             share_prefixes = true
@@ -217,8 +237,8 @@ mod tests {
             "route[0].model: must be a model's name",
             "route[0].to[0].version: must be a version",
             "route[1].to: the weights must be 100 together, not 90",
-            "route[1].sticky: must be \"request\", \"tenant\" or \"session\"",
-            "route[1].except[0].tenant: must be given, or else header and value",
+            "route[1].sticky: must be \"request\", \"tenant\", \"session\", \"content\" or a header",
+            "route[1].except[0].header: needs a value, or present = true",
             "route[2].to: must name at least one destination",
             "route[3].model: n has a route already",
             "route[3].colour: is not a setting here",
@@ -227,7 +247,22 @@ mod tests {
             "route[4].shadow.compare: must be \"values\" or \"argmax\"",
             "route[4].balance: must be \"prefix\", \"peak_ewma\", \"round_robin\", \"least_in_flight\", \"hash\" or \"reported\", not \"warmth\"",
             "route[5].share_prefixes: is for a route with balance = \"prefix\"",
-            "route[6].share_prefixes: is for a route with balance = \"prefix\"",
+            "route[5].sticky: must be a header's name such as \"x-canary\", not \"x y\"",
+            "route[5].fallback_when: is for a route with a fallback",
+            "route[5].except[0].header: must be given, or tenant, tenants or when",
+            "route[5].except[1].value: is for a header",
+            "route[5].except[1].present: is for a header",
+            "route[5].except[1].present: and value must not both be given",
+            "route[5].except[1].tenant: and tenants must not both be given",
+            "route[5].except[2].present: and value must not both be given",
+            "route[5].except[2].tenants: must name at least one tenant",
+            "route[5].except[3].when[0].header: must be given, or tenant or tenants",
+            "route[5].except[3].when[1].header: needs a value",
+            "route[5].except[3].when[2].tenants: ",
+            "route[5].except[3].when[2].colour: is not a setting here",
+            "route[6].sticky: must be \"request\"",
+            "route[6].fallback_when: must be \"absent\" or \"failing\", not \"tired\"",
+            "route[7].share_prefixes: is for a route with balance = \"prefix\"",
         ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
         }
@@ -260,6 +295,24 @@ mod tests {
         assert!(alias.contains("goes in a circle: a → b → a"), "{alias}");
         let fallback = report("[[route]]\nmodel = 'a'\nto = [{ version = '1' }]\nfallback = ['a']");
         assert!(fallback.contains("goes in a circle: a → a"), "{fallback}");
+        let aliases = "[[route]]\nmodel = 'a'\nto = [{ model = 'b' }]\n[[route]]\nmodel = 'b'\nto = [{ model = 'c' }]\n";
+        let round =
+            report(&format!("{aliases}[[route]]\nmodel = 'c'\nto = [{{ version = '1' }}]\nexcept = [{{ tenant = 't', model = 'a' }}]"));
+        assert!(round.contains("goes in a circle: a → b → c → a"), "{round}");
+        let back = report(&format!("{aliases}[[route]]\nmodel = 'c'\nto = [{{ version = '1' }}]\nfallback = ['b']"));
+        assert!(back.contains("goes in a circle: b → c → b"), "{back}");
+    }
+
+    #[test]
+    fn a_models_own_name_is_the_model_itself_and_one_that_nobody_has_is_waited_for() {
+        for good in [
+            "to = [{ model = 'a' }]",
+            "to = [{ model = 'b', version = '1' }]",
+            "to = [{}]\nfallback = ['nobody']",
+            "to = [{ model = 'nobody' }]",
+        ] {
+            assert!(parse(&format!("[[route]]\nmodel = 'a'\n{good}")).is_ok(), "{good}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Routes that lead back to where they began.
+//! Where routes lead, and which of them lead back to where they began.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use torchmesh_api::ids::ModelName;
 
@@ -23,6 +23,19 @@ pub(super) fn find(routes: &HashMap<ModelName, Route>) -> Vec<(ModelName, String
         }
     }
     found
+}
+
+/// The names from which some way leads to a route that is `wanted`, its own included.
+pub(super) fn leading_to(routes: &HashMap<ModelName, Route>, wanted: impl Fn(&Route) -> bool) -> HashSet<ModelName> {
+    let mut leading: HashSet<_> = routes.iter().filter(|(_, route)| wanted(route)).map(|(name, _)| name.clone()).collect();
+    loop {
+        let leads_there = |name: &&ModelName| !leading.contains(*name) && leads_to(routes, name).iter().any(|next| leading.contains(next));
+        let more: Vec<_> = if leading.is_empty() { Vec::new() } else { routes.keys().filter(leads_there).cloned().collect() };
+        if more.is_empty() {
+            return leading;
+        }
+        leading.extend(more);
+    }
 }
 
 /// A way from `start` that ends at `start`.
@@ -48,7 +61,7 @@ fn way_round(routes: &HashMap<ModelName, Route>, start: &ModelName) -> Option<Ve
 /// The names whose routes are followed from this one's.
 fn leads_to(routes: &HashMap<ModelName, Route>, name: &ModelName) -> Vec<ModelName> {
     let Some(route) = routes.get(name) else { return Vec::new() };
-    let destinations = route.shares.iter().map(|(to, _)| to).chain(route.exceptions.iter().map(|(_, to)| to));
+    let destinations = route.shares.iter().map(|(to, _)| to).chain(route.exceptions.iter().map(|except| &except.to));
     // Its own name among its destinations is the model itself: no way leads on from there.
     let followed = destinations.filter(|to| to.version.is_none() && to.model != *name).map(|to| to.model.clone());
     followed.chain(route.fallback.iter().cloned()).collect()

@@ -14,9 +14,10 @@ use std::{
 
 use crate::{engine::Attribution, stats::BatchTimes, tensor::Tensor};
 
-pub use caller::{Caller, Priority, Tenant};
+pub use caller::{Caller, Tenant};
 pub use queue::{Load, Queue, QueueSettings, deadline_exceeded};
 pub use ticket::{Answers, Pending, Ticket};
+pub use torchmesh_api::priority::Priority;
 
 /// A request as it enters the queue.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::{
     Batching, Manifest, Published, QueueLimits, Task, Versions, Warmup,
     published::WEIGHTS,
     read_generate, read_task, sources, tensors,
-    words::{EngineChoice, NonFinite, TaskWord},
+    words::{Class, EngineChoice, NonFinite, TaskWord},
 };
 use crate::{
     admission::Priority,
@@ -110,7 +110,7 @@ fn queue(s: &mut Section, word: TaskWord) -> QueueLimits {
     let ByteSize(max_bytes) = s.or("max_bytes", ByteSize::mib(256));
     s.check(max_bytes >= 1024, "max_bytes", "must be at least 1KiB");
     let max_rows = within(s, "max_rows", rows, 1..=1_000_000);
-    QueueLimits { max_requests, max_bytes, max_rows, priority: s.or("priority", Priority::default()) }
+    QueueLimits { max_requests, max_bytes, max_rows, priority: s.or("priority", Class(Priority::default())).0 }
 }
 
 fn warmup(s: &mut Section, max_batch: usize, longest: usize, lengths: [usize; 2]) -> Warmup {

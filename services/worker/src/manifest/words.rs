@@ -160,10 +160,13 @@ pub enum NonFinite {
 
 words!(NonFinite, "\"pass\" or \"reject\"", "pass" => Self::Pass, "reject" => Self::Reject);
 
-impl FromSetting for Priority {
+/// A priority as a manifest has it.
+pub(super) struct Class(pub(super) Priority);
+
+impl FromSetting for Class {
     const EXPECTED: &'static str = "\"high\", \"normal\" or \"low\"";
     fn from_setting(value: &Value) -> Result<Self, String> {
-        value.as_str().and_then(|text| Self::parse(text.as_bytes())).ok_or_else(|| wrong::<Self>(value))
+        value.as_str().and_then(|text| Priority::parse(text.as_bytes())).map(Self).ok_or_else(|| wrong::<Self>(value))
     }
 }
 

@@ -53,6 +53,16 @@ pub enum ConsulError {
         /// What was wrong with it.
         why: String,
     },
+    /// More than Consul takes at once.
+    #[error(
+        "the document {path} has {bytes} bytes, which is more than Consul takes in one transaction (512 KiB in base64, a document's history included): make it shorter"
+    )]
+    TooLarge {
+        /// The document's.
+        path: String,
+        /// How many it has.
+        bytes: usize,
+    },
     /// Nobody could reach the instance.
     #[error("this process listens at {listens}, where others cannot reach it; set discovery.consul.advertise to its address")]
     Nowhere {
@@ -191,10 +201,7 @@ impl Client {
             }
         }
         let answer = Answer { status, index, body, what };
-        if matches!(status, 401 | 403) {
-            return Err(ConsulError::Denied { why: answer.text(), what: answer.what, status });
-        }
-        Ok(answer)
+        if matches!(status, 401 | 403) { Err(answer.denied()) } else { Ok(answer) }
     }
 
     fn url(&self, path: &str, query: &[(&str, String)]) -> Url {
@@ -235,6 +242,11 @@ impl Answer {
     /// Whether Consul's words have this one among them, in whatever case.
     pub(super) fn says(&self, word: &str) -> bool {
         self.text().to_lowercase().contains(word)
+    }
+
+    /// The refusal that it is.
+    pub(super) fn denied(self) -> ConsulError {
+        ConsulError::Denied { why: self.text(), status: self.status, what: self.what }
     }
 
     pub(super) fn garbage(&self, why: &str) -> ConsulError {

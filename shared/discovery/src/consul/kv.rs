@@ -1,8 +1,8 @@
 //! Documents that all replicas agree on: one key each, changed by compare-and-set, with the versions that were.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
@@ -10,6 +10,14 @@ use super::{
     client::{ANSWER_WITHIN, Answer, Ask, Indexed},
     position::{Memory, Position},
 };
+
+/// The longest body of a transaction that Consul takes where `limits.txn_max_req_len` is its default, in bytes.
+const LONGEST_TRANSACTION: usize = 512 << 10;
+/// What a transaction says beside its values, with room for a long prefix.
+const BESIDE_VALUES: usize = 4 << 10;
+
+/// A document that is kept in its history too may have so many bytes: a transaction has it twice, each time in base64, which makes four bytes of three.
+pub const MOST_BYTES: usize = (LONGEST_TRANSACTION - BESIDE_VALUES) / 2 / 4 * 3;
 
 /// A document, and the version that it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +36,13 @@ struct Pair {
     modify_index: u64,
     #[serde(rename = "Value")]
     value: Option<String>,
+}
+
+/// What Consul says of a transaction that it has done.
+#[derive(Debug, Deserialize)]
+struct Done {
+    #[serde(rename = "Results")]
+    _results: Vec<IgnoredAny>,
 }
 
 impl Client {
@@ -64,16 +79,34 @@ impl Client {
     }
 
     /// Puts `text` in the place of `version` (0: where there is no document), and keeps a copy at `history`. False: somebody was faster, and nothing has changed.
+    ///
+    /// Errors: among others [`ConsulError::TooLarge`], of a `text` with a history that has more than [`MOST_BYTES`].
     pub async fn swap(&self, path: &str, version: u64, text: &str, history: Option<&str>) -> Result<bool, ConsulError> {
         let value = STANDARD.encode(text);
-        let mut operations = vec![json!({ "KV": { "Verb": "cas", "Key": self.key(path), "Index": version, "Value": value } })];
+        let mut operations = vec![self.operation(json!({ "Verb": "cas", "Key": self.key(path), "Index": version, "Value": value }))];
         if let Some(history) = history {
-            operations.push(json!({ "KV": { "Verb": "set", "Key": self.key(history), "Value": value } }));
+            operations.push(self.operation(json!({ "Verb": "set", "Key": self.key(history), "Value": value })));
         }
-        let body = serde_json::Value::from(operations).to_string().into_bytes();
+        let body = Value::from(operations).to_string().into_bytes();
+        if body.len() > LONGEST_TRANSACTION {
+            return Err(ConsulError::TooLarge { path: path.to_owned(), bytes: text.len() });
+        }
         let answer = self.send(Ask::put("/v1/txn", body), ANSWER_WITHIN).await?;
-        // A transaction that was rolled back is a conflict: the first of its operations is the only one that can fail.
-        if answer.status == 409 { Ok(false) } else { answer.ok().map(|_| true) }
+        match answer.status {
+            // A right that the token lacks is said of its operation, as a conflict is.
+            409 if answer.says("permission denied") => Err(answer.denied()),
+            // A transaction that was rolled back is a conflict: the first of its operations is the only one that can fail.
+            409 => Ok(false),
+            _ => answer.json::<Done>().map(|_| true),
+        }
+    }
+
+    /// One operation on a key. A transaction has a namespace for each of them, and none for all.
+    fn operation(&self, mut kv: Value) -> Value {
+        if let Some(namespace) = &self.settings().namespace {
+            kv["Namespace"] = json!(namespace);
+        }
+        json!({ "KV": kv })
     }
 
     /// Removes the document at `path`, whatever its version is.

@@ -43,6 +43,8 @@ pub(crate) enum Manner {
     BreaksOff,
     /// Answers, and asks the caller to come by another connection next time.
     AnswersAndSaysGoaway,
+    /// Answers after 120 ms.
+    AnswersLate,
 }
 
 /// An endpoint on a free port; counts the calls that it got.
@@ -81,14 +83,18 @@ pub(crate) async fn endpoint(name: &str, manner: Manner) -> (Arc<Endpoint>, Arc<
                             let _ = timeout(Duration::from_millis(50), std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
                             return;
                         }
-                        Manner::Answers | Manner::AnswersAndSaysGoaway | Manner::Reports(_) => {
+                        Manner::Answers | Manner::AnswersAndSaysGoaway | Manner::AnswersLate | Manner::Reports(_) => {
+                            if manner == Manner::AnswersLate {
+                                let _ = timeout(Duration::from_millis(120), std::future::poll_fn(|cx| connection.poll_closed(cx))).await;
+                            }
                             let mut head = Response::new(());
                             if let Manner::Reports(load) = manner {
                                 head.headers_mut().insert(X_TORCHMESH_LOAD, HeaderValue::from_static(load));
                             }
-                            let mut body = reply.send_response(head, false).unwrap();
-                            body.send_data(Bytes::from_static(MESSAGE), false).unwrap();
-                            body.send_trailers(trailers).unwrap();
+                            // Whoever has given the call up reads no answer.
+                            if let Ok(mut body) = reply.send_response(head, false) {
+                                let _ = body.send_data(Bytes::from_static(MESSAGE), false).and_then(|()| body.send_trailers(trailers));
+                            }
                             if manner == Manner::AnswersAndSaysGoaway {
                                 connection.graceful_shutdown();
                             }
@@ -113,7 +119,7 @@ impl Body for Late {
 }
 
 pub(crate) fn relay(max_attempts: u32, keep_bytes: usize) -> Relay {
-    let retry = RetrySettings { max_attempts, budget_ratio: 0.0, budget_reserve: 100, keep_bytes };
+    let retry = RetrySettings { max_attempts, budget_ratio: 0.0, budget_reserve: 100, keep_bytes, head_within: None };
     Relay::for_threads(1, &RelaySettings { retry, ..Default::default() }).remove(0)
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use torchmesh_api::error::ErrorKind;
 use torchmesh_relay::{
-    Affinity, Endpoint, Groups, HedgeSettings, Relay, RelayMetrics, RelaySettings,
+    Affinity, Endpoint, Groups, HedgeSettings, Relay, RelayMetrics, RelaySettings, RetrySettings,
     balance::{BalanceSettings, Policy, ring},
     breaker::BreakerSettings,
 };
@@ -202,4 +202,69 @@ async fn when_all_endpoints_have_as_many_calls_as_they_may_have_a_call_is_refuse
     let again = tokio::spawn(async move { send_to(&relay, false, &group).await });
     tokio::time::timeout(BOUND, until(5)).await.expect("there is room again");
     again.abort();
+}
+
+/// Answers have to begin within 50 ms; so many that do not are tried again.
+fn impatient(budget_reserve: u32) -> RelaySettings {
+    let head_within = Some(Duration::from_millis(50));
+    let retry = RetrySettings { max_attempts: 3, budget_ratio: 0.0, budget_reserve, keep_bytes: 1000, head_within };
+    let balance = BalanceSettings { policy: Policy::RoundRobin, ..Default::default() };
+    let breaker = BreakerSettings { pause: Duration::from_secs(10), ..Default::default() };
+    RelaySettings { retry, balance, breaker, ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_stream_at_an_endpoint_that_says_nothing_is_sent_to_another_which_is_left_alone_then() {
+    let settings = impatient(100);
+    let (good, answered) = endpoint("good", Manner::Answers).await;
+    let (frozen, asked) = endpoint("frozen", Manner::IsFrozen).await;
+    let (group, relay) = (group_of(settings, &[good, Arc::clone(&frozen)]), relay_with(&settings));
+    for _ in 0..20 {
+        assert_eq!(send_to(&relay, true, &group).await.unwrap().1, "0");
+    }
+    assert_eq!((asked.load(Ordering::SeqCst), answered.load(Ordering::SeqCst)), (5, 20), "five failures open its breaker");
+    assert_eq!(frozen.in_flight(), 0, "what was given up is cancelled");
+}
+
+#[tokio::test]
+async fn silence_is_tried_again_within_the_budget_and_waited_for_beyond_it() {
+    let settings = impatient(3);
+    let (a, first) = endpoint("a", Manner::AnswersLate).await;
+    let (b, second) = endpoint("b", Manner::AnswersLate).await;
+    let (group, relay) = (group_of(settings, &[a, b]), relay_with(&settings));
+    for _ in 0..5 {
+        assert_eq!(send_to(&relay, true, &group).await.unwrap().1, "0", "who is slow is better than nobody");
+    }
+    assert_eq!(first.load(Ordering::SeqCst) + second.load(Ordering::SeqCst), 8);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_nothing_for_long_is_waited_for_where_there_is_no_other() {
+    let settings = impatient(100);
+    let (slow, asked) = endpoint("slow", Manner::AnswersLate).await;
+    let (group, relay) = (group_of(settings, &[slow]), relay_with(&settings));
+    assert_eq!(send_to(&relay, true, &group).await.unwrap().1, "0");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_group_fails_when_all_its_endpoints_do_and_is_called_by_whoever_has_nowhere_else_to_go() {
+    let breaker = BreakerSettings { pause: Duration::from_secs(10), ..Default::default() };
+    let settings = RelaySettings { breaker, ..Default::default() };
+    let (a, first) = endpoint("a", Manner::SaysUnavailable).await;
+    let (b, second) = endpoint("b", Manner::SaysUnavailable).await;
+    let (groups, relay) = (Groups::new(settings, RelayMetrics::default()), relay(1, 1000));
+    let group = groups.update("group", &[a, b]);
+    assert!(!group.is_failing());
+    for _ in 0..10 {
+        assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "14");
+    }
+    assert!(group.is_failing());
+    assert_eq!(first.load(Ordering::SeqCst) + second.load(Ordering::SeqCst), 10, "nobody was kept away");
+    // Its endpoints change, and what is known of it stays.
+    let (good, _) = endpoint("good", Manner::Answers).await;
+    let group = groups.update("group", &[good]);
+    assert!(group.is_failing());
+    assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "0");
+    assert!(!group.is_failing(), "it answers");
 }

@@ -73,6 +73,32 @@ fn a_service_with_as_many_calls_as_it_may_have_refuses_the_next_at_once() {
 }
 
 #[test]
+fn calls_that_can_wait_are_refused_before_those_that_cannot() {
+    bounded(async {
+        let upstream = Upstream::start(&["noop"], Manner::Silent).await;
+        for service in ["gateway", "router"] {
+            let builder = MeshSandbox::builder().worker_at(upstream.addr).set(service, "limits.max_in_flight", "20");
+            let mesh = builder.set(service, "limits.low_share", "0.5").start().await;
+            let connection = Connection::open(mesh.gateway()).await.unwrap();
+            let mut held = Vec::new();
+            // Of twenty places, half are for everybody and one is for those in a hurry only.
+            for (priority, places) in [("low", 10), ("normal", 19), ("high", 20)] {
+                let call = Call::new(raw::MODEL_INFER, &client::noop()).with_key().header("x-torchmesh-priority", priority);
+                while held.len() < places {
+                    let before = upstream.seen().len();
+                    held.push(connection.send(&call).await.unwrap());
+                    eventually("the call is at the upstream", PATIENCE, async || (upstream.seen().len() > before).then_some(())).await;
+                }
+                let refused = connection.call(&call).await.unwrap();
+                assert_eq!(refused.status().code(), Code::ResourceExhausted, "{service} {priority}");
+                assert!(pushback(&refused) > 0);
+                assert_eq!(refused.status().message().contains("of priority low"), priority == "low", "{:?}", refused.status());
+            }
+        }
+    });
+}
+
+#[test]
 fn over_http_too_much_is_a_429_with_retry_after() {
     bounded(async {
         let upstream = Upstream::start(&["minilm"], Manner::Silent).await;

@@ -94,7 +94,17 @@ fn routes_in_a_folder_reach_every_router_within_a_second_and_a_wrong_or_late_cha
 fn routes_in_consul_reach_every_router_within_a_second_and_a_wrong_or_late_change_changes_nothing() {
     bounded(async {
         let agent = Agent::start().await;
-        routes_are_agreed_on(&mesh(Some(&agent), ("store.consul", "true")).await).await;
+        let mesh = mesh(Some(&agent), ("store.consul", "true")).await;
+        routes_are_agreed_on(&mesh).await;
+        let router = mesh.routers[0].addr;
+        let version = async || admin(router).get_routes(GetRoutesRequest {}).await.unwrap().into_inner().version;
+        let long = |bytes: usize| format!("{:#<bytes$}", all_to(1));
+        let refused = set(router, &long(195_073), version().await).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains("195073 bytes and may have 195072"), "{refused}");
+        // Sent twice, once for the history, they are as much as Consul takes at once.
+        set(router, &long(195_072), version().await).await.unwrap();
+        agree(&mesh, "1").await;
     });
 }
 

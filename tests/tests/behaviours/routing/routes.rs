@@ -3,8 +3,16 @@
 use std::{fs, path::Path, time::Duration};
 
 use tonic::Code;
-use torchmesh_api::inference::ModelInferRequest;
-use torchmesh_tests::{MeshSandbox, bounded, client, eventually, instance::run_to_end, models::Model};
+use torchmesh_api::{
+    frame,
+    inference::{ModelInferRequest, ModelInferResponse},
+};
+use torchmesh_tests::{
+    MeshSandbox, TENANT, bounded, client, eventually,
+    instance::run_to_end,
+    models::Model,
+    upstream::{Manner, Upstream},
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -25,13 +33,17 @@ async fn mesh(folder: &Path, routes: &str) -> MeshSandbox {
 }
 
 /// Who answers a call of `name`: the model and its version.
-async fn answering(
+async fn answering(mesh: &MeshSandbox, name: &str, headers: &[(&'static str, &str)]) -> Result<(String, String), tonic::Status> {
+    answering_to(mesh, ModelInferRequest { model_name: name.into(), ..client::noop() }, headers).await
+}
+
+async fn answering_to(
     mesh: &MeshSandbox,
-    name: &str,
-    header: Option<(&'static str, &'static str)>,
+    asked: ModelInferRequest,
+    headers: &[(&'static str, &str)],
 ) -> Result<(String, String), tonic::Status> {
-    let mut request = tonic::Request::new(ModelInferRequest { model_name: name.into(), ..client::noop() });
-    if let Some((name, value)) = header {
+    let mut request = tonic::Request::new(asked);
+    for &(name, value) in headers {
         request.metadata_mut().insert(name, value.parse().unwrap());
     }
     let answer = mesh.inference().model_infer(request).await?.into_inner();
@@ -58,14 +70,90 @@ fn a_canary_gets_its_share_an_exception_its_version_and_another_name_its_model()
         let mesh = mesh(folder.path(), routes).await;
         let mut canary = 0;
         for _ in 0..400 {
-            canary += u32::from(answering(&mesh, "noop", None).await.unwrap() == noop("2"));
+            canary += u32::from(answering(&mesh, "noop", &[]).await.unwrap() == noop("2"));
         }
         // Five standard deviations either side: once in two million runs it is outside by chance.
         assert!((57..=143).contains(&canary), "{canary} of 400 calls went to a canary with a quarter of them");
         for _ in 0..20 {
-            assert_eq!(answering(&mesh, "noop", Some(("x-canary", "yes"))).await.unwrap(), noop("2"));
-            assert_eq!(answering(&mesh, "nothing", None).await.unwrap(), noop("1"));
+            assert_eq!(answering(&mesh, "noop", &[("x-canary", "yes")]).await.unwrap(), noop("2"));
+            assert_eq!(answering(&mesh, "nothing", &[]).await.unwrap(), noop("1"));
         }
+    });
+}
+
+#[test]
+fn all_of_an_exception_must_hold_and_the_same_user_or_content_stays_where_it_is() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let halves = "to = [{ version = '1', weight = 50 }, { version = '2', weight = 50 }]";
+        let routes = format!(
+            "[[route]]\nmodel = 'noop'\n{halves}\nsticky = {{ header = 'x-user' }}\n\
+             except = [{{ header = 'x-beta', present = true, tenants = ['{TENANT}', 'other'], when = [{{ header = 'x-region', value = 'eu' }}], version = '2' }}]\n\
+             [[route]]\nmodel = 'asked'\nsticky = 'content'\n\
+             to = [{{ model = 'noop', version = '1', weight = 50 }}, {{ model = 'noop', version = '2', weight = 50 }}]"
+        );
+        let mesh = mesh(folder.path(), &routes).await;
+        let mut met = [Vec::new(), Vec::new()];
+        for key in 0..20_u8 {
+            let user = key.to_string();
+            let content =
+                ModelInferRequest { model_name: "asked".into(), raw_input_contents: vec![vec![key; 1024].into()], ..client::noop() };
+            let places = async || {
+                let by_user = answering(&mesh, "noop", &[("x-user", user.as_str())]).await.unwrap();
+                [by_user, answering_to(&mesh, content.clone(), &[]).await.unwrap()]
+            };
+            let first = places().await;
+            for _ in 0..4 {
+                assert_eq!(places().await, first);
+            }
+            met.iter_mut().zip(first).for_each(|(met, answered)| met.push(answered));
+        }
+        // That all twenty are with one version would be a chance of one in half a million, and the keys are the same in every run.
+        for met in met {
+            assert!(met.contains(&noop("1")) && met.contains(&noop("2")), "{met:?}");
+        }
+        let (beta, region) = (("x-beta", "1"), ("x-region", "eu"));
+        for user in 0..20 {
+            let user = user.to_string();
+            let user = ("x-user", user.as_str());
+            assert_eq!(answering(&mesh, "noop", &[beta, region, user]).await.unwrap(), noop("2"));
+            let own = answering(&mesh, "noop", &[user]).await.unwrap();
+            for one in [beta, region] {
+                assert_eq!(answering(&mesh, "noop", &[one, user]).await.unwrap(), own, "one of the conditions is not enough");
+            }
+        }
+    });
+}
+
+#[test]
+fn when_a_model_fails_its_fallback_answers_if_the_route_says_so() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("routes.toml");
+        let routes = "[[route]]\nmodel = 'noop'\nto = [{}]\nfallback = ['small']\n";
+        fs::write(&file, routes).unwrap();
+        let small = frame::encode(&ModelInferResponse { model_name: "small".into(), model_version: "1".into(), ..Default::default() });
+        let (broken, small) =
+            (Upstream::start(&["noop"], Manner::Refuses(13, "broken")).await, Upstream::start(&["small"], Manner::Answers(small)).await);
+        let builder =
+            MeshSandbox::builder().worker_at(broken.addr).worker_at(small.addr).set("router", "routes_file", file.to_str().unwrap());
+        let mesh = builder.set("router", "breaker.pause", "30s").start().await;
+        for _ in 0..20 {
+            assert_eq!(
+                answering(&mesh, "noop", &[]).await.unwrap_err().code(),
+                Code::Internal,
+                "it is there, and that is enough by default"
+            );
+        }
+        fs::write(&file, format!("{routes}fallback_when = 'failing'")).unwrap();
+        eventually("the fallback answers", PATIENCE, async || answering(&mesh, "noop", &[]).await.ok()).await;
+        let before = broken.seen().len();
+        for _ in 0..50 {
+            assert_eq!(answering(&mesh, "noop", &[]).await.unwrap().0, "small");
+        }
+        assert_eq!(broken.seen().len(), before, "nobody has to meet what is known to fail");
+        let direct = ModelInferRequest { model_version: "1".into(), ..client::noop() };
+        assert_eq!(answering_to(&mesh, direct, &[]).await.unwrap_err().code(), Code::Internal, "whoever names a version gets that one");
     });
 }
 
@@ -76,10 +164,10 @@ fn routes_change_while_calls_come_and_wrong_ones_change_nothing() {
         let file = folder.path().join("routes.toml");
         let all_to = |version: &str| format!("[[route]]\nmodel = 'noop'\nto = [{{ version = '{version}' }}]");
         let mesh = mesh(folder.path(), &all_to("1")).await;
-        assert_eq!(answering(&mesh, "noop", None).await.unwrap(), noop("1"));
+        assert_eq!(answering(&mesh, "noop", &[]).await.unwrap(), noop("1"));
         let until = async |version: &str| {
             eventually("the new route is in use", PATIENCE, async || {
-                (answering(&mesh, "noop", None).await.ok()? == noop(version)).then_some(())
+                (answering(&mesh, "noop", &[]).await.ok()? == noop(version)).then_some(())
             })
             .await;
         };
@@ -91,7 +179,7 @@ fn routes_change_while_calls_come_and_wrong_ones_change_nothing() {
             (log.contains("must be 100 together, not 5") && log.contains("route[0].colour")).then_some(())
         })
         .await;
-        assert_eq!(answering(&mesh, "noop", None).await.unwrap(), noop("2"));
+        assert_eq!(answering(&mesh, "noop", &[]).await.unwrap(), noop("2"));
         fs::write(&file, all_to("1")).unwrap();
         until("1").await;
     });
@@ -102,7 +190,7 @@ fn a_route_to_what_is_not_there_says_so_to_the_caller() {
     bounded(async {
         let folder = tempfile::tempdir().unwrap();
         let mesh = mesh(folder.path(), "[[route]]\nmodel = 'noop'\nto = [{ version = '9' }]").await;
-        let refused = answering(&mesh, "noop", None).await.unwrap_err();
+        let refused = answering(&mesh, "noop", &[]).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound);
         assert!(refused.message().contains("no version 9; it has 1, 2; the route of \"noop\" leads there"), "{}", refused.message());
     });

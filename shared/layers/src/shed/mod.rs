@@ -1,79 +1,36 @@
-//! Refuses what is too much, at once: a process that takes every call serves none in time.
+//! Refuses what is too much, at once: a process that takes every call serves none in time. What can wait is refused first.
+
+mod capacity;
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use torchmesh_api::error::{ApiError, ErrorKind};
+use torchmesh_api::{
+    error::{ApiError, ErrorKind},
+    headers::{X_TORCHMESH_PRIORITY, X_TORCHMESH_PRIORITY_LIMIT},
+    priority::Priority,
+};
 use tower::Service;
 
-use crate::{
-    call::CallContext,
-    fair::{self, Tenants},
-};
+use self::capacity::Place;
+pub use self::capacity::{Capacity, NORMAL_SHARE};
+use crate::call::CallContext;
 
 /// When to come back after a refusal.
 const COME_BACK: Duration = Duration::from_millis(100);
 
-/// The calls of a whole process, over all its data threads.
-#[derive(Debug, Clone)]
-pub struct Capacity {
-    used: Arc<AtomicUsize>,
-    max: usize,
-    tenants: Option<Arc<Tenants>>,
-}
-
-impl Capacity {
-    /// Room for `max` calls at once.
-    pub fn new(max: usize) -> Self {
-        Self { used: Arc::default(), max, tenants: None }
-    }
-
-    /// When all places are taken, tenants who have fewer than their fair share are still let in, and only the others refused. No more than twice
-    /// as many calls as there are places can come of it.
-    #[must_use]
-    pub fn shared_fairly(self) -> Self {
-        Self { tenants: Some(Arc::default()), ..self }
-    }
-
-    /// How many calls there are.
-    pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn enter(&self, tenant: Option<&HeaderValue>) -> Option<Place> {
-        let tenant = self.tenants.as_ref().map(|tenants| Tenants::enter(tenants, tenant));
-        let used = self.used.fetch_add(1, Ordering::Relaxed);
-        // Made before it is known whether it may be kept: what is dropped counts no more.
-        let place = Place { used: Arc::clone(&self.used), tenant };
-        let fits = match &place.tenant {
-            Some(entered) => fair::lets_in(used, self.max, entered.others(), entered.tenants()),
-            None => used < self.max,
-        };
-        fits.then_some(place)
-    }
-}
-
-#[derive(Debug)]
-struct Place {
-    used: Arc<AtomicUsize>,
-    tenant: Option<fair::Entered>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.used.fetch_sub(1, Ordering::Relaxed);
-    }
+/// How urgent a call is, as far as its caller may say so. A word that is none is for the worker to refuse.
+fn priority(headers: &HeaderMap) -> Priority {
+    let word = |name| headers.get(name).and_then(|word| Priority::parse(word.as_bytes()));
+    let asked = word(X_TORCHMESH_PRIORITY).unwrap_or_default();
+    word(X_TORCHMESH_PRIORITY_LIMIT).map_or(asked, |limit| asked.max(limit))
 }
 
 /// See the module.
@@ -104,9 +61,10 @@ where
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
         let tenant = request.extensions().get::<CallContext>().and_then(|call| call.tenant.as_ref());
-        match self.capacity.enter(tenant) {
-            Some(place) => Shedding { inner: Some(self.inner.call(request)), place: Some(place) },
-            None => Shedding { inner: None, place: None },
+        let priority = priority(request.headers());
+        match self.capacity.enter(tenant, priority) {
+            Some(place) => Shedding { inner: Some(self.inner.call(request)), place: Some(place), priority },
+            None => Shedding { inner: None, place: None, priority },
         }
     }
 }
@@ -117,6 +75,7 @@ pin_project_lite::pin_project! {
         #[pin]
         inner: Option<F>,
         place: Option<Place>,
+        priority: Priority,
     }
 }
 
@@ -130,10 +89,17 @@ where
         let this = self.project();
         match this.inner.as_pin_mut() {
             Some(inner) => inner.poll(cx).map_ok(|response| response.map(|body| Held { body, _place: this.place.take() })),
-            None => Poll::Ready(Err(ApiError::new(ErrorKind::ResourceExhausted, "the server has as many calls as it can take; try again")
-                .retry_after(COME_BACK))),
+            None => Poll::Ready(Err(refusal(*this.priority))),
         }
     }
+}
+
+fn refusal(priority: Priority) -> ApiError {
+    let message = match priority {
+        Priority::Low => "the server has as many calls as it can take of priority low; try again",
+        Priority::Normal | Priority::High => "the server has as many calls as it can take; try again",
+    };
+    ApiError::new(ErrorKind::ResourceExhausted, message).retry_after(COME_BACK)
 }
 
 pin_project_lite::pin_project! {
@@ -176,6 +142,7 @@ impl<B: Body<Data = Bytes>> Body for Held<B> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
     use http_body_util::Empty;
     use tower::service_fn;
 
@@ -192,5 +159,17 @@ mod tests {
         drop(first);
         assert!(shed.call(Request::new(())).await.is_ok());
         assert_eq!(shed.capacity.used(), 0);
+    }
+
+    #[test]
+    fn nobody_is_let_in_before_the_class_that_they_may_ask_for() {
+        let asking = |asked: Option<&'static str>, limit: Option<&'static str>| {
+            let given = [(X_TORCHMESH_PRIORITY, asked), (X_TORCHMESH_PRIORITY_LIMIT, limit)];
+            let given = given.into_iter().filter_map(|(name, word)| Some((name, HeaderValue::from_static(word?))));
+            priority(&given.collect())
+        };
+        assert_eq!([asking(None, None), asking(Some("soon"), None)], [Priority::Normal; 2]);
+        assert_eq!([asking(Some("high"), None), asking(Some("high"), Some("normal"))], [Priority::High, Priority::Normal]);
+        assert_eq!([asking(Some("low"), Some("normal")), asking(None, Some("low"))], [Priority::Low; 2]);
     }
 }
