@@ -280,7 +280,8 @@ async fn a_registration_that_consul_refuses_or_leaves_hanging_is_made_again_and_
     ];
     let (addr, mut questions) = stand_in(replies).await;
     let settings = ConsulSettings { ttl: Duration::from_secs(3), ..namespaced() };
-    let who = Advertised { service: "worker", id: InstanceId::parse("w1").unwrap(), addr: ([127, 0, 0, 1], 8082).into(), tls: false };
+    let who =
+        Advertised { service: "worker", id: InstanceId::parse("w1").unwrap(), addr: ([127, 0, 0, 1], 8082).into(), tls: false, zone: None };
     let (_ready, is_ready) = watch::channel(true);
     let (leave, leaving) = watch::channel(false);
     let (until_gone, mut gone) = mpsc::channel::<()>(1);
