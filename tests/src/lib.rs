@@ -20,6 +20,7 @@ pub mod memory;
 pub mod metrics;
 pub mod models;
 pub mod origin;
+mod oauth;
 pub mod places;
 pub mod portal;
 pub mod postgres;

@@ -105,7 +105,7 @@ pub fn build(
     let relays = Relay::for_threads(lanes, &config.relay);
     let (max_message, within, context) = (config.server.max_message.0, context, context.clone());
     let by_tls = config.server.tls.is_some();
-    let written = openapi::Written::new(max_message, if by_tls { "https" } else { "http" });
+    let written = openapi::Written::new(max_message, if by_tls { "https" } else { "http" }, identity.gives_tokens());
     let own_grpc = grpc::standard_routes(&context, &[]);
     let (waiting, known) = (batches.clone(), identity.clone());
     let forward = move |lane: usize| {

@@ -8,7 +8,6 @@ use tempfile::TempDir;
 use torchmesh_tests::{
     KEY, MeshSandbox, bounded,
     issuer::{Signer, key_set},
-    key_entry,
     models::Model,
     origin::Origin,
     python::{is_content, script},
@@ -64,22 +63,12 @@ fn everybodys_clients_work_through_tls_with_a_token_of_an_issuer() {
     });
 }
 
-/// As `openssl genpkey -algorithm ed25519` writes it.
-const SIGNING_KEY: &str =
-    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC\n-----END PRIVATE KEY-----\n";
 const SECRET: &str = "a-secret-of-the-test";
 
 #[test]
 fn everybodys_clients_work_through_tls_with_client_credentials() {
     bounded(async {
-        let client = key_entry("batch", "acme", SECRET, "scopes = [\"infer\", \"models:read\"]").replace("[[key]]", "[[client]]");
-        let secured = Secured::start(|mesh, folder| {
-            let key = folder.path().join("signing.pem");
-            std::fs::write(&key, SIGNING_KEY).unwrap();
-            let mesh = mesh.keys(&client).set("gateway", "oauth.issuer", "https://models.example");
-            mesh.set("gateway", "oauth.signing_key_file", key.to_str().unwrap())
-        })
-        .await;
+        let secured = Secured::start(|mesh, folder| mesh.giving_tokens(folder.path(), SECRET)).await;
         let (mut connection, _) = secured.certificate.connect(secured.mesh.gateway(), &["h2"]).await;
         let asked = Request::builder().method(Method::POST).uri("/oauth/token");
         let asked = asked.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
