@@ -2,6 +2,7 @@
 
 mod admin;
 mod cache;
+mod cache_together;
 mod consul;
 mod prefix;
 mod routes;
