@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod authenticator;
+pub mod bucket;
 pub mod checkout;
 pub mod client;
 pub mod consul;
@@ -19,8 +20,8 @@ pub mod load;
 pub mod memory;
 pub mod metrics;
 pub mod models;
-pub mod origin;
 mod oauth;
+pub mod origin;
 pub mod places;
 pub mod portal;
 pub mod postgres;

@@ -82,7 +82,7 @@ pub fn build(
         tls.config()?;
     }
     let relay_metrics = context.metrics.register(|registry| RelayMetrics::register(registry, "gateway"));
-    let batches = Batches::open(&config.batches, config.server.max_message.0)?;
+    let batches = Batches::open(&config.batches, config.server.max_message.0, &context.control)?;
     // Whatever runs batches has a way to the routers of its own.
     let lanes = threads + usize::from(batches.is_some());
     let known = Known { endpoints: Endpoints::over(lanes, config.mesh_tls), groups: Groups::new(config.relay, relay_metrics) };
