@@ -32,6 +32,7 @@ pub struct Instance {
     service: &'static str,
     folder: PathBuf,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     child: Child,
 }
 
@@ -63,16 +64,27 @@ pub async fn run_to_end(service: &str, settings: &[(&str, &str)], flags: &[&str]
 impl Instance {
     /// Starts the service and waits until it listens; not until it is ready.
     pub(crate) async fn start(service: &'static str, name: &str, folder: &Path, settings: Vec<(String, String)>) -> Self {
+        Self::start_in(Vec::new(), service, name, folder, settings).await
+    }
+
+    /// The same, with these variables of the environment beside the tests' own.
+    pub(crate) async fn start_in(
+        environment: Vec<(String, String)>,
+        service: &'static str,
+        name: &str,
+        folder: &Path,
+        settings: Vec<(String, String)>,
+    ) -> Self {
         let announcement = folder.join(format!("{name}.json"));
         // One of an earlier process of this name.
         let _ = fs::remove_file(&announcement);
         let log = File::options().create(true).append(true).open(folder.join(format!("{name}.log"))).expect("a log file");
         let mut command = command(service, &settings);
-        command.arg("--announce").arg(&announcement).current_dir(folder).stdin(Stdio::null());
+        command.arg("--announce").arg(&announcement).current_dir(folder).envs(environment.clone()).stdin(Stdio::null());
         let child = command.stdout(log.try_clone().expect("the log file twice")).stderr(log).spawn().expect("the service starts");
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let (name, folder) = (name.to_owned(), folder.to_owned());
-        let mut instance = Self { name, addr: nowhere, admin: nowhere, service, folder, settings, child };
+        let mut instance = Self { name, addr: nowhere, admin: nowhere, service, folder, settings, environment, child };
         let text = eventually("the service listens", PATIENCE, async || {
             let ended = instance.child.try_wait().expect("it is our child");
             assert!(ended.is_none(), "{} ended at its start: {}", instance.name, instance.log_tail());
@@ -148,7 +160,7 @@ impl Instance {
     /// Starts the service again after it has ended, with the same settings and on new ports, and waits until it listens.
     pub(crate) async fn start_again(&mut self) {
         self.ended().await;
-        let fresh = Self::start(self.service, &self.name, &self.folder, self.settings.clone()).await;
+        let fresh = Self::start_in(self.environment.clone(), self.service, &self.name, &self.folder, self.settings.clone()).await;
         *self = fresh;
     }
 

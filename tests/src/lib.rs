@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod authenticator;
+pub mod bucket;
 pub mod checkout;
 pub mod client;
 pub mod consul;
@@ -19,6 +20,7 @@ pub mod load;
 pub mod memory;
 pub mod metrics;
 pub mod models;
+mod oauth;
 pub mod origin;
 pub mod places;
 pub mod portal;

@@ -34,6 +34,7 @@ pub struct Builder {
     models: Vec<Model>,
     pipelines: Vec<(String, String)>,
     settings: Vec<(&'static str, String, String)>,
+    environment: Vec<(&'static str, String, String)>,
     stand_ins: Vec<(&'static str, SocketAddr, Option<&'static str>)>,
     consul: Option<SocketAddr>,
     keys: String,
@@ -80,6 +81,13 @@ impl Builder {
     #[must_use]
     pub fn set(mut self, service: &'static str, key: &str, value: &str) -> Self {
         self.settings.push((service, key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A variable of the environment of every instance of a service.
+    #[must_use]
+    pub fn env(mut self, service: &'static str, name: &str, value: &str) -> Self {
+        self.environment.push((service, name.to_owned(), value.to_owned()));
         self
     }
 
@@ -155,7 +163,9 @@ impl Builder {
             let name = format!("{service}-{number}");
             let own = |(key, value): (String, String)| (key, value.replace("{instance}", &name));
             let settings = self.settings(service, folder).into_iter().map(own).collect();
-            instances.push(Instance::start(service, &name, folder, settings).await);
+            let environment = self.environment.iter().filter(|(whose, ..)| *whose == service);
+            let environment = environment.map(|(_, name, value)| (name.clone(), value.clone())).collect();
+            instances.push(Instance::start_in(environment, service, &name, folder, settings).await);
         }
         if self.wait {
             for instance in &mut instances {
@@ -196,6 +206,7 @@ impl MeshSandbox {
             models: Vec::new(),
             pipelines: Vec::new(),
             settings: Vec::new(),
+            environment: Vec::new(),
             stand_ins: Vec::new(),
             consul: None,
             keys: String::new(),

@@ -29,8 +29,9 @@ impl Member {
     async fn join(redis: &Redis, rules: &str) -> Self {
         // Longer than in production: on a busy machine the tests are to be about counts, not about time.
         let timeout = Duration::from_millis(500);
-        let settings = FleetSettings { url: redis.url(), password: None, timeout, prefix: "test".to_owned(), gateways: 1 };
-        let lane = Lane::start(Arc::new(Fleet::new(settings).unwrap()));
+        let client = torchmesh_redis::client(&redis.url(), None).unwrap();
+        let settings = FleetSettings { client, timeout, prefix: "test".to_owned(), gateways: 1 };
+        let lane = Lane::start(Arc::new(Fleet::new(settings)));
         let member = Self { limiter: Arc::new(Limiter::new(Rules::parse(rules).unwrap(), 10_000, "test")), lane };
         member.linked().await;
         member

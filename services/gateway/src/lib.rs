@@ -82,7 +82,7 @@ pub fn build(
         tls.config()?;
     }
     let relay_metrics = context.metrics.register(|registry| RelayMetrics::register(registry, "gateway"));
-    let batches = Batches::open(&config.batches, config.server.max_message.0)?;
+    let batches = Batches::open(&config.batches, config.server.max_message.0, &context.control)?;
     // Whatever runs batches has a way to the routers of its own.
     let lanes = threads + usize::from(batches.is_some());
     let known = Known { endpoints: Endpoints::over(lanes, config.mesh_tls), groups: Groups::new(config.relay, relay_metrics) };
@@ -105,7 +105,7 @@ pub fn build(
     let relays = Relay::for_threads(lanes, &config.relay);
     let (max_message, within, context) = (config.server.max_message.0, context, context.clone());
     let by_tls = config.server.tls.is_some();
-    let written = openapi::Written::new(max_message, if by_tls { "https" } else { "http" });
+    let written = openapi::Written::new(max_message, if by_tls { "https" } else { "http" }, identity.gives_tokens());
     let own_grpc = grpc::standard_routes(&context, &[]);
     let (waiting, known) = (batches.clone(), identity.clone());
     let forward = move |lane: usize| {

@@ -75,7 +75,7 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let (endpoints, probes) = (known_endpoints(), relays[threads].clone());
     let mirror = Mirror::new(probes.once(threads + 1), context.control.clone(), config.shadow);
     context.metrics.register(|registry| mirror.register(registry));
-    let cache = Cache::new(config.cache);
+    let cache = Cache::new(config.cache, &context.control);
     context.metrics.register(|registry| cache.register(registry));
     let resumes = Resumes::default();
     context.metrics.register(|registry| resumes.register(registry));

@@ -21,6 +21,7 @@ pub use fetch::{Outcome, fetch, fetch_blocking};
 pub use pattern::Pattern;
 pub use shelf::Shelf;
 pub use source::{Mistake, Source, read};
+pub use store::objects;
 
 /// Told how a fetch goes on. Every method may be called from any thread.
 pub trait Watch: Send + Sync {

@@ -16,11 +16,14 @@ pub(super) struct FileRecord {
     pub(super) filename: String,
     /// `batch` for what came in, `batch_output` for what came out.
     pub(super) purpose: String,
+    /// Whether its bytes are in the object store, and not in the folder.
+    #[serde(default)]
+    pub(super) stored: bool,
 }
 
 impl FileRecord {
     pub(super) fn json(&self) -> Value {
-        let Self { id, bytes, created_at, filename, purpose } = self;
+        let Self { id, bytes, created_at, filename, purpose, stored: _ } = self;
         json!({
             "id": id, "object": "file", "bytes": bytes, "created_at": created_at, "filename": filename, "purpose": purpose,
             "status": "processed", "status_details": null, "expires_at": null,

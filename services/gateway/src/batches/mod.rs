@@ -1,12 +1,13 @@
 //! Many calls at once, for whoever can wait: a file of lines goes in, each line a call, and a file of answers comes out.
 //!
-//! [`doors`] speak OpenAI's form of it (`/v1/files`, `/v1/batches`). What there is lies in a folder, the [`shelf`]; a [`batch`] is run line by line by whichever gateway holds its
+//! [`doors`] speak OpenAI's form of it (`/v1/files`, `/v1/batches`). What there is lies in a folder, the [`shelf`], and the bytes of files perhaps in an object store ([`contents`]); a [`batch`] is run line by line by whichever gateway holds its
 //! lock ([`run`]), through the same layers as a caller's calls, so that limits, grants and the meter hold for them too. Every answer is on the disk before it counts as
 //! given: whoever is killed is taken over from where it was, and a line whose answer was lost is asked again and billed once.
 
 mod answers;
 mod batch;
 mod call;
+mod contents;
 mod doors;
 mod file;
 #[cfg(any(test, fuzzing))]
@@ -24,10 +25,11 @@ pub use settings::BatchSettings;
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::{runtime::Handle, sync::Notify};
 use torchmesh_api::error::{ApiError, ErrorKind};
 use torchmesh_runtime::process::StartError;
 
+use contents::Contents;
 use shelf::Shelf;
 
 /// The paths whose calls a batch may have.
@@ -48,10 +50,12 @@ struct Inner {
 }
 
 impl Batches {
-    /// Opens the folder; `None` where none is set. A line may have `max_line` bytes.
-    pub fn open(settings: &BatchSettings, max_line: usize) -> Result<Option<Self>, StartError> {
+    /// Opens the folder; `None` where none is set. A line may have `max_line` bytes. An object store is spoken to on `control`.
+    pub fn open(settings: &BatchSettings, max_line: usize, control: &Handle) -> Result<Option<Self>, StartError> {
         let Some(folder) = &settings.folder else { return Ok(None) };
-        let shelf = Shelf::open(folder).map_err(|error| format!("batches.folder: {}: {error}", folder.display()))?;
+        let contents = settings.store.as_ref().map(|url| Contents::open(url, control));
+        let contents = contents.transpose().map_err(|error| format!("batches.store: {error}"))?;
+        let shelf = Shelf::open(folder, contents).map_err(|error| format!("batches.folder: {}: {error}", folder.display()))?;
         Ok(Some(Self(Arc::new(Inner { shelf, settings: settings.clone(), max_line, news: Notify::new() }))))
     }
 }
@@ -61,9 +65,9 @@ fn now() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// What a caller is told when the folder fails.
+/// What a caller is told when the folder fails, or the store.
 fn failed(error: &std::io::Error) -> ApiError {
-    tracing::error!(%error, "batches.folder cannot be used");
+    tracing::error!(%error, "batches.folder or batches.store cannot be used");
     ApiError::new(ErrorKind::Unavailable, "files and batches cannot be read or written at the moment; try again later")
 }
 

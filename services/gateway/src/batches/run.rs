@@ -98,7 +98,7 @@ impl Runner {
     }
 
     fn note<T>(what: &str, result: std::io::Result<T>) -> Option<T> {
-        result.map_err(|error| tracing::error!(%error, "batches.folder: it was tried in vain to {what} batches; it is tried again")).ok()
+        result.map_err(|error| tracing::error!(%error, "batches: it was tried in vain to {what} batches; it is tried again")).ok()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use reqwest::Url;
+use torchmesh_fetch::Address;
 use torchmesh_runtime::config::{ByteSize, Section};
 
 /// See the module.
@@ -9,6 +11,8 @@ use torchmesh_runtime::config::{ByteSize, Section};
 pub struct BatchSettings {
     /// `batches.folder`: where files and batches are. Gateways that share it share the batches. Without it there are none.
     pub folder: Option<PathBuf>,
+    /// `batches.store`: an object store that the contents of files are in, `s3://BUCKET/FOLDER`, `gs://…` or `az://…`. Default none: they are in the folder.
+    pub store: Option<Url>,
     /// `batches.max_file`: the largest file. Default 200MiB.
     pub max_file: u64,
     /// `batches.max_lines`: the most lines of a batch. Default 50000.
@@ -35,8 +39,16 @@ impl BatchSettings {
             s.check((1..=1024).contains(&at_once), "at_once", "must be 1 to 1024");
             let keep = s.or("keep", Duration::from_secs(30 * 24 * 3600));
             s.check(keep >= Duration::from_secs(2 * 24 * 3600), "keep", "must be at least 48h: a batch may take a day");
+            let folder = s.optional("folder");
+            let store = s.optional::<String>("store").and_then(|store| match Address::parse(&store) {
+                Ok(Address::Objects(url)) => Some(url),
+                Ok(_) => problem(s, "must be s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or az://CONTAINER/FOLDER"),
+                Err(why) => problem(s, &why),
+            });
+            s.check(store.is_none() || folder.is_some(), "store", "holds what is in the files of batches.folder, and there is no folder");
             Self {
-                folder: s.optional("folder"),
+                folder,
+                store,
                 max_file: s.or("max_file", ByteSize::mib(200)).0 as u64,
                 max_files: s.or("max_files", 1000),
                 max_open: s.or("max_open", 100),
@@ -46,5 +58,30 @@ impl BatchSettings {
                 keep,
             }
         })
+    }
+}
+
+fn problem(s: &Section, why: &str) -> Option<Url> {
+    s.problem("store", why);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<BatchSettings, String> {
+        Section::read_all(text.parse().unwrap(), BatchSettings::read).map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn a_store_is_an_object_store_beside_a_folder() {
+        assert!(read("").unwrap().store.is_none());
+        assert_eq!(read("[batches]\nfolder = 'b'\nstore = 's3://bucket/mesh'").unwrap().store.unwrap().as_str(), "s3://bucket/mesh");
+        assert!(read("[batches]\nstore = 's3://bucket/mesh'").unwrap_err().contains("no folder"));
+        for wrong in ["https://host/x/", "s3://", "bucket", "s3://key:hunter2@bucket/x"] {
+            let report = read(&format!("[batches]\nfolder = 'b'\nstore = '{wrong}'")).unwrap_err();
+            assert!(report.contains("batches.store") && !report.contains("hunter2"), "{report}");
+        }
     }
 }

@@ -120,12 +120,29 @@ impl Identity {
 
     #[cfg(test)]
     pub(super) fn of(keys: Keys) -> Self {
+        Self::made(keys, None)
+    }
+
+    /// Nobody is known, and there are no tokens.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> Self {
+        Self::made(Keys::default(), None)
+    }
+
+    /// Nobody is known, and tokens would be given.
+    #[cfg(test)]
+    pub(crate) fn giving_tokens() -> Self {
+        Self::made(Keys::default(), Some(Oauth::of_test()))
+    }
+
+    #[cfg(test)]
+    fn made(keys: Keys, oauth: Option<Arc<Oauth>>) -> Self {
         let known = Known {
             keys: ArcSwap::from_pointee(keys.into()),
             accounts_have_told: AtomicBool::new(true),
             generation: Arc::default(),
             issuers: Vec::new(),
-            oauth: None,
+            oauth,
             remembered: Remembered::new(16),
             metrics: IdentityMetrics::default(),
         };
@@ -138,6 +155,11 @@ impl Identity {
 
     pub(super) fn metrics(&self) -> &IdentityMetrics {
         &self.0.metrics
+    }
+
+    /// Whether tokens are given to OAuth clients.
+    pub fn gives_tokens(&self) -> bool {
+        self.0.oauth.is_some()
     }
 
     pub(super) fn oauth(&self) -> Option<Arc<Oauth>> {

@@ -39,7 +39,7 @@ impl Limits {
     pub fn open(settings: &LimitsSettings, context: &Context) -> Result<Option<Self>, StartError> {
         let Some(path) = &settings.file else { return Ok(None) };
         let rules = Rules::open(path).map_err(|error| format!("limits_file: {error}"))?;
-        let fleet = settings.redis.clone().map(Fleet::new).transpose().map_err(|error| format!("limits.redis.url: {error}"))?;
+        let fleet = settings.redis.clone().map(Fleet::new);
         let prefix = settings.redis.as_ref().map_or("", |redis| &redis.prefix);
         let limiter = Arc::new(Limiter::new(rules, settings.max_counts, prefix));
         let metrics = context.metrics.register(LimitMetrics::register);

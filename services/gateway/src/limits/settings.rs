@@ -1,8 +1,9 @@
 //! The settings of the limits.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use torchmesh_limits::fleet::{Fleet, FleetSettings};
+use torchmesh_limits::fleet::FleetSettings;
+use torchmesh_redis::RedisSettings;
 use torchmesh_runtime::config::Section;
 
 /// All of them, with their defaults in [`Self::read`].
@@ -37,23 +38,9 @@ impl LimitsSettings {
 }
 
 fn read_redis(s: &mut Section) -> Option<FleetSettings> {
-    let url = s.required::<String>("url");
-    let password = s.optional::<PathBuf>("password_file").and_then(|file| match std::fs::read_to_string(&file) {
-        Ok(text) => Some(text.trim().to_owned()),
-        Err(error) => {
-            s.problem("password_file", format!("{} cannot be read: {error}", file.display()));
-            None
-        }
-    });
-    let timeout = s.or("timeout", Duration::from_millis(5));
-    s.check((Duration::from_millis(1)..=Duration::from_secs(1)).contains(&timeout), "timeout", "must be from 1ms to 1s");
-    let prefix = s.or("prefix", "torchmesh".to_owned());
-    s.check(!prefix.is_empty() && prefix.len() <= 64, "prefix", "must have 1 to 64 characters");
+    let redis = RedisSettings::read(s);
     let gateways = s.or("gateways", 1);
     s.check((1..=10_000).contains(&gateways), "gateways", "must be from 1 to 10000");
-    let settings = FleetSettings { url: url?, password, timeout, prefix, gateways };
-    if let Err(wrong) = Fleet::new(settings.clone()) {
-        s.problem("url", wrong);
-    }
-    Some(settings)
+    let RedisSettings { client, timeout, prefix } = redis?;
+    Some(FleetSettings { client, timeout, prefix, gateways })
 }

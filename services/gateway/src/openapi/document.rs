@@ -3,16 +3,16 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    about, batches, errors, oip, openai,
+    about, batches, errors, oauth, oip, openai,
     operation::{Operation, Tag},
     tasks, tei, torchserve,
 };
 
 /// The headings, in the order in which they are read.
-pub(super) const TAGS: [Tag; 7] = [openai::TAG, batches::TAG, tasks::TAG, oip::TAG, tei::TAG, torchserve::TAG, about::TAG];
+const TAGS: [Tag; 8] = [openai::TAG, batches::TAG, tasks::TAG, oip::TAG, tei::TAG, torchserve::TAG, oauth::TAG, about::TAG];
 
-/// Every door.
-pub(super) fn operations() -> Vec<Operation> {
+/// Every door; those of OAuth where the gateway gives tokens.
+pub(super) fn operations(oauth: bool) -> Vec<Operation> {
     [
         openai::operations(),
         batches::operations(),
@@ -20,37 +20,52 @@ pub(super) fn operations() -> Vec<Operation> {
         oip::operations(),
         tei::operations(),
         torchserve::operations(),
+        if oauth { oauth::operations() } else { Vec::new() },
         about::operations(),
     ]
     .concat()
 }
 
-/// The document of a gateway that takes bodies of up to `max_body` bytes.
-pub(super) fn write(max_body: usize) -> Value {
+/// The document of a gateway that takes bodies of up to `max_body` bytes, and gives tokens or not.
+pub(super) fn write(max_body: usize, oauth: bool) -> Value {
     let mut paths = Map::new();
-    for operation in operations() {
+    for operation in operations(oauth) {
         let (method, path) = (operation.method, operation.path);
         paths.entry(path).or_insert_with(|| json!({}))[method] = operation.json();
     }
-    let tags = TAGS.map(|tag| json!({ "name": tag.name, "description": tag.what }));
+    let tags = TAGS.into_iter().filter(|tag| oauth || *tag != oauth::TAG);
+    let tags: Vec<_> = tags.map(|tag| json!({ "name": tag.name, "description": tag.what })).collect();
+    let (security, schemes) = security(oauth);
     json!({
         "openapi": "3.1.0",
         "info": { "title": "torchmesh", "version": env!("CARGO_PKG_VERSION"), "summary": "A mesh that serves models.", "description": about_all(max_body) },
         "servers": [{ "url": "/", "description": "The gateway that this document came from." }],
-        "security": [{ "key": [] }],
+        "security": security,
         "tags": tags,
         "paths": paths,
         "components": {
-            "securitySchemes": { "key": { "type": "http", "scheme": "bearer", "description": "The API key, as `Authorization: Bearer YOUR_KEY`." } },
+            "securitySchemes": schemes,
             "responses": errors::responses(),
-            "schemas": schemas(),
+            "schemas": schemas(oauth),
         },
     })
 }
 
-fn schemas() -> Map<String, Value> {
+/// What is shown to be let in, of which one is enough, and how each is shown.
+fn security(oauth: bool) -> (Value, Value) {
+    let key = json!({ "type": "http", "scheme": "bearer", "description": "The API key, as `Authorization: Bearer YOUR_KEY`." });
+    if oauth {
+        (json!([{ "key": [] }, { "token": [] }]), json!({ "key": key, "token": oauth::security_scheme() }))
+    } else {
+        (json!([{ "key": [] }]), json!({ "key": key }))
+    }
+}
+
+fn schemas(oauth: bool) -> Map<String, Value> {
+    let of_oauth = if oauth { oauth::schemas() } else { Vec::new() };
     let named =
-        [errors::schemas(), openai::schemas(), batches::schemas(), tasks::schemas(), tei::schemas(), torchserve::schemas()].concat();
+        [errors::schemas(), openai::schemas(), batches::schemas(), tasks::schemas(), tei::schemas(), torchserve::schemas(), of_oauth]
+            .concat();
     let named = named.into_iter().map(|(name, schema)| (name.to_owned(), schema));
     named.chain(oip::schemas()).map(|(name, schema)| (name, schema.json())).collect()
 }

@@ -15,20 +15,30 @@ use super::{
     spy::{Asked, Step, asked},
 };
 use crate::{
-    Known, Routers, batches, doors, generation::fields::Object, health::Health, mesh::Mesh, openai::chat::question::Question as Chat,
-    openai::completions::question::Question as Completion, openai::embeddings::Question as Embeddings, openai::rerank::Question as Rerank,
-    openai::responses::question::Question as Responses, rest_v2, tasks, tei,
+    Known, Routers, batches, doors,
+    generation::fields::Object,
+    health::Health,
+    identity::{self, Identity},
+    mesh::Mesh,
+    openai::chat::question::Question as Chat,
+    openai::completions::question::Question as Completion,
+    openai::embeddings::Question as Embeddings,
+    openai::rerank::Question as Rerank,
+    openai::responses::question::Question as Responses,
+    rest_v2, tasks, tei,
 };
 
 /// All doors, in front of a mesh in which there is nothing.
-fn router() -> Router {
+fn router(identity: Identity) -> Router {
     let settings = RelaySettings::default();
     let metrics = RelayMetrics::register(&mut Default::default(), "gateway");
     let known = Known { endpoints: Endpoints::new(1), groups: Groups::new(settings, metrics) };
     let routers = Arc::new(Routers::new(known.group(&Instances::default())));
     let mesh = Mesh::new(Relay::for_threads(1, &settings).remove(0), routers, Default::default());
     let health = Health::new(mesh.clone(), Default::default(), Default::default());
-    doors(&mesh, health, &Written::new(1 << 20, "http"), 1 << 20, 1).merge(batches::routes(None))
+    doors(&mesh, health, &Written::new(1 << 20, "http", identity.gives_tokens()), 1 << 20, 1)
+        .merge(batches::routes(None))
+        .merge(identity::routes(identity))
 }
 
 /// Which methods each path of the router answers, as it says when it is asked in another way.
@@ -51,15 +61,17 @@ async fn answered(router: &Router) -> BTreeSet<(String, String)> {
 
 #[tokio::test]
 async fn every_route_is_in_the_document_and_every_path_of_the_document_is_a_route() {
-    let document = document::write(1);
-    let paths = document["paths"].as_object().unwrap().iter();
-    let written = paths.flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())));
-    assert_eq!(written.collect::<BTreeSet<_>>(), answered(&router()).await);
+    for (identity, oauth) in [(Identity::of_nobody(), false), (Identity::giving_tokens(), true)] {
+        let document = document::write(1, oauth);
+        let paths = document["paths"].as_object().unwrap().iter();
+        let written = paths.flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())));
+        assert_eq!(written.collect::<BTreeSet<_>>(), answered(&router(identity)).await);
+    }
 }
 
 #[test]
 fn every_error_that_a_door_can_give_is_in_the_document_with_its_status() {
-    for operation in document::operations() {
+    for operation in document::operations(true) {
         let form = operation.form();
         let (path, own) = (operation.path, operation.is_own());
         let answers = operation.json()["responses"].clone();
@@ -70,9 +82,25 @@ fn every_error_that_a_door_can_give_is_in_the_document_with_its_status() {
     }
 }
 
+#[tokio::test]
+async fn a_form_of_oauth_that_is_too_large_is_refused_as_the_document_says() {
+    let chunked = || Body::from_stream(tokio_stream::iter((0..65).map(|_| Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 10]))));
+    for (announced, body) in [(Some(65 << 10), Body::from(vec![b'x'; 65 << 10])), (None, chunked())] {
+        let mut request = Request::post("/oauth/token").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(length) = announced {
+            request = request.header(header::CONTENT_LENGTH, length);
+        }
+        let response = router(Identity::giving_tokens()).oneshot(request.body(body).unwrap()).await.unwrap();
+        let kind = response.headers()[header::CONTENT_TYPE].to_str().unwrap();
+        assert_eq!((response.status().as_u16(), kind), (413, "application/json"), "{announced:?}");
+        let told: Value = serde_json::from_slice(&axum::body::to_bytes(response.into_body(), 1 << 12).await.unwrap()).unwrap();
+        assert_eq!(told["error"]["code"], crate::openai::names(torchmesh_api::error::ErrorKind::TooLarge).1);
+    }
+}
+
 #[test]
 fn every_reference_leads_somewhere_and_every_operation_has_an_id_of_its_own() {
-    let document = document::write(1);
+    let document = document::write(1, true);
     let mut open = vec![&document];
     let (mut count, mut ids) = (0, BTreeSet::new());
     while let Some(value) = open.pop() {
@@ -186,7 +214,7 @@ impl Walk<'_> {
 
 /// Compares a reader with the schema of this name; gives at how many places.
 fn same(name: &str, aside: &[&str], ask: Ask) -> usize {
-    let document = document::write(1);
+    let document = document::write(1, true);
     let mut walk = Walk { ask, document: &document, aside, wrong: Vec::new(), visited: 0 };
     walk.compare(&json!({ "$ref": format!("#/components/schemas/{name}") }), false, &mut Vec::new());
     assert!(walk.wrong.is_empty(), "{name}:\n{}", walk.wrong.join("\n"));
@@ -235,7 +263,7 @@ fn what_is_written_of_the_tasks_parameters_is_what_they_read() {
 
 #[test]
 fn what_is_written_of_queries_is_what_is_read() {
-    let document = document::write(1);
+    let document = document::write(1, true);
     let query = |path: &str| -> BTreeSet<String> {
         let methods = document["paths"][path].as_object().unwrap();
         let parameters = methods.values().flat_map(|told| told["parameters"].as_array().unwrap());

@@ -10,6 +10,7 @@ mod document;
 #[cfg(test)]
 mod drift;
 mod errors;
+mod oauth;
 mod oip;
 mod openai;
 mod operation;
@@ -44,9 +45,9 @@ struct Parts {
 }
 
 impl Written {
-    /// Those of a gateway that takes bodies of up to `max_body` bytes, and is itself spoken to in this scheme.
-    pub fn new(max_body: usize, scheme: &'static str) -> Self {
-        let document = document::write(max_body);
+    /// Those of a gateway that takes bodies of up to `max_body` bytes, is itself spoken to in this scheme, and gives tokens (`oauth`) or not.
+    pub fn new(max_body: usize, scheme: &'static str, oauth: bool) -> Self {
+        let document = document::write(max_body, oauth);
         let pages = Pages::of(&document, scheme);
         Self(Arc::new(Parts { document: document.to_string().into(), pages }))
     }

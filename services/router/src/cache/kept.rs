@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -56,7 +57,38 @@ impl Kept {
         headers.insert(X_TORCHMESH_USAGE, usage);
         headers.insert(X_CACHE, HeaderValue::from_static("hit"));
         let since = Instant::now();
-        Some(Self(Arc::new(Inner { headers, messages: messages(data)?, trailers, load, since, until: since + caching.ttl })))
+        Some(Self::made(headers, messages(data)?, trailers, load, since..since + caching.ttl))
+    }
+
+    /// Of its parts: messages without prefix and id, and when it is good.
+    pub(super) fn made(headers: HeaderMap, messages: Vec<Bytes>, trailers: HeaderMap, load: u64, good: Range<Instant>) -> Self {
+        Self(Arc::new(Inner { headers, messages, trailers, load, since: good.start, until: good.end }))
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
+    pub(super) fn messages(&self) -> &[Bytes] {
+        &self.0.messages
+    }
+
+    pub(super) fn trailers(&self) -> &HeaderMap {
+        &self.0.trailers
+    }
+
+    pub(super) fn load(&self) -> u64 {
+        self.0.load
+    }
+
+    /// When it was given.
+    pub(super) fn since(&self) -> Instant {
+        self.0.since
+    }
+
+    /// For how long it is good from then on.
+    pub(super) fn ttl(&self) -> Duration {
+        self.0.until.saturating_duration_since(self.0.since)
     }
 
     /// Whether one of these loads gave it, its time is not up, and it is not older than this caller has it.

@@ -5,6 +5,8 @@
 //! never answered by the old one. It is kept here and not in the gateway because only the router knows which version a call goes to.
 //!
 //! Of many who ask the same at once, one is passed on and the others wait for its answer, once.
+//!
+//! Behind what is kept here may be what all routers have in common ([`remote`]). The same rules hold there: which load gave an answer is told by workers, and not by a router.
 
 mod flights;
 #[cfg(any(test, fuzzing))]
@@ -13,8 +15,13 @@ mod identity;
 mod keeping;
 mod kept;
 pub mod question;
+mod remote;
+mod stored;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use http::HeaderMap;
 use prometheus_client::{
@@ -23,8 +30,9 @@ use prometheus_client::{
     registry::Registry,
 };
 use quick_cache::{Weighter, sync};
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use torchmesh_api::headers::X_TORCHMESH_CACHE_TTL;
+use torchmesh_redis::RedisSettings;
 use torchmesh_runtime::config::{ByteSize, Section};
 
 pub use keeping::Keeping;
@@ -32,6 +40,7 @@ pub use kept::Kept;
 pub use question::{Key, Question};
 
 use flights::{Flight, Flights};
+use remote::Remote;
 
 /// What a route wants to be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,18 +65,26 @@ impl Caching {
 }
 
 /// How much is kept.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CacheSettings {
     /// `cache.max_bytes`: of all answers. Default 64MiB; 0 switches it off.
     pub max_bytes: ByteSize,
     /// `cache.max_message`: the largest request, and the largest answer, that is kept. Default 1MiB.
     pub max_message: ByteSize,
+    /// `cache.redis`: where routers keep answers together. Default none: each keeps its own.
+    pub redis: Option<RedisSettings>,
 }
 
 impl CacheSettings {
     /// Reads the table `cache`.
     pub fn read(s: &mut Section) -> Self {
-        s.section("cache", |s| Self { max_bytes: s.or("max_bytes", ByteSize::mib(64)), max_message: s.or("max_message", ByteSize::mib(1)) })
+        s.section("cache", |s| {
+            let max_bytes = s.or("max_bytes", ByteSize::mib(64));
+            let max_message = s.or("max_message", ByteSize::mib(1));
+            let redis = if s.has("redis") { s.section("redis", RedisSettings::read) } else { None };
+            s.check(redis.is_none() || max_bytes.0 > 0, "redis", "is behind the answers that a router keeps itself, and max_bytes is 0");
+            Self { max_bytes, max_message, redis }
+        })
     }
 }
 
@@ -79,7 +96,9 @@ pub struct Cache(Arc<Inner>);
 struct Inner {
     shelf: sync::Cache<Key, Kept, Weight>,
     flights: Arc<Flights>,
-    settings: CacheSettings,
+    remote: Option<Remote>,
+    max_bytes: usize,
+    max_message: usize,
     asked: Family<Asked, Counter>,
     bytes: Gauge,
 }
@@ -109,30 +128,36 @@ pub enum Found {
 }
 
 impl Cache {
-    /// An empty one.
-    pub fn new(settings: CacheSettings) -> Self {
+    /// An empty one. On `control` the way to what routers have in common is kept open.
+    pub fn new(settings: CacheSettings, control: &Handle) -> Self {
         // A guess: it decides how much is set aside for the keys, and grows.
         const ENTRY: usize = 4096;
-        let bytes = settings.max_bytes.0;
-        let shelf = sync::Cache::with_weighter(bytes / ENTRY, bytes as u64, Weight);
-        Self(Arc::new(Inner { shelf, flights: Arc::default(), settings, asked: Family::default(), bytes: Gauge::default() }))
+        let CacheSettings { max_bytes: ByteSize(max_bytes), max_message: ByteSize(max_message), redis } = settings;
+        let shelf = sync::Cache::with_weighter(max_bytes / ENTRY, max_bytes as u64, Weight);
+        let remote = redis.map(|redis| Remote::start(redis, max_message, control));
+        let (flights, asked, bytes) = (Arc::default(), Family::default(), Gauge::default());
+        Self(Arc::new(Inner { shelf, flights, remote, max_bytes, max_message, asked, bytes }))
     }
 
-    /// Registers `torchmesh_router_cache_questions_total` and `torchmesh_router_cache_bytes`.
+    /// Registers `torchmesh_router_cache_questions_total`, `torchmesh_router_cache_bytes`, and with Redis `torchmesh_router_cache_redis_links`.
     pub fn register(&self, registry: &mut Registry) {
-        let help = "Calls of routes with a cache, by what the cache had: hit, miss, or passed (not to be kept)";
+        let help = "Calls of routes with a cache, by what the cache had: hit, stored (in Redis), miss, or passed (not to be kept)";
         registry.register("torchmesh_router_cache_questions", help, self.0.asked.clone());
         registry.register("torchmesh_router_cache_bytes", "Bytes of the answers that are kept", self.0.bytes.clone());
+        if let Some(remote) = &self.0.remote {
+            let help = "Connections to Redis that answer; 0 means that this router has no answers but its own";
+            registry.register("torchmesh_router_cache_redis_links", help, remote.links());
+        }
     }
 
     /// Whether anything is kept.
     pub fn is_on(&self) -> bool {
-        self.0.settings.max_bytes.0 > 0
+        self.0.max_bytes > 0
     }
 
     /// The largest request, and the largest answer, that is kept.
     pub fn max_message(&self) -> usize {
-        self.0.settings.max_message.0
+        self.0.max_message
     }
 
     /// Notes a call of a route with a cache whose answer is not to be kept.
@@ -152,18 +177,37 @@ impl Cache {
         }
         if question.waits {
             match self.0.flights.begin(question.key) {
-                Ok(flight) => {
-                    self.count("miss");
-                    return Found::Miss(Some(flight));
-                }
+                Ok(flight) => return self.ask_others(question, loads, Some(flight)).await,
                 Err(another) => another.lands().await,
             }
             if let Some(kept) = self.good(question, loads) {
                 return Found::Hit(kept);
             }
+            // Whoever asked has looked there a moment ago.
+            self.count("miss");
+            return Found::Miss(None);
         }
-        self.count("miss");
-        Found::Miss(None)
+        self.ask_others(question, loads, None).await
+    }
+
+    /// The answer that another router has been given, which is kept here, too.
+    async fn ask_others(&self, question: &Question, loads: &[u64], flight: Option<Flight>) -> Found {
+        let stored = match &self.0.remote {
+            Some(remote) => remote.get(&question.key).await.and_then(|stored| Kept::read(stored, now_ms())),
+            None => None,
+        };
+        match stored.filter(|kept| kept.is_good(loads, question.caching.ttl, Instant::now())) {
+            Some(kept) => {
+                self.count("stored");
+                // Before the flight ends: whoever waits finds it now.
+                self.shelve(question.key, kept.clone());
+                Found::Hit(kept)
+            }
+            None => {
+                self.count("miss");
+                Found::Miss(flight)
+            }
+        }
     }
 
     fn good(&self, question: &Question, loads: &[u64]) -> Option<Kept> {
@@ -176,7 +220,15 @@ impl Cache {
         Some(kept)
     }
 
+    /// Keeps an answer here, and where other routers find it.
     fn keep(&self, key: Key, kept: Kept) {
+        if let Some(remote) = &self.0.remote {
+            remote.put(&key, kept.ttl(), || kept.write(now_ms()));
+        }
+        self.shelve(key, kept);
+    }
+
+    fn shelve(&self, key: Key, kept: Kept) {
         self.0.shelf.insert(key, kept);
         self.0.bytes.set(i64::try_from(self.0.shelf.weight()).unwrap_or(i64::MAX));
     }
@@ -184,6 +236,11 @@ impl Cache {
     fn count(&self, result: &'static str) {
         self.0.asked.get_or_create(&Asked { result }).inc();
     }
+}
+
+/// Milliseconds since 1970.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -195,7 +252,8 @@ mod tests {
     use super::*;
 
     fn cache() -> Cache {
-        Cache::new(CacheSettings { max_bytes: ByteSize::mib(1), max_message: ByteSize::mib(1) })
+        let settings = CacheSettings { max_bytes: ByteSize::mib(1), max_message: ByteSize::mib(1), redis: None };
+        Cache::new(settings, &Handle::current())
     }
 
     fn question(waits: bool) -> Question {
@@ -217,6 +275,15 @@ mod tests {
         drop(flight);
         assert!(matches!(second.await, Found::Miss(None)), "one who has waited waits for nobody else");
         assert!(matches!(cache.ask(&asked, &[1]).await, Found::Miss(Some(_))), "and nothing of the first is left");
+    }
+
+    #[test]
+    fn redis_is_read_where_it_is_set_and_not_without_memory_in_front_of_it() {
+        let read = |text: &str| Section::read_all(text.parse().unwrap(), CacheSettings::read).map_err(|problems| problems.to_string());
+        assert!(read("").unwrap().redis.is_none());
+        assert!(read("[cache.redis]\nurl = 'redis://127.0.0.1'").unwrap().redis.is_some());
+        assert!(read("[cache]\nmax_bytes = 0\nredis = { url = 'redis://127.0.0.1' }").unwrap_err().contains("cache.redis"));
+        assert!(read("[cache.redis]\ntimeout = '1h'").unwrap_err().contains("cache.redis.url"));
     }
 
     #[test]

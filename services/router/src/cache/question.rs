@@ -1,6 +1,6 @@
 //! Which calls have the same answer each time, and what two of them have in common.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -28,6 +28,17 @@ pub(crate) const CHAT: &str = "/torchmesh.text.v1.GenerationService/Chat";
 /// SHA-256 of everything that the answer depends on, and of whose it is: nobody can make two that are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
+
+impl Key {
+    /// In hexadecimal digits.
+    pub(super) fn hex(&self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
 
 #[cfg(test)]
 impl Key {

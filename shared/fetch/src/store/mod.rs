@@ -1,7 +1,7 @@
 //! The servers that models come from: what is there, and the bytes of a file from a position on.
 
 mod hub;
-mod objects;
+pub mod objects;
 mod web;
 
 use std::time::Duration;

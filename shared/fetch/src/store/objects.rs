@@ -29,11 +29,8 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub(super) fn open(url: &Url) -> Result<Self, FetchError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let place = url.to_string();
-        let store = open(url).map_err(|error| fault(&place, &error))?;
-        let folder = Path::from_url_path(url.path()).map_err(|error| FetchError::senseless(&place, error.to_string()))?;
-        Ok(Self { store, folder, place })
+        let (store, folder) = open(url)?;
+        Ok(Self { store, folder, place: url.to_string() })
     }
 
     pub(super) async fn list(&self) -> Result<Listing, FetchError> {
@@ -65,7 +62,19 @@ impl Objects {
     }
 }
 
-fn open(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
+/// The store of an address, `s3://BUCKET/FOLDER`, `gs://…` or `az://…`, and the folder in it. Nothing is asked of it yet.
+///
+/// A request that fails for a moment is made again, twice at most. None has an end of its own: whoever asks says how long it may take.
+///
+/// Error: what the environment says of the store makes no sense.
+pub fn open(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), FetchError> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let store = built(url).map_err(|error| fault(url.as_str(), &error))?;
+    let folder = Path::from_url_path(url.path()).map_err(|error| FetchError::senseless(url.as_str(), error.to_string()))?;
+    Ok((store, folder))
+}
+
+fn built(url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
     // A large file takes its time: silence is what breaks a download off. What fails is begun again by the download, which resumes.
     let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
     let connect = format!("{} seconds", CONNECT.as_secs());

@@ -14,7 +14,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use redis::{Client, IntoConnectionInfo as _};
+use redis::Client;
 
 pub use ask::{Correction, corrections};
 pub use lane::Lane;
@@ -26,10 +26,8 @@ const MOST_OWED: usize = 100_000;
 /// How the server is reached.
 #[derive(Clone)]
 pub struct FleetSettings {
-    /// `redis://host:port/db` or `rediss://…`; may name a user.
-    pub url: String,
-    /// Whoever reads the settings has read it from a file.
-    pub password: Option<String>,
+    /// The server, with the password.
+    pub client: Client,
     /// How long a call waits for the server.
     pub timeout: Duration,
     /// What the names of everything there begin with.
@@ -40,7 +38,7 @@ pub struct FleetSettings {
 
 impl std::fmt::Debug for FleetSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Neither the password nor the address, which may have one in it.
+        // Not the client: it has the password.
         f.debug_struct("FleetSettings").field("timeout", &self.timeout).field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
@@ -72,17 +70,9 @@ struct Owed {
 
 impl Fleet {
     /// Knows how the server is reached; nothing is sent yet.
-    ///
-    /// Error: the address is none.
-    pub fn new(settings: FleetSettings) -> Result<Self, String> {
-        let wrong = |_| "must be redis://HOST:PORT/DB, or rediss:// for TLS".to_owned();
-        let mut info = settings.url.as_str().into_connection_info().map_err(wrong)?;
-        if let Some(password) = settings.password {
-            let known = info.redis_settings().clone();
-            info = info.set_redis_settings(known.set_password(password));
-        }
-        Ok(Self {
-            client: Client::open(info).map_err(wrong)?,
+    pub fn new(settings: FleetSettings) -> Self {
+        Self {
+            client: settings.client,
             timeout: settings.timeout,
             prefix: settings.prefix,
             name: format!("{:032x}", fastrand::u128(..)),
@@ -92,7 +82,7 @@ impl Fleet {
             linked: AtomicU32::new(0),
             away: AtomicBool::new(false),
             owed: Mutex::default(),
-        })
+        }
     }
 
     /// How many gateways there are, as far as is known: so many share the limits while the server is away.
@@ -144,20 +134,18 @@ mod tests {
     use super::*;
 
     fn settings(url: &str) -> FleetSettings {
-        let password = Some("secret".to_owned());
-        FleetSettings { url: url.to_owned(), password, timeout: Duration::from_millis(5), prefix: "t".to_owned(), gateways: 1 }
+        FleetSettings { client: Client::open(url).unwrap(), timeout: Duration::from_millis(5), prefix: "t".to_owned(), gateways: 1 }
     }
 
     #[test]
-    fn an_address_that_is_none_is_refused_and_no_secret_is_shown() {
-        assert!(Fleet::new(settings("http://127.0.0.1")).is_err());
+    fn no_secret_is_shown() {
         let shown = format!("{:?}", settings("redis://:hidden@127.0.0.1"));
-        assert!(!shown.contains("secret") && !shown.contains("hidden"), "{shown}");
+        assert!(!shown.contains("hidden"), "{shown}");
     }
 
     #[test]
     fn what_is_owed_of_one_quota_is_added_up_and_told_once() {
-        let fleet = Fleet::new(settings("redis://127.0.0.1")).unwrap();
+        let fleet = Fleet::new(settings("redis://127.0.0.1"));
         for more in [5, -2] {
             fleet.owe(&[Correction::quota("q".to_owned(), more, 9, 60)]);
         }

@@ -1,5 +1,7 @@
 //! Many calls that can wait: each is answered once and billed once, whatever happens to the gateways.
 
+mod stored;
+
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use http::{HeaderValue, Method, Request, header};
@@ -99,44 +101,47 @@ fn openais_client_makes_batches_as_it_is() {
 
 #[test]
 fn a_batch_whose_gateway_is_killed_goes_on_in_another_and_each_line_is_billed_once() {
-    bounded_by(Duration::from_secs(150), async {
-        const LINES: usize = 1200;
-        let (folder, metering) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let ledgers = format!("{}/{{instance}}", metering.path().display());
-        let mut mesh = mesh(&folder, |builder| builder.gateways(2).set("gateway", "metering.folder", &ledgers)).await;
-        let id = begin(mesh.gateways[0].addr, KEY, &lines(LINES)).await;
-        // Whoever runs it dies, three times, somewhere in the middle.
-        for kill in 1..=3 {
-            let gateway = mesh.gateways[0].addr;
-            let enough = LINES as u64 * kill / 5;
-            eventually("lines are answered", PATIENCE, async || (completed(&show(gateway, KEY, &id).await) >= enough).then_some(())).await;
-            let mut runs = Vec::new();
-            for gateway in &mesh.gateways {
-                runs.push(gateway.metrics().await.count("torchmesh_gateway_batches_running", &[]));
-            }
-            assert_eq!(runs.iter().sum::<u64>(), 1, "one gateway runs it: {runs:?}");
-            let runner = runs.iter().position(|runs| *runs == 1).unwrap();
-            mesh.gateways[runner].signal(Signal::KILL);
-            mesh.start_again("gateway", runner).await;
-        }
+    bounded_by(Duration::from_secs(150), async { killed_in_the_middle(|builder| builder).await });
+}
+
+/// Kills whoever runs a batch, and holds the end of it to what was asked for.
+async fn killed_in_the_middle(more: impl FnOnce(Builder) -> Builder) {
+    const LINES: usize = 1200;
+    let (folder, metering) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let ledgers = format!("{}/{{instance}}", metering.path().display());
+    let mut mesh = mesh(&folder, |builder| more(builder.gateways(2).set("gateway", "metering.folder", &ledgers))).await;
+    let id = begin(mesh.gateways[0].addr, KEY, &lines(LINES)).await;
+    // Whoever runs it dies, three times, somewhere in the middle.
+    for kill in 1..=3 {
         let gateway = mesh.gateways[0].addr;
-        let batch = over(gateway, KEY, &id).await;
-        assert_eq!((&batch["status"], completed(&batch)), (&json!("completed"), LINES as u64), "{batch}");
-        let names = answered(gateway, KEY, &batch["output_file_id"]).await;
-        assert_eq!((names.len(), names.iter().collect::<BTreeSet<_>>().len()), (LINES, LINES), "each line has one answer");
-        // Events have ids, and those of one id count once: a line that was asked twice has one.
-        let billed = eventually("every line has its event", PATIENCE, async || {
-            let mut billed = BTreeSet::new();
-            for name in ["gateway-1", "gateway-2"] {
-                let lines = lines_of(&metering.path().join(name));
-                let good = lines.iter().filter(|line| line["method"] == "POST /v1/embeddings" && line["code"] == "OK");
-                billed.extend(good.map(|line| text(line, "id")));
-            }
-            (billed.len() >= LINES).then_some(billed)
-        })
-        .await;
-        assert_eq!(billed.len(), LINES, "each line is billed once");
-    });
+        let enough = LINES as u64 * kill / 5;
+        eventually("lines are answered", PATIENCE, async || (completed(&show(gateway, KEY, &id).await) >= enough).then_some(())).await;
+        let mut runs = Vec::new();
+        for gateway in &mesh.gateways {
+            runs.push(gateway.metrics().await.count("torchmesh_gateway_batches_running", &[]));
+        }
+        assert_eq!(runs.iter().sum::<u64>(), 1, "one gateway runs it: {runs:?}");
+        let runner = runs.iter().position(|runs| *runs == 1).unwrap();
+        mesh.gateways[runner].signal(Signal::KILL);
+        mesh.start_again("gateway", runner).await;
+    }
+    let gateway = mesh.gateways[0].addr;
+    let batch = over(gateway, KEY, &id).await;
+    assert_eq!((&batch["status"], completed(&batch)), (&json!("completed"), LINES as u64), "{batch}");
+    let names = answered(gateway, KEY, &batch["output_file_id"]).await;
+    assert_eq!((names.len(), names.iter().collect::<BTreeSet<_>>().len()), (LINES, LINES), "each line has one answer");
+    // Events have ids, and those of one id count once: a line that was asked twice has one.
+    let billed = eventually("every line has its event", PATIENCE, async || {
+        let mut billed = BTreeSet::new();
+        for name in ["gateway-1", "gateway-2"] {
+            let lines = lines_of(&metering.path().join(name));
+            let good = lines.iter().filter(|line| line["method"] == "POST /v1/embeddings" && line["code"] == "OK");
+            billed.extend(good.map(|line| text(line, "id")));
+        }
+        (billed.len() >= LINES).then_some(billed)
+    })
+    .await;
+    assert_eq!(billed.len(), LINES, "each line is billed once");
 }
 
 #[test]

@@ -19,6 +19,12 @@ use torchmesh_tests::{
     web,
 };
 
+/// The secret of the OAuth client, as the examples have it.
+const SECRET: &str = "YOUR_SECRET";
+/// A form as browsers send it, and the most that one may have.
+const FORM: &str = "application/x-www-form-urlencoded";
+const LONGEST_FORM: usize = 64 << 10;
+
 /// What is refused, in words: what the router hands on to nobody yet, and calling off a batch that is over.
 const REFUSED: [(&str, u16); 3] = [("loadModel", 501), ("unloadModel", 501), ("cancelBatch", 400)];
 
@@ -44,13 +50,14 @@ async fn mesh() -> (MeshSandbox, [Upstream; 2], Kept) {
     };
     let stand_ins = [stand_in("spam", "classify", "Classify", &labels).await, stand_in("reranker", "rerank", "Rerank", &ranking).await];
     let builder = stand_ins.iter().fold(MeshSandbox::builder(), |builder, upstream| builder.worker_at(upstream.addr)).workers(1);
-    let kept = Kept(tempfile::tempdir().unwrap());
+    let kept = Kept(tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let builder = builder.set("gateway", "batches.folder", kept.0.path().to_str().unwrap());
+    let builder = builder.giving_tokens(kept.1.path(), SECRET);
     (builder.model(Model::minilm()).model(Model::stories()).model(Model::smollm2()).start().await, stand_ins, kept)
 }
 
-/// The gateway's folder of files and batches.
-struct Kept(tempfile::TempDir);
+/// The gateway's folder of files and batches, and that of what it signs tokens with.
+struct Kept(tempfile::TempDir, tempfile::TempDir);
 
 impl Kept {
     /// Puts the file and the batch there that the examples name; some of them take the file away.
@@ -196,6 +203,7 @@ impl Operation<'_> {
                 let value = &example["value"];
                 let (kind, bytes) = match (kind.as_str(), value) {
                     ("multipart/form-data", Value::Object(parts)) => ("multipart/form-data; boundary=x", form(parts)),
+                    (FORM, Value::Object(fields)) => (FORM, encoded(fields)),
                     ("text/plain", Value::String(text)) => ("text/plain", text.clone()),
                     _ => (kind.as_str(), value.to_string()),
                 };
@@ -212,8 +220,16 @@ impl Operation<'_> {
     fn request(&self, target: &str, kind: &str, body: impl Into<Bytes>) -> Request<Bytes> {
         let mut request = web::request(self.method.clone(), target, body);
         request.headers_mut().insert(header::CONTENT_TYPE, kind.parse().unwrap());
+        if !self.needs_a_key() {
+            request.headers_mut().remove(header::AUTHORIZATION);
+        }
         request
     }
+}
+
+fn encoded(fields: &serde_json::Map<String, Value>) -> String {
+    let fields = fields.iter().map(|(name, value)| (name, value.as_str().unwrap()));
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
 fn form(parts: &serde_json::Map<String, Value>) -> String {
@@ -288,6 +304,8 @@ fn what_is_wrong_is_refused_as_the_document_says() {
         let builder = MeshSandbox::builder().model(Model::minilm()).model(Model::stories());
         let kept = tempfile::tempdir().unwrap();
         let builder = builder.set("gateway", "batches.folder", kept.path().to_str().unwrap());
+        let tokens = tempfile::tempdir().unwrap();
+        let builder = builder.giving_tokens(tokens.path(), SECRET).set("gateway", "oauth.max_failures", "1000000");
         let mesh = builder.set("gateway", "limits.max_message_bytes", "1MiB").start().await;
         let document = Document::of(&mesh).await;
         for operation in document.operations() {
@@ -305,7 +323,8 @@ fn what_is_wrong_is_refused_as_the_document_says() {
             hurried.headers_mut().insert("x-request-timeout", "0.000001".parse().unwrap());
             wrong.push(("no time", hurried));
             if operation.method == Method::POST {
-                wrong.push(("a body that is too large", request(&operation.target(None), &Bytes::from(vec![b' '; (1 << 20) + 1]))));
+                let most = if kind == FORM { LONGEST_FORM } else { 1 << 20 };
+                wrong.push(("a body that is too large", request(&operation.target(None), &Bytes::from(vec![b' '; most + 1]))));
             }
             if operation.needs_a_key() {
                 let mut without = request(&operation.target(None), &body);
@@ -319,6 +338,24 @@ fn what_is_wrong_is_refused_as_the_document_says() {
                 let answer = answer.unwrap_or_else(|error| panic!("{} breaks off ({why}): {error}", operation.path));
                 document.has(&operation, &answer, why);
             }
+        }
+    });
+}
+
+#[test]
+fn a_gateway_lists_the_doors_of_oauth_where_it_has_them() {
+    bounded(async {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = || MeshSandbox::builder().workers(0).without_waiting();
+        for (builder, gives) in [(bare(), false), (bare().giving_tokens(folder.path(), SECRET), true)] {
+            let mesh = builder.start().await;
+            let document = Document::of(&mesh).await;
+            let listed: Vec<_> =
+                document.operations().iter().filter(|operation| operation.told["tags"][0] == "OAuth").map(|one| one.path).collect();
+            assert_eq!(listed.len(), if gives { 4 } else { 0 }, "{listed:?}");
+            assert_eq!(document.0["components"]["securitySchemes"].get("token").is_some(), gives);
+            let answer = web::get(mesh.gateway(), "/.well-known/jwks.json").await.unwrap();
+            assert_eq!(answer.status, if gives { 200 } else { 404 });
         }
     });
 }

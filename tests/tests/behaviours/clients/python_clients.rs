@@ -64,7 +64,11 @@ async fn services_are_listed_and_called_by_reflection_at_every_hop() {
 /// fault of ours.
 #[tokio::test]
 async fn schemathesis_finds_no_answer_that_the_document_does_not_have() {
-    let mesh = MeshSandbox::with([Model::minilm(), Model::stories()]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let builder = MeshSandbox::builder().model(Model::minilm()).model(Model::stories());
+    // Its secrets are all wrong, and are to be refused as such.
+    let builder = builder.giving_tokens(folder.path(), "a-secret-of-the-test").set("gateway", "oauth.max_failures", "1000000");
+    let mesh = builder.start().await;
     let mut command = Command::new(places::clients().join("bin/st"));
     command.arg("--config-file").arg(places::repository().join("tests/clients/schemathesis.toml"));
     command.args(["run", &format!("http://{}/openapi.json", mesh.gateway()), "--header", &format!("Authorization: Bearer {KEY}")]);

@@ -8,15 +8,11 @@ use tempfile::TempDir;
 use torchmesh_tests::{
     KEY, MeshSandbox,
     issuer::{Signer, key_set},
-    key_entry,
     origin::Origin,
     sandbox::Builder,
     tls::Certificate,
 };
 
-/// As `openssl genpkey -algorithm ed25519` writes it.
-const SIGNING_KEY: &str =
-    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC\n-----END PRIVATE KEY-----\n";
 const SECRET: &str = "a-secret-of-the-test";
 const ISSUER: &str = "https://id.example";
 
@@ -53,11 +49,7 @@ impl Secured {
     /// Who calls it shows a token that the gateway gives for a client's id and secret.
     pub(super) async fn by_client_credentials(mesh: Builder) -> Self {
         let (folder, certificate, mesh) = speaking_tls(mesh);
-        let key = folder.path().join("signing.pem");
-        std::fs::write(&key, SIGNING_KEY).unwrap();
-        let client = key_entry("batch", "acme", SECRET, "scopes = [\"infer\", \"models:read\"]").replace("[[key]]", "[[client]]");
-        let mesh = mesh.keys(&client).set("gateway", "oauth.issuer", "https://models.example");
-        let mesh = mesh.set("gateway", "oauth.signing_key_file", key.to_str().unwrap()).start().await;
+        let mesh = mesh.giving_tokens(folder.path(), SECRET).start().await;
         let (mut connection, _) = certificate.connect(mesh.gateway(), &["h2"]).await;
         let asked = Request::builder().method(Method::POST).uri("/oauth/token");
         let asked = asked.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

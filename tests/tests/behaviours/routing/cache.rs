@@ -20,31 +20,31 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const REQUESTS: &str = "torchmesh_worker_requests_total";
 
 /// A mesh whose routers keep what these routes want to be kept.
-fn builder(folder: &Path, routes: &str) -> Builder {
+pub(super) fn builder(folder: &Path, routes: &str) -> Builder {
     let file = folder.join("routes.toml");
     fs::write(&file, routes).unwrap();
     MeshSandbox::builder().set("router", "routes_file", file.to_str().unwrap()).set("worker", "models_poll", "50ms")
 }
 
-fn route(model: &str, cache: &str) -> String {
+pub(super) fn route(model: &str, cache: &str) -> String {
     format!("[[route]]\nmodel = '{model}'\nto = [{{}}]\ncache = {{ {cache} }}\n")
 }
 
 /// Asks `noop` with this id and first number.
-fn asks(id: &str, number: f32) -> Call {
+pub(super) fn asks(id: &str, number: f32) -> Call {
     let mut numbers = vec![0_u8; 1024];
     numbers[..4].copy_from_slice(&number.to_le_bytes());
     let request = ModelInferRequest { id: id.into(), ..client::infer("noop", "INPUT0", "FP32", &[1, 256], numbers) };
     Call::new(raw::MODEL_INFER, &request)
 }
 
-fn said(answer: &Answer) -> (Option<&str>, ModelInferResponse) {
+pub(super) fn said(answer: &Answer) -> (Option<&str>, ModelInferResponse) {
     assert_eq!(answer.trailer("grpc-status"), Some("0"), "{answer:?}");
     (answer.head.get("x-cache").map(|said| said.to_str().unwrap()), answer.message())
 }
 
 /// How many calls the workers have computed.
-async fn computed(mesh: &MeshSandbox) -> u64 {
+pub(super) async fn computed(mesh: &MeshSandbox) -> u64 {
     let mut computed = 0;
     for worker in &mesh.workers {
         computed += worker.metrics().await.count(REQUESTS, &[]);

@@ -3,6 +3,7 @@
 mod admin;
 mod balance;
 mod cache;
+mod cache_together;
 mod consul;
 mod hold;
 mod prefix;

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use bytes::BytesMut;
+use futures_util::StreamExt as _;
 use http::{HeaderValue, header};
 use serde_json::json;
 use tokio::{
@@ -25,7 +26,7 @@ use torchmesh_api::{
 
 use super::{Desk, Refusal, answer, blocking, missing, paged::Page, wrong};
 use crate::{
-    batches::{Batches, draw, failed, file::FileRecord, now},
+    batches::{Batches, contents::Pieces, draw, failed, file::FileRecord, now, shelf::Shelf},
     caller::Caller,
 };
 
@@ -86,7 +87,7 @@ struct Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Once it is a file there is nothing here.
+        // Once it is a file there is nothing here, or only what the object store has a copy of.
         let _ = std::fs::remove_file(&self.path);
     }
 }
@@ -97,7 +98,7 @@ impl Draft {
         let id = format!("file-{}", draw());
         let unusable = |error: io::Error| (failed(&error), None);
         let path = batches.0.shelf.draft(tenant, &id).map_err(unusable)?;
-        let record = FileRecord { id, bytes: 0, created_at: now(), filename, purpose: "batch".to_owned() };
+        let record = FileRecord { id, bytes: 0, created_at: now(), filename, purpose: "batch".to_owned(), stored: false };
         let mut draft = Self { record, path };
         let mut file = File::create(&draft.path).await.map_err(unusable)?;
         let most = batches.0.settings.max_file;
@@ -116,7 +117,7 @@ impl Draft {
 
     async fn publish(self, batches: &Batches, tenant: &TenantId) -> Result<FileRecord, Refusal> {
         let (shelf, tenant) = (batches.0.shelf.clone(), tenant.clone());
-        blocking(move || shelf.publish(&tenant, &self.record).map(|()| self.record.clone())).await
+        blocking(move || shelf.publish(&tenant, self.record.clone())).await
     }
 }
 
@@ -149,11 +150,11 @@ pub(super) async fn remove(State(desk): State<Desk>, caller: Caller, Path(id): P
 
 async fn take_away(desk: &Desk, caller: &Caller, id: &str) -> Result<Response, Refusal> {
     let (batches, tenant, record) = find(desk, caller, id).await?;
-    let (shelf, name) = (batches.0.shelf.clone(), record.id.clone());
+    let (shelf, file) = (batches.0.shelf.clone(), record.clone());
     let reads = blocking(move || {
-        let reads = shelf.list_batches(&tenant)?.into_iter().find(|batch| !batch.status.is_final() && batch.input_file_id == name);
+        let reads = shelf.list_batches(&tenant)?.into_iter().find(|batch| !batch.status.is_final() && batch.input_file_id == file.id);
         if reads.is_none() {
-            shelf.remove_file(&tenant, &name)?;
+            shelf.remove_file(&tenant, &file)?;
         }
         Ok(reads)
     })
@@ -170,19 +171,27 @@ pub(super) async fn content(State(desk): State<Desk>, caller: Caller, Path(id): 
 
 async fn send(desk: &Desk, caller: &Caller, id: &str) -> Result<Response, Refusal> {
     let (batches, tenant, record) = find(desk, caller, id).await?;
-    let file = File::open(batches.0.shelf.content(&tenant, &record.id)).await;
-    let file = file.map_err(|error| match error.kind() {
+    let pieces = pieces(&batches.0.shelf, &tenant, &record).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => missing("file", id, "file"),
         _ => (failed(&error), None),
     })?;
-    let pieces = futures_util::stream::try_unfold(file, async |mut file| {
-        let mut piece = BytesMut::with_capacity(PIECE);
-        let length = file.read_buf(&mut piece).await?;
-        Ok::<_, io::Error>((length > 0).then(|| (piece.freeze(), file)))
-    });
     let mut response = Body::from_stream(pieces).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(record.bytes));
     Ok(response)
+}
+
+/// A file's bytes, from wherever they are.
+async fn pieces(shelf: &Shelf, tenant: &TenantId, record: &FileRecord) -> io::Result<Pieces> {
+    if let Some(contents) = shelf.store(record)? {
+        return contents.read(tenant, &record.id).await;
+    }
+    let file = File::open(shelf.content(tenant, &record.id)).await?;
+    let pieces = futures_util::stream::try_unfold(file, async |mut file| {
+        let mut piece = BytesMut::with_capacity(PIECE);
+        let length = file.read_buf(&mut piece).await?;
+        Ok::<_, io::Error>((length > 0).then(|| (piece.freeze(), file)))
+    });
+    Ok(pieces.boxed())
 }

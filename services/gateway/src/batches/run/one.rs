@@ -5,7 +5,7 @@ use std::{
     fs::File,
     io::{self, BufReader},
     panic::AssertUnwindSafe,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -50,7 +50,7 @@ impl Runner {
     /// See the module.
     pub(super) async fn run(&self, tenant: &TenantId, id: &str) -> io::Result<()> {
         let (this, owner, name) = (self.clone(), tenant.clone(), id.to_owned());
-        let Some(batch) = blocking(move || this.prepare(&owner, &name)).await? else { return Ok(()) };
+        let Some((batch, input)) = blocking(move || this.prepare(&owner, &name)).await? else { return Ok(()) };
         let Some(principal) = batch.owner.principal() else { return Err(io::Error::other("the batch's owner cannot be read")) };
         let way = Way {
             stack: self.stack.clone(),
@@ -62,7 +62,6 @@ impl Runner {
             metrics: self.metrics.clone(),
         };
         let (shelf, owner) = (self.batches.0.shelf.clone(), tenant.clone());
-        let input = shelf.content(tenant, &batch.input_file_id);
         let expires_at = batch.expires_at();
         let (writing, done) = blocking(move || Writing::open(shelf, owner, batch)).await?;
         let (sender, answered) = mpsc::channel(AHEAD);
@@ -77,14 +76,18 @@ impl Runner {
         blocking(move || writing.end(|batch| conclude(batch, stopped))).await
     }
 
-    /// Reads a batch that is now ours, and its lines if that was not done yet. `None`: there is nothing to be done.
-    fn prepare(&self, tenant: &TenantId, id: &str) -> io::Result<Option<Batch>> {
+    /// Reads a batch that is now ours, and its lines if that was not done yet; gives where they are. `None`: there is nothing to be done.
+    fn prepare(&self, tenant: &TenantId, id: &str) -> io::Result<Option<(Batch, PathBuf)>> {
         let inner = &self.batches.0;
         let Some(mut batch) = inner.shelf.batch(tenant, id)? else { return Ok(None) };
         if batch.status == Status::Validating {
-            let input = inner.shelf.content(tenant, &batch.input_file_id);
             let most = Most { lines: inner.settings.max_lines, line: inner.max_line };
-            match check(&input, &batch.endpoint, most)? {
+            let checked = match inner.shelf.input(tenant, &batch) {
+                Ok(input) => check(&input, &batch.endpoint, most)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Err(vec![gone(&batch.input_file_id)]),
+                Err(error) => return Err(error),
+            };
+            match checked {
                 Ok(total) => {
                     (batch.status, batch.counts.total, batch.in_progress_at) = (Status::InProgress, total, Some(now()));
                 }
@@ -96,10 +99,11 @@ impl Runner {
             inner.shelf.put_batch(tenant, &batch)?;
         }
         if batch.status.is_final() {
-            inner.shelf.tidy(tenant, id);
+            inner.shelf.tidy(tenant, &batch);
             return Ok(None);
         }
-        Ok(Some(batch))
+        let input = inner.shelf.input(tenant, &batch)?;
+        Ok(Some((batch, input)))
     }
 
     /// Makes the calls, none while the tenant's calls are stopped. Gives why it ended before the last of them.
@@ -225,6 +229,11 @@ fn conclude(batch: &mut Batch, stopped: Option<Stop>) {
         batch.cancelling_at = batch.cancelling_at.or(Some(now()));
     }
     batch.end(status, now());
+}
+
+fn gone(input: &str) -> Mistake {
+    let message = format!("the file {input} is gone; send it again, and begin another batch");
+    Mistake { code: "file_not_found".to_owned(), message, param: Some("input_file_id".to_owned()), line: None }
 }
 
 fn check(input: &Path, endpoint: &str, most: Most) -> io::Result<Result<usize, Vec<Mistake>>> {

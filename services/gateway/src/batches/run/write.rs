@@ -69,17 +69,15 @@ impl Writing {
         let parts = [(&output, &batch.output, batch.counts.completed, "output"), (&error, &batch.error, batch.counts.failed, "error")];
         for (answers, id, lines, what) in parts {
             if lines == 0 {
-                std::fs::remove_file(shelf.draft(&tenant, id)?)?;
                 continue;
             }
             let filename = format!("{}_{what}.jsonl", batch.id);
-            let record =
-                FileRecord { id: id.clone(), bytes: answers.bytes()?, created_at: now(), filename, purpose: "batch_output".to_owned() };
-            shelf.publish(&tenant, &record)?;
+            let (id, bytes, purpose) = (id.clone(), answers.bytes()?, "batch_output".to_owned());
+            shelf.publish(&tenant, FileRecord { id, bytes, created_at: now(), filename, purpose, stored: false })?;
         }
         end(&mut batch);
         shelf.put_batch(&tenant, &batch)?;
-        shelf.tidy(&tenant, &batch.id);
+        shelf.tidy(&tenant, &batch);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use axum::{
     Extension, Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, State},
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -19,7 +20,11 @@ use super::{
     Oauth,
     form::{Form, Wrong},
 };
-use crate::identity::{Identity, auth::now, rights::Rights};
+use crate::{
+    body,
+    identity::{Identity, auth::now, rights::Rights},
+    rejected,
+};
 
 /// A form has no more bytes.
 const LONGEST: usize = 64 << 10;
@@ -34,6 +39,8 @@ pub fn routes(identity: Identity) -> Router {
         .route("/.well-known/jwks.json", get(|State(door): State<Door>| async move { Json(door.oauth.signing.load().published.clone()) }))
         .layer(DefaultBodyLimit::max(LONGEST))
         .with_state(Door { oauth, identity })
+        .layer(from_fn(rejected::tell_in_form))
+        .layer(from_fn(|request, next| body::refuse_too_large(LONGEST, request, next)))
 }
 
 #[derive(Clone)]

@@ -48,6 +48,11 @@ impl Oauth {
         Self { attempts: Attempts::new(settings.max_failures), signing: ArcSwap::from_pointee(signing), settings }
     }
 
+    #[cfg(test)]
+    pub(super) fn of_test() -> Arc<Self> {
+        Arc::new(Self::new(settings::testing::settings(), signing::testing::Signer::new(1).signing()))
+    }
+
     /// Its name, as its tokens have it.
     pub(super) fn name(&self) -> &str {
         &self.settings.issuer

@@ -22,6 +22,11 @@ pub(super) fn line(method: &str, path: &str, open: bool, body: Option<(&str, &Va
                 let _ = write!(line, " -F {}", quoted(&format!("{name}={}", value.as_str().unwrap_or_default())));
             }
         }
+        Some(("application/x-www-form-urlencoded", Value::Object(fields))) => {
+            for (name, value) in fields {
+                let _ = write!(line, " --data-urlencode {}", quoted(&format!("{name}={}", value.as_str().unwrap_or_default())));
+            }
+        }
         Some((kind, value)) => {
             let text = if kind.ends_with("json") { value.to_string() } else { value.as_str().unwrap_or_default().to_owned() };
             let _ = write!(line, " -H 'Content-Type: {kind}' --data-binary {}", quoted(&text));
@@ -48,6 +53,15 @@ mod tests {
         for (method, wanted) in [("get", ""), ("post", " -X POST"), ("delete", " -X DELETE")] {
             assert_eq!(line(method, "/x", true, None), format!("curl -s @GATEWAY@/x{wanted}"));
         }
+    }
+
+    #[test]
+    fn each_field_of_a_form_is_encoded_by_curl() {
+        let form = json!({ "grant_type": "client_credentials", "client_secret": "a&b" });
+        assert_eq!(
+            line("post", "/oauth/token", true, Some(("application/x-www-form-urlencoded", &form))),
+            "curl -s @GATEWAY@/oauth/token --data-urlencode 'grant_type=client_credentials' --data-urlencode 'client_secret=a&b'"
+        );
     }
 
     #[test]

@@ -87,7 +87,7 @@ mod tests {
     use crate::openapi::document;
 
     async fn docs(host: &str) -> (HeaderMap, String) {
-        let pages = Pages::of(&document::write(64 << 20), "http");
+        let pages = Pages::of(&document::write(64 << 20, true), "http");
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(host).unwrap())]);
         let (parts, body) = pages.docs(&Uri::from_static("/docs"), &headers).into_parts();
         let page = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
@@ -98,7 +98,7 @@ mod tests {
     #[tokio::test]
     async fn the_page_has_every_operation_and_the_address_that_was_called() {
         let (_, page) = docs("mesh.example:8080").await;
-        for operation in document::operations() {
+        for operation in document::operations(true) {
             assert!(page.contains(&format!("<code>{}</code>", operation.path)), "{} is not on the page", operation.path);
         }
         assert!(page.contains("curl -s http://mesh.example:8080/v1/models"));
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn the_page_of_errors_has_an_anchor_for_every_kind() {
-        let pages = Pages::of(&document::write(1), "http");
+        let pages = Pages::of(&document::write(1, true), "http");
         for kind in crate::openapi::errors::KINDS {
             let code = crate::openapi::errors::explained(kind).code;
             assert!(pages.errors.contains(&format!("id=\"{code}\"")), "{code}");
