@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{currency::Currency, moment::Moment};
+use crate::{currency::Currency, moment::Moment, share::Share, unit::Unit};
 
 /// Why something could not be reckoned or read. The messages name the thing and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -45,6 +45,18 @@ pub enum BillingError {
     /// A price that contradicts itself.
     #[error("{0}")]
     BadPrice(&'static str),
+    /// A price whose share for batches is not exact within the largest numbers.
+    #[error(
+        "{share} of what {unit} cost by {id:?} cannot be said exactly; give that price fewer digits behind the point, or a smaller per"
+    )]
+    NotShareable {
+        /// The id of the price, or of its correction.
+        id: String,
+        /// The unit.
+        unit: Unit,
+        /// The share.
+        share: Share,
+    },
     /// Two things with one id that differ.
     #[error("{what} {id:?} is there twice and differs; what is written down stays, so give the new one an id of its own")]
     Conflict {

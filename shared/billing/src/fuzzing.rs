@@ -55,12 +55,13 @@ fn invoiced(catalogue: &Catalogue, currency: Currency, plan: &str) {
     hold(&made);
 }
 
-/// A little of everything, between all instants at which something changes.
+/// A little of everything, of calls and of batches, between all instants at which something changes.
 fn used(catalogue: &Catalogue, subscription: &Subscription, period: &Period) -> Result<Vec<Rollup>, crate::BillingError> {
     let usage =
         Usage { calls: 3, prompt_tokens: 2000, cached_tokens: 500, completion_tokens: 70, items: 5, audio_ms: 61_000, compute_us: 999 };
     let instants = boundaries(catalogue, subscription, period)?.into_iter().filter(|at| period.contains(*at));
-    Ok(instants.flat_map(|at| ["bert", "acme-x"].map(|model| Rollup::event(at, model, usage))).collect())
+    let both = |at, model: &str| [Rollup::event(at, model, usage), Rollup::batched(at, model, usage)];
+    Ok(instants.flat_map(|at| ["bert", "acme-x"].into_iter().flat_map(move |model| both(at, model))).collect())
 }
 
 fn hold(made: &Invoice) {

@@ -28,12 +28,27 @@ impl Share {
         Self::from_millionths(percent.checked_mul(10_000)?)
     }
 
+    /// So many of so many parts, in the fewest parts: 1 of 2 of `50%`.
+    pub(crate) fn fraction(self) -> (i128, i128) {
+        let (part, whole) = (i128::from(self.0), i128::from(WHOLE));
+        let common = common_divisor(part, whole);
+        (part / common, whole / common)
+    }
+
     /// This share of an amount, rounded to whole minor units, half to even.
     pub fn of(self, amount: Money) -> Result<Money, BillingError> {
         let minor = amount.minor()?;
         let exact = minor.checked_mul(i128::from(self.0)).ok_or(BillingError::TooLarge)?;
         Money::from_minor(amount.currency(), round_div(exact, i128::from(WHOLE)).ok_or(BillingError::NoWeights)?)
     }
+}
+
+/// The greatest number that divides both, neither of which is less than 0.
+pub(crate) fn common_divisor(mut one: i128, mut other: i128) -> i128 {
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
 }
 
 impl FromStr for Share {

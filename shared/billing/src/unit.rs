@@ -135,12 +135,20 @@ pub struct Rollup {
     pub model: String,
     /// How much.
     pub usage: Usage,
+    /// Whether it was by lines of batches, which may have a price of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batch: bool,
 }
 
 impl Rollup {
-    /// The use of one call.
+    /// The use of one call, of none that a batch made.
     pub fn event(at: Moment, model: impl Into<String>, usage: Usage) -> Self {
-        Self { from: at, to: at.later(1), model: model.into(), usage }
+        Self { from: at, to: at.later(1), model: model.into(), usage, batch: false }
+    }
+
+    /// The use of one line of a batch.
+    pub fn batched(at: Moment, model: impl Into<String>, usage: Usage) -> Self {
+        Self { batch: true, ..Self::event(at, model, usage) }
     }
 
     pub(crate) fn check(&self) -> Result<(), BillingError> {

@@ -50,6 +50,7 @@ fn change() -> impl Strategy<Value = Change> {
 /// Prices and plans with such numbers in them; those that cannot be are left to the reader to refuse.
 fn sold(price: u64, per: u64, up_to: u64, quantity: u64, fee: u64) -> String {
     let (price, fee) = (price % 1_000_000_000_000_001, fee % 1_000_000_000_000_001);
+    let batch = if price.is_multiple_of(2) { "" } else { "batch = \"33.3333%\"" };
     let (per, up_to, quantity) = (per & (u64::MAX >> 1), up_to & (u64::MAX >> 1), quantity & (u64::MAX >> 1));
     format!(
         r#"currency = "EUR"
@@ -57,6 +58,7 @@ fn sold(price: u64, per: u64, up_to: u64, quantity: u64, fee: u64) -> String {
         id = "p"
         model = "*"
         from = "1970-01-01"
+        {batch}
         rate = [{{ unit = "calls", per = {per}, price = "{price}" }}, {{ unit = "cached_tokens", price = "0.000000000001" }}, {{ unit = "prompt_tokens", price = "0" }},
           {{ unit = "items", per = {per}, mode = "graduated", tiers = [{{ up_to = {up_to}, price = "{price}" }}, {{ price = "0.000000000001" }}] }}]
         [[plan]]
@@ -98,7 +100,7 @@ proptest! {
         numbers in [(); 5].map(|()| number()),
         first in moment(),
         changes in prop::collection::vec((moment(), change()), 0..6),
-        used in prop::collection::vec((0..2_400_000_000_u64, prop_oneof![9 => 1..2_u64, 1 => any::<u64>()], prop::sample::select(vec!["m", "x", "\u{0}"]), usage()), 0..6),
+        used in prop::collection::vec((0..2_400_000_000_u64, prop_oneof![9 => 1..2_u64, 1 => any::<u64>()], prop::sample::select(vec!["m", "x", "\u{0}"]), usage(), any::<bool>()), 0..6),
         credits in prop::collection::vec((moment(), 1..=1_000_000_000_000_000_i128, prop::option::of(moment())), 0..3),
         (after, issued, from_first) in (0..90_u64, moment(), any::<bool>()),
     ) {
@@ -112,9 +114,9 @@ proptest! {
             subscription = subscription.with(SubscriptionEvent { id: count.to_string(), at, change }).unwrap_or(subscription);
         }
         let Ok(period) = anchor.period(at) else { return Ok(()) };
-        let usage: Vec<_> = used.into_iter().map(|(offset, ms, model, usage)| {
+        let usage: Vec<_> = used.into_iter().map(|(offset, ms, model, usage, batch)| {
             let from = period.start.max(first).later(offset);
-            Rollup { from, to: from.later(ms), model: model.into(), usage }
+            Rollup { from, to: from.later(ms), model: model.into(), usage, batch }
         }).collect();
         let currency = "EUR".parse().unwrap();
         let grants: Vec<_> = credits.into_iter().enumerate().map(|(id, (granted, minor, expires))| CreditGrant {

@@ -12,6 +12,7 @@
 //! model = "smollm2"
 //! input_per_million_tokens = "0.15"
 //! output_per_million_tokens = "0.60"
+//! batch = "50%"               # optional: what lines of batches cost of it
 //! ```
 
 use std::{collections::HashSet, path::Path, sync::Arc};
@@ -158,13 +159,19 @@ impl torchmesh_settings::FromSetting for BurstText {
 
 fn price(s: &mut Section) -> Price {
     let model = Pattern::new(s.or("model", "*".to_owned()));
-    let mut read = |field: &str| -> Micros {
-        let Some(text) = s.optional::<String>(field) else { return 0 };
+    let mut read = |field: &str| -> Option<Micros> {
+        let text = s.optional::<String>(field)?;
         let read = price::micros(&text).filter(|micros| *micros <= 1 << 50);
         s.check(read.is_some(), field, "must be an amount of money as a text, such as \"0.15\", with at most six digits behind the point");
-        read.unwrap_or_default()
+        read
     };
-    Price { model, input: read("input_per_million_tokens"), output: read("output_per_million_tokens"), request: read("per_request") }
+    let input = read("input_per_million_tokens").unwrap_or_default();
+    let cached = read("cached_per_million_tokens").unwrap_or(input);
+    let (output, request) = (read("output_per_million_tokens"), read("per_request"));
+    let batch = s.optional::<String>("batch").map_or(Some(price::WHOLE), |text| price::percent(&text));
+    s.check(batch.is_some(), "batch", "must be a share from \"0%\" to \"100%\" such as \"50%\", with at most four digits behind the point");
+    let (output, request, batch) = (output.unwrap_or_default(), request.unwrap_or_default(), batch.unwrap_or(price::WHOLE));
+    Price { model, input, cached, output, request, batch }
 }
 
 #[cfg(test)]
@@ -197,6 +204,12 @@ mod tests {
             [[price]]
             model = "smollm2"
             input_per_million_tokens = "0.15"
+
+            [[price]]
+            model = "half"
+            input_per_million_tokens = "0.15"
+            cached_per_million_tokens = "0"
+            batch = "50%"
             "#,
         )
         .unwrap();
@@ -211,7 +224,9 @@ mod tests {
                 (Measure::Bytes, rate(1 << 20, 1, 4 << 20)),
             ]
         );
-        assert_eq!(rules.price("smollm2").unwrap().input, 150_000);
+        let prices = |model| rules.price(model).map(|price| (price.input, price.cached, price.batch));
+        assert_eq!(prices("smollm2"), Some((150_000, 150_000, price::WHOLE)), "where nothing is said of them, they cost what all do");
+        assert_eq!(prices("half"), Some((150_000, 0, 500_000)));
         assert!(rules.price("minilm").is_none());
     }
 
@@ -236,6 +251,8 @@ mod tests {
             colour = "red"
             [[price]]
             per_request = "cheap"
+            cached_per_million_tokens = 0.075
+            batch = "0.5"
             "#,
         );
         for field in [
@@ -247,6 +264,8 @@ mod tests {
             "limit[3].concurrent",
             "limit[3].colour",
             "price[0].per_request",
+            "price[0].cached_per_million_tokens",
+            "price[0].batch",
         ] {
             assert!(found.iter().any(|named| named == field), "{field} is not among {found:?}");
         }

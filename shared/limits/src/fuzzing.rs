@@ -31,8 +31,12 @@ pub fn limits(text: &[u8]) {
         hold(rule);
     }
     for price in &rules.prices {
-        let [one, more] = [10, 2_000_000].map(|tokens| price.of(Tokens { input: tokens, output: tokens }));
-        assert!(one <= more && micros(&money(one)) == Some(one), "{price:?}");
+        let [one, more] = [10, 2_000_000].map(|tokens| Tokens { input: tokens, cached: tokens / 2, output: tokens });
+        let costs = |tokens| [false, true].map(|batch| price.of(tokens, batch));
+        for (one, more) in costs(one).into_iter().zip(costs(more)) {
+            assert!(one <= more && micros(&money(one)) == Some(one), "{price:?}");
+        }
+        assert!(price.of(more, true) <= price.of(more, false), "{price:?}");
     }
 }
 

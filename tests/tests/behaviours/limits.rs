@@ -167,6 +167,24 @@ fn two_hundred_racing_calls_spend_a_budget_exactly() {
     });
 }
 
+#[test]
+fn tokens_that_were_found_in_the_cache_cost_a_budget_what_their_own_price_says() {
+    bounded(async {
+        let answer = frame::encode(&EmbedResponse { model: "minilm".to_owned(), ..Default::default() });
+        let upstream = Upstream::start(&["minilm"], Manner::AnswersUsing("minilm/1 prompt=1000000 cached=1000000 items=1", answer)).await;
+        let price = "[[price]]\nmodel = 'minilm'\ninput_per_million_tokens = '0.10'\ncached_per_million_tokens = '0.01'\n";
+        let limits = File::new(&format!("[[limit]]\nper = 'tenant'\nbudget = '0.05/month'\n{price}"));
+        let mesh = gateways(1, &upstream, &limits).start().await;
+        let mut client = client::text(mesh.gateway());
+        for _ in 0..5 {
+            client.embed(client::embed(["again"])).await.unwrap();
+        }
+        let refused = async || client.embed(client::embed(["again"])).await.err();
+        let refused = eventually("five are all that the budget pays for", PATIENCE, refused).await;
+        assert!(refused.message().contains("left of its budget of 0.05/month"), "{}", refused.message());
+    });
+}
+
 /// A stand-in that answers every door that is asked about `m`.
 async fn every_door(task: &str) -> Upstream {
     let metadata =

@@ -6,7 +6,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use torchmesh_billing::{Moment, Rollup, Usage};
 
 use super::{moment, ms};
-use crate::error::Result;
+use crate::{
+    error::Result,
+    usage::{BATCH, BATCHED},
+};
 
 const HOUR: i64 = 3_600_000;
 /// The units of a call, summed, as `Usage` has them.
@@ -26,7 +29,7 @@ fn parts(from: i64, to: i64) -> (Option<Span>, Vec<Span>) {
     (Some((first, last)), ends)
 }
 
-/// What a tenant used between the first and the last of these instants, cut at each; what is before `since` is left out.
+/// What a tenant used between the first and the last of these instants, cut at each, lines of batches apart; what is before `since` is left out.
 pub async fn rollups(connection: &mut AnyConnection, tenant: &str, at: &BTreeSet<Moment>, since: Moment) -> Result<Vec<Rollup>> {
     let mut cuts: Vec<i64> = at.iter().map(|at| ms(*at)).collect();
     let since = ms(since);
@@ -39,17 +42,17 @@ pub async fn rollups(connection: &mut AnyConnection, tenant: &str, at: &BTreeSet
         let (hours, ends) = parts(time[0], time[1]);
         if let Some(hours) = hours {
             let text = format!(
-                "SELECT model, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(cached_tokens) AS BIGINT) AS cached, {SUMS} FROM usage_payable \
-                 WHERE tenant = $1 AND begin_ms >= $2 AND begin_ms < $3 GROUP BY model ORDER BY model"
+                "SELECT model, version AS made, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(cached_tokens) AS BIGINT) AS cached, {SUMS} \
+                 FROM usage_payable WHERE tenant = $1 AND begin_ms >= $2 AND begin_ms < $3 GROUP BY model, made ORDER BY model, made"
             );
             add(&mut *connection, text, tenant, hours, &mut rollups).await?;
         }
         for end in ends {
             let text = format!(
-                "SELECT model, COUNT(*) AS calls, \
+                "SELECT model, CASE WHEN door = {BATCH} THEN '{BATCHED}' ELSE '' END AS made, COUNT(*) AS calls, \
                  CAST(SUM(CASE WHEN cached_tokens > prompt_tokens THEN prompt_tokens ELSE cached_tokens END) AS BIGINT) AS cached, {SUMS} \
                  FROM usage_events WHERE tenant = $1 AND time_ms >= $2 AND time_ms < $3 AND model <> '' \
-                 AND (code = 0 OR (code IN (1, 4) AND prompt_tokens + completion_tokens + items + audio_ms > 0)) GROUP BY model ORDER BY model"
+                 AND (code = 0 OR (code IN (1, 4) AND prompt_tokens + completion_tokens + items + audio_ms > 0)) GROUP BY model, made ORDER BY model, made"
             );
             add(&mut *connection, text, tenant, end, &mut rollups).await?;
         }
@@ -70,7 +73,9 @@ async fn add(connection: &mut AnyConnection, text: String, tenant: &str, (from, 
             audio_ms: figure("audio")?,
             compute_us: figure("compute")?,
         };
-        rollups.push(Rollup { from: moment(from)?, to: moment(to)?, model: row.try_get("model")?, usage });
+        // As one call or as a line of a batch.
+        let batch = row.try_get::<String, _>("made")? == BATCHED;
+        rollups.push(Rollup { from: moment(from)?, to: moment(to)?, model: row.try_get("model")?, usage, batch });
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! An event as it is kept.
 
-use torchmesh_api::usage::v1::UsageEvent;
+use torchmesh_api::usage::v1::{Door, UsageEvent};
 use torchmesh_billing::Usage;
 use torchmesh_ledger::usage::{hex, uuid};
 
 use crate::error::{Refusal, Result};
 
+/// The door of lines of batches.
+pub(crate) const BATCH: i64 = Door::Batch as i64;
 /// A figure that is higher counts as this: so high is none, and sums of thousands of them still fit.
 const HIGHEST: u64 = 1 << 48;
 /// Texts that are longer are cut: four of them make a key of the sums, and PostgreSQL's have 2700 bytes at most.
@@ -87,6 +89,11 @@ impl Event {
             compute_us: compute,
         };
         !self.model.is_empty() && !used.to_pay(u32::try_from(self.code).unwrap_or(u32::MAX)).is_nothing()
+    }
+
+    /// Whether it was a line of a batch, which may have a price of its own.
+    pub(super) fn is_batched(&self) -> bool {
+        self.door == BATCH
     }
 
     /// Its units, no more of them cached than were read.

@@ -13,10 +13,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use torchmesh_api::usage::v1::UsageEvent;
 
+pub(crate) use event::BATCH;
 pub use event::Event;
 pub(crate) use old::{next_tenant, remove_old, removed_before};
 pub use query::{By, Question, Sum, sum};
 pub(crate) use strip::strip;
+pub(crate) use sums::BATCHED;
 pub use sums::{Key, Period, Sums, add_up};
 
 use crate::{error::Result, store::Store};

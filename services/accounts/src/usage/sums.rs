@@ -8,6 +8,9 @@ use super::Event;
 const OK: i64 = 0;
 const CANCELLED: i64 = 1;
 
+/// The version of what lines of batches used, in the sums of what is paid for.
+pub(crate) const BATCHED: &str = "batch";
+
 /// How long a sum goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Period {
@@ -15,7 +18,7 @@ pub enum Period {
     Hour,
     /// A day of UTC.
     Day,
-    /// An hour, and of those events alone that are paid for: by model.
+    /// An hour, and of those events alone that are paid for: by model, and lines of batches apart.
     PaidHour,
 }
 
@@ -67,13 +70,17 @@ pub fn add_up<'a>(period: Period, events: impl Iterator<Item = &'a Event>) -> BT
     let mut sums = BTreeMap::<Key, Sums>::new();
     let paid = period == Period::PaidHour;
     for event in events.filter(|event| !paid || event.is_paid_for()) {
-        let unless_paid = |name: &String| if paid { String::new() } else { name.clone() };
+        let (credential, version) = match (paid, event.is_batched()) {
+            (false, _) => (&*event.credential, &*event.version),
+            (true, false) => ("", ""),
+            (true, true) => ("", BATCHED),
+        };
         let key = Key {
             tenant: event.tenant.clone(),
             begin_ms: event.time_ms - event.time_ms.rem_euclid(period.ms()),
-            credential: unless_paid(&event.credential),
+            credential: credential.to_owned(),
             model: event.model.clone(),
-            version: unless_paid(&event.version),
+            version: version.to_owned(),
         };
         let sum = sums.entry(key).or_default();
         sum.calls += 1;
@@ -93,11 +100,21 @@ mod tests {
     use torchmesh_api::usage::v1::{Units, UsageEvent};
 
     use super::*;
+    use crate::usage::BATCH;
 
     fn event(tenant: u8, time_unix_ms: u64, code: u32, items: u64) -> Event {
         let units = Units { items, ..Default::default() };
         let told = UsageEvent { id: vec![0; 16], time_unix_ms, tenant: tenant.to_string(), code, units: Some(units), ..Default::default() };
         Event::read(&told).unwrap()
+    }
+
+    #[test]
+    fn what_is_paid_for_is_summed_apart_where_it_was_a_batch_and_by_nothing_else_that_has_no_price() {
+        let of = |door, version: &str| Event { door, version: version.into(), model: "m".into(), ..event(0, 5, 0, 1) };
+        let events = [of(2, "1"), of(BATCH, "1"), of(1, "2"), of(BATCH, "2")];
+        let versions = |period| add_up(period, events.iter()).into_iter().map(|(key, sum)| (key.version, sum.calls)).collect::<Vec<_>>();
+        assert_eq!(versions(Period::PaidHour), [(String::new(), 2), (BATCHED.to_owned(), 2)]);
+        assert_eq!(versions(Period::Hour), [("1".to_owned(), 2), ("2".to_owned(), 2)]);
     }
 
     proptest! {

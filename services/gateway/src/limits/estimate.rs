@@ -55,9 +55,10 @@ impl<'a> Question<'a> {
         let settings = match service {
             "GenerationService/Generate" => 6,
             "GenerationService/Chat" => 8,
-            _ => return Tokens { input, output: 0 },
+            _ => return Tokens { input, ..Tokens::default() },
         };
-        Tokens { input, output: written(self.beginning.get(peek::PREFIX..).unwrap_or_default(), settings, assumed) }
+        // What is in the cache is known behind the call only.
+        Tokens { input, cached: 0, output: written(self.beginning.get(peek::PREFIX..).unwrap_or_default(), settings, assumed) }
     }
 }
 

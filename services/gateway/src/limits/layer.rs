@@ -21,7 +21,7 @@ use super::{
     lanes::Lanes,
     ticket::Ticket,
 };
-use crate::identity::Principal;
+use crate::{identity::Principal, metering::OnceId};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -44,8 +44,11 @@ impl<S> Limit<S> {
         let peer = extensions.get::<Arc<Peer>>().map(|peer| peer.addr.ip());
         let address = address::of(peer, request.headers(), lanes.trusted_proxies());
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced = announced.unwrap_or_default();
+        // A batch's lines alone may be made again though they ended well.
+        let batch = extensions.get::<OnceId>().is_some();
         let (measured, told) = (extensions.get().cloned().unwrap_or_default(), extensions.get().cloned().unwrap_or_default());
-        Some(Arc::new(Ticket::new(lanes.clone(), Arc::clone(principal), address, announced.unwrap_or_default(), measured, told)))
+        Some(Arc::new(Ticket::new(lanes.clone(), Arc::clone(principal), address, announced, batch, measured, told)))
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Ticket {
     address: Option<String>,
     /// What the headers say of the body's size.
     announced: u64,
+    /// It is a line of a batch.
+    batch: bool,
     measured: Arc<Measured>,
     told: Told,
     held: Mutex<Held>,
@@ -47,10 +49,11 @@ impl Ticket {
         principal: Arc<Principal>,
         address: Option<String>,
         announced: u64,
+        batch: bool,
         measured: Arc<Measured>,
         told: Told,
     ) -> Self {
-        Self { lanes, principal, address, announced, measured, told, held: Mutex::default() }
+        Self { lanes, principal, address, announced, batch, measured, told, held: Mutex::default() }
     }
 
     fn subject<'a>(&'a self, model: Option<&'a str>) -> Subject<'a> {
@@ -85,7 +88,7 @@ impl Ticket {
         let rules = self.lanes.limiter().rules();
         let price = work.as_ref().and_then(|model| rules.price(model.as_str())).cloned();
         let tokens = if work.is_some() { question.tokens(self.lanes.assumed_tokens()) } else { Tokens::default() };
-        let money = price.as_ref().map_or(0, |price| price.of(tokens));
+        let money = price.as_ref().map_or(0, |price| price.of(tokens, self.batch));
         // Something at least: whoever is in debt does not get in for nothing.
         let costs = Costs { bytes: question.bytes.max(self.announced), tokens: tokens.sum().max(1), money };
         let wanted = |rule: &Rule| if rule.is_known_at_once() { begins } else { work.is_some() };
@@ -151,10 +154,10 @@ impl Ticket {
             (std::mem::take(&mut held.permits), held.answered)
         };
         let units = self.measured.units();
-        let tokens = Tokens { input: units.prompt_tokens, output: units.completion_tokens };
+        let tokens = Tokens { input: units.prompt_tokens, cached: units.cached_tokens, output: units.completion_tokens };
         let has_price = answered || tokens.sum() > 0;
         for (permit, price) in permits {
-            let money = price.filter(|_| has_price).map_or(0, |price| price.of(tokens));
+            let money = price.filter(|_| has_price).map_or(0, |price| price.of(tokens, self.batch));
             permit.settle(&Costs { bytes: units.bytes_in, tokens: tokens.sum(), money });
         }
     }

@@ -25,7 +25,8 @@ use crate::{form::Form, identity::Principal};
 #[derive(Debug)]
 pub(super) struct MeteredCall(Option<Box<Open>>);
 
-/// The id of the event of a call's good end, in the extensions of a request that may be made again though it ended well: its event is counted once.
+/// The id of the event of a call's good end, in the extensions of a request that may be made again though it ended well: its event is counted once. Lines of batches
+/// have one, and no other calls: it is how they are told from them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnceId(pub [u8; 16]);
 
@@ -143,6 +144,18 @@ impl Open {
         }
     }
 
+    /// By which door it came; a line of a batch, whatever path it names, by the batch.
+    fn door(&self) -> pb::Door {
+        match self.form {
+            _ if self.once.is_some() => pb::Door::Batch,
+            Form::Grpc => pb::Door::Grpc,
+            Form::OpenAi => pb::Door::Openai,
+            Form::Rest => pb::Door::Rest,
+            Form::Tei => pb::Door::Tei,
+            Form::TorchServe => pb::Door::Torchserve,
+        }
+    }
+
     fn record(self: Box<Self>, code: Code) -> Ticket {
         let event = self.event(code, SystemTime::now());
         self.meter.record(&event.encode_to_vec())
@@ -163,7 +176,7 @@ impl Open {
             credential: self.principal.credential.to_string(),
             model,
             model_version,
-            door: door(self.form).into(),
+            door: self.door().into(),
             method: method::shown(self.form, &self.verb, self.path.path()),
             code: u32::try_from(i32::from(code)).unwrap_or_default(),
             units: Some(billed(self.measured.units(), code)),
@@ -173,16 +186,6 @@ impl Open {
             from_cache: self.measured.from_cache() == Some(true),
             duration_us: u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),
         }
-    }
-}
-
-fn door(form: Form) -> pb::Door {
-    match form {
-        Form::Grpc => pb::Door::Grpc,
-        Form::OpenAi => pb::Door::Openai,
-        Form::Rest => pb::Door::Rest,
-        Form::Tei => pb::Door::Tei,
-        Form::TorchServe => pb::Door::Torchserve,
     }
 }
 

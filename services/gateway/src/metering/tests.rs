@@ -20,14 +20,14 @@ use torchmesh_api::{
     error::{ApiError, ErrorKind},
     headers::GRPC_STATUS,
     ids::TenantId,
-    usage::v1::UsageEvent,
+    usage::v1::{Door, UsageEvent},
 };
 use torchmesh_layers::call::CallContext;
 use torchmesh_relay::BoxError;
 use torchmesh_spool::{Settings, Spool};
 use tower::{Service as _, service_fn};
 
-use super::{Measured, Meter, WhenFull, measuring::Measuring, metered::Metered, metrics::MeteringMetrics};
+use super::{Measured, Meter, OnceId, WhenFull, measuring::Measuring, metered::Metered, metrics::MeteringMetrics};
 use crate::identity::{CredentialKind, Principal};
 
 /// One frame after the other.
@@ -45,6 +45,7 @@ enum Come {
 struct Bench {
     spool: Spool,
     when_full: WhenFull,
+    once: Option<OnceId>,
     _folder: TempDir,
 }
 
@@ -52,7 +53,7 @@ fn bench(max_bytes: u64, when_full: WhenFull) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let (path, readers) = (folder.path().to_owned(), vec!["files"]);
     let settings = Settings { folder: path, sync_every: Duration::ZERO, max_bytes, segment_bytes: 1 << 20, readers };
-    Bench { spool: Spool::open(settings).unwrap().0, when_full, _folder: folder }
+    Bench { spool: Spool::open(settings).unwrap().0, when_full, once: None, _folder: folder }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as a body gives its frames")]
@@ -101,14 +102,22 @@ impl Bench {
         let principal = Principal::new(tenant, "key", CredentialKind::ApiKey, Scopes::default(), ModelGrants::parse(["*"]).unwrap());
         request.extensions_mut().insert(Arc::new(principal));
         request.extensions_mut().insert(CallContext::read(&HeaderMap::new(), Instant::now(), |_| false));
+        if let Some(once) = self.once {
+            request.extensions_mut().insert(once);
+        }
         Measuring::new(inner, Some(meter)).call(request).await
     }
 
-    /// The codes of the events that are durable.
-    fn codes(&self) -> Vec<u32> {
+    /// The events that are durable.
+    fn events(&self) -> Vec<UsageEvent> {
         let mut reader = self.spool.reader("files").unwrap();
         let batch = reader.next(100).unwrap();
-        batch.records.iter().map(|record| UsageEvent::decode(&**record).unwrap().code).collect()
+        batch.records.iter().map(|record| UsageEvent::decode(&**record).unwrap()).collect()
+    }
+
+    /// Their codes.
+    fn codes(&self) -> Vec<u32> {
+        self.events().iter().map(|event| event.code).collect()
     }
 
     /// The same once so many were written.
@@ -166,6 +175,20 @@ async fn an_answer_without_trailers_ends_when_its_event_is_durable() {
     let body = bench.call(Ok(vec![data("abc"), data("def")])).await.unwrap().into_body();
     assert_eq!(body.collect().await.unwrap().to_bytes(), "abcdef");
     assert_eq!(bench.codes(), [0]);
+}
+
+#[tokio::test]
+async fn a_line_of_a_batch_came_by_the_batch_however_it_ended() {
+    let bench = Bench { once: Some(OnceId([7; 16])), ..bench(1 << 30, WhenFull::Refuse) };
+    for code in ["0", "8"] {
+        let body = bench.call(Ok(vec![data("abc"), trailers(code)])).await.unwrap().into_body();
+        body.collect().await.unwrap();
+    }
+    let told: Vec<_> = bench.events().iter().map(|event| (event.door(), event.code, event.id == [7; 16])).collect();
+    assert_eq!(told, [(Door::Batch, 0, true), (Door::Batch, 8, false)]);
+    let bench = self::bench(1 << 30, WhenFull::Refuse);
+    bench.call(Ok(vec![data("abc"), trailers("0")])).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(bench.events()[0].door(), Door::Grpc);
 }
 
 #[tokio::test]

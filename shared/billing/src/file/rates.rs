@@ -10,6 +10,7 @@ use crate::{
     error::BillingError,
     price::{Correction, PriceBook, PriceVersion, Rate, Scheme, Tier},
     selector::Selector,
+    share::Share,
     unit::Unit,
 };
 
@@ -18,11 +19,13 @@ pub(super) fn price(s: &mut Section, currency: Option<Currency>, book: &mut Pric
     let models = parsed::<Selector>(s, "model", s_required);
     let from = s.required::<Time>("from");
     let rates = rates(s, currency);
+    let batch = parsed::<Share>(s, "batch", s_optional);
     let (Some(id), Some(models), Some(Time(from))) = (id, models, from) else { return };
-    match book.add(PriceVersion { id, list, models, from, rates }) {
+    match book.add(PriceVersion { id, list, models, from, rates, batch }) {
         Err(BillingError::Conflict { id, .. }) => {
             s.problem("id", format!("{id:?} has the id of another price, or its list, model and from; take one of the two out"));
         }
+        Err(error @ BillingError::NotShareable { .. }) => s.problem("batch", error.to_string()),
         Err(error) => s.problem("id", error.to_string()),
         Ok(()) => {}
     }
@@ -38,6 +41,7 @@ pub(super) fn correction(s: &mut Section, currency: Option<Currency>, book: &mut
         Err(BillingError::Unknown { id, .. }) => {
             ("price", format!("there is no price {id:?}; name the id of the [[price]] that was wrong"))
         }
+        Err(error @ BillingError::NotShareable { .. }) => ("rate", error.to_string()),
         Err(error) => ("id", error.to_string()),
     };
     s.problem(problem.0, problem.1);

@@ -77,6 +77,27 @@ fn every_mistake_is_named_with_its_place() {
 }
 
 #[test]
+fn a_share_for_batches_is_read_and_a_wrong_one_is_named_with_the_remedy() {
+    let price = |batch: &str, rate: &str| format!("[[price]]\nid='a'\nmodel='*'\nfrom='2026-01-01'\nbatch='{batch}'\nrate=[{rate}]\n");
+    let (rate, odd) = ("{unit='calls',price='0.15'}", "{unit='calls',per=9000000000000000000,price='0.000000000001'}");
+    let of = |text: &str| read(&format!("currency='EUR'\n{text}"));
+    let read = of(&price("50%", rate)).unwrap();
+    assert_eq!(read.prices.versions().next().unwrap().batch.map(|share| share.to_string()).as_deref(), Some("50%"));
+    let said = |text: &str| of(text).unwrap_err().to_string();
+    assert!(said(&price("half", rate)).contains("price[0].batch: \"half\" is no share; write one from \"0%\" to \"100%\""));
+    let told = said(&price("0.1%", odd));
+    assert!(
+        told.contains("price[0].batch: 0.1% of what calls cost by \"a\" cannot be said exactly; give that price fewer digits"),
+        "{told}"
+    );
+    let correction = format!("[[correction]]\nid='c'\nprice='a'\nknown='2026-02-01'\nrate=[{odd}]\n");
+    let told = said(&(price("0.1%", rate) + &correction));
+    assert!(told.contains("correction[0].rate: 0.1% of what calls cost by \"c\" cannot be said exactly"), "{told}");
+    let told = said(&(price("0.1%", rate) + &correction.replace("rate=", "batch='50%'\nrate=")));
+    assert!(told.contains("correction[0].batch: is not a setting here"), "{told}");
+}
+
+#[test]
 fn what_is_there_twice_is_a_mistake() {
     let price = "[[price]]\nid='a'\nmodel='*'\nfrom='2026-01-01'\nrate=[{unit='calls',price='1'},{unit='calls',price='2'}]\n";
     let other = "[[price]]\nid='b'\nmodel='*'\nfrom='2026-01-01'\n";

@@ -75,6 +75,9 @@ pub enum Item {
         correction: Option<String>,
         /// The tier, of a price that has tiers.
         tier: Option<TierRange>,
+        /// Whether it was by lines of batches, at the price's share for them.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        batch: bool,
     },
     /// What is missing to the plan's minimum.
     Minimum,

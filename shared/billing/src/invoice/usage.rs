@@ -4,7 +4,7 @@
 
 mod gather;
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap};
 
 use super::{Bill, Item, Line, PartnerCut, fees};
 use crate::{
@@ -18,15 +18,16 @@ use crate::{
     unit::Unit,
 };
 
-/// Use of one unit of one model under one version of its price.
+/// Use of one unit of one model under one version of its price, by batches or by other calls.
 struct Group<'a> {
     plan: &'a str,
     model: &'a str,
     unit: Unit,
     from: Moment,
+    batch: bool,
     version: &'a str,
     correction: Option<&'a str>,
-    rate: &'a Rate,
+    rate: Cow<'a, Rate>,
     quantity: u64,
     /// How much of it the plan includes.
     included: u64,
@@ -139,6 +140,7 @@ fn rated(bill: &Bill<'_>, group: &Group<'_>, before: u64, open: u64, total: u64,
             price: group.version.to_owned(),
             correction: group.correction.map(ToOwned::to_owned),
             tier: piece.tier,
+            batch: group.batch,
         };
         let mut line = Line::new(group.plan, item, piece.quantity, Some(piece.price), amount);
         if let Some(partner) = partner {

@@ -1,11 +1,11 @@
 //! The price book: what was, is and will be in force.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::Rate;
-use crate::{error::BillingError, moment::Moment, selector::Selector, unit::Unit};
+use crate::{error::BillingError, moment::Moment, selector::Selector, share::Share, unit::Unit};
 
 /// The prices of some models, from an instant on, until a later version for the same models takes over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct PriceVersion {
     pub from: Moment,
     /// What is charged. A unit that is not here is not charged.
     pub rates: BTreeMap<Unit, Rate>,
+    /// Which share of it the calls of batches are charged; none: they are calls as all others are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Share>,
 }
 
 /// What a version should have said all along. Invoices from before it was known keep what they say, and are corrected.
@@ -31,7 +34,7 @@ pub struct Correction {
     pub version: String,
     /// Since when that is known: an invoice that was issued before goes by what was known before.
     pub known: Moment,
-    /// What is charged instead, all of it.
+    /// What is charged instead, all of it. Batches have the version's share.
     pub rates: BTreeMap<Unit, Rate>,
 }
 
@@ -58,14 +61,23 @@ impl<'a> InForce<'a> {
     pub fn rates(&self) -> &'a BTreeMap<Unit, Rate> {
         self.correction.map_or(&self.version.rates, |correction| &correction.rates)
     }
+
+    /// What a unit is charged that has this rate, in a batch or not.
+    pub(crate) fn charged(&self, rate: &'a Rate, batch: bool) -> Result<Cow<'a, Rate>, BillingError> {
+        match self.version.batch.filter(|_| batch) {
+            Some(share) => rate.shared(share).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(rate)),
+        }
+    }
 }
 
 impl PriceBook {
     /// Adds a version. In which order versions are added does not matter.
     ///
-    /// Error: another one has its id, or begins with it for the same models of the same list.
+    /// Error: another one has its id, or begins with it for the same models of the same list; or a price of it has no such share as batches are charged.
     pub fn add(&mut self, version: PriceVersion) -> Result<(), BillingError> {
         let conflict = || BillingError::Conflict { what: "price", id: version.id.clone() };
+        shareable(&version.id, &version.rates, version.batch)?;
         if let Some(there) = self.versions.get(&version.id) {
             return if *there == version { Ok(()) } else { Err(conflict()) };
         }
@@ -80,9 +92,10 @@ impl PriceBook {
 
     /// Corrects a version that is there.
     pub fn correct(&mut self, correction: Correction) -> Result<(), BillingError> {
-        if !self.versions.contains_key(&correction.version) {
+        let Some(version) = self.versions.get(&correction.version) else {
             return Err(BillingError::Unknown { what: "price", id: correction.version });
-        }
+        };
+        shareable(&correction.id, &correction.rates, version.batch)?;
         match self.corrections.get(&correction.id) {
             Some(there) if *there == correction => Ok(()),
             Some(_) => Err(BillingError::Conflict { what: "correction", id: correction.id }),
@@ -129,13 +142,21 @@ impl PriceBook {
     }
 }
 
+/// Whether each of these prices has a share that can be reckoned with.
+fn shareable(id: &str, rates: &BTreeMap<Unit, Rate>, batch: Option<Share>) -> Result<(), BillingError> {
+    let Some(share) = batch else { return Ok(()) };
+    let wrong = rates.iter().find(|(_, rate)| rate.shared(share).is_err());
+    wrong.map_or(Ok(()), |(unit, _)| Err(BillingError::NotShareable { id: id.to_owned(), unit: *unit, share }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn version(id: &str, models: &str, from: &str, price: &str) -> PriceVersion {
         let rates = [(Unit::Calls, Rate::flat(price.parse().unwrap(), 1).unwrap())].into();
-        PriceVersion { id: id.into(), list: "standard".into(), models: models.parse().unwrap(), from: from.parse().unwrap(), rates }
+        let (list, models, from) = ("standard".into(), models.parse().unwrap(), from.parse().unwrap());
+        PriceVersion { id: id.into(), list, models, from, rates, batch: None }
     }
 
     fn named(book: &PriceBook, model: &str, at: &str) -> Option<String> {
@@ -188,5 +209,23 @@ mod tests {
         let corrected = |known| book.in_force("standard", "m", "2026-01-10".parse().unwrap(), known).unwrap().correction.is_some();
         assert!(corrected(known) && !corrected("2026-02-01".parse().unwrap()));
         assert!(book.clone().correct(Correction { id: "d".into(), version: "none".into(), known, rates }).is_err());
+    }
+
+    #[test]
+    fn a_price_without_such_a_share_is_refused_whether_it_is_new_or_corrects_one() {
+        let odd = Rate::flat("0.000000000001 EUR".parse().unwrap(), u64::MAX).unwrap();
+        let priced = |id: &str, batch: &str, rate: Option<&Rate>| {
+            let made = PriceVersion { batch: batch.parse().ok(), ..version(id, id, "2026-01-01", "1 EUR") };
+            rate.map_or(made.clone(), |rate| PriceVersion { rates: [(Unit::Calls, rate.clone())].into(), ..made })
+        };
+        let refused = |id: &str| BillingError::NotShareable { id: id.into(), unit: Unit::Calls, share: "50%".parse().unwrap() };
+        let mut book = PriceBook::default();
+        assert_eq!(book.add(priced("a", "50%", Some(&odd))), Err(refused("a")));
+        assert_eq!(book.add(priced("b", "100%", Some(&odd))), Ok(()));
+        assert_eq!(book.add(priced("c", "50%", None)), Ok(()));
+        let rates = [(Unit::Calls, odd.clone())].into();
+        let correction = Correction { id: "d".into(), version: "c".into(), known: "2026-02-05".parse().unwrap(), rates };
+        assert_eq!(book.correct(correction), Err(refused("d")));
+        assert!(refused("a").to_string().contains("\"a\"") && book.versions().count() == 2);
     }
 }

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 
 pub use book::{Correction, InForce, PriceBook, PriceVersion};
 
-use crate::{error::BillingError, money::Money};
+use crate::{
+    error::BillingError,
+    money::Money,
+    share::{Share, common_divisor},
+};
 
 /// A price for so many units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,6 +130,24 @@ impl Rate {
     /// A price of so much for `per` units, without tiers.
     pub fn flat(price: Money, per: u64) -> Result<Self, BillingError> {
         Self::new(per, Scheme::Flat(price))
+    }
+
+    /// A share of it, exactly, with the same tiers. Where that would need a part of the smallest amount, it is the price of as many times more units as it takes.
+    ///
+    /// Error: an amount, or the number of units that it is for, is too large.
+    pub fn shared(&self, share: Share) -> Result<Self, BillingError> {
+        let (part, whole) = share.fraction();
+        let common = self.tiers().iter().fold(whole, |common, tier| common_divisor(common, tier.price.pico()));
+        let times = whole / common;
+        let price = |price: Money| Money::from_pico(price.currency(), price.pico() * times / whole * part);
+        let tiers = |tiers: &[Tier]| tiers.iter().map(|tier| Ok(Tier { price: price(tier.price)?, ..*tier })).collect::<Result<_, _>>();
+        let scheme = match &self.scheme {
+            Scheme::Flat(flat) => Scheme::Flat(price(*flat)?),
+            Scheme::Graduated(of) => Scheme::Graduated(tiers(of)?),
+            Scheme::Volume(of) => Scheme::Volume(tiers(of)?),
+        };
+        let per = i128::from(self.per) * times;
+        Self::new(u64::try_from(per).map_err(|_| BillingError::TooLarge)?, scheme)
     }
 
     /// For how many units the price is.

@@ -85,7 +85,41 @@ fn exact(pieces: &[Piece]) -> i128 {
     pieces.iter().map(|piece| piece.price.price.pico() * i128::from(piece.quantity)).sum()
 }
 
+#[test]
+fn a_share_is_the_same_price_for_as_few_units_as_can_be() {
+    let shared = |price: &str, per: u64, share: &str| {
+        let of = Rate::flat(money(price), per).unwrap().shared(share.parse().unwrap()).unwrap();
+        (of.first().price.to_string(), of.per())
+    };
+    assert_eq!(shared("0.15 EUR", 1_000_000, "50%"), ("0.075 EUR".to_owned(), 1_000_000));
+    assert_eq!(shared("0.000000000003 EUR", 7, "50%"), ("0.000000000003 EUR".to_owned(), 14));
+    assert_eq!(shared("0.000000000002 EUR", 7, "33.3333%"), ("0.000000333333 EUR".to_owned(), 3_500_000));
+    assert_eq!(shared("0.15 EUR", 1000, "0%"), ("0.00 EUR".to_owned(), 1000));
+    assert_eq!(shared("0.15 EUR", 1000, "100%"), ("0.15 EUR".to_owned(), 1000));
+}
+
+#[test]
+fn a_share_that_no_number_is_large_enough_for_is_refused() {
+    let share = |percent: &str| Rate::flat(money("0.000000000001 EUR"), u64::MAX).unwrap().shared(percent.parse().unwrap());
+    assert_eq!(share("0.0001%"), Err(BillingError::TooLarge));
+    assert_eq!(share("100%"), Rate::flat(money("0.000000000001 EUR"), u64::MAX));
+}
+
 proptest! {
+    #[test]
+    fn a_share_of_a_price_is_exact(rate in any_rate(), millionths in 0..=1_000_000_u32) {
+        let shared = rate.shared(Share::from_millionths(millionths).unwrap()).unwrap();
+        prop_assert_eq!(shared.per() % rate.per(), 0);
+        for (whole, part) in rate.tiers().iter().zip(shared.tiers()) {
+            prop_assert_eq!(whole.up_to, part.up_to);
+            // One price is to its units as the share of the other is to its own.
+            let exact = whole.price.pico() * i128::from(millionths) * i128::from(shared.per());
+            prop_assert_eq!(part.price.pico() * i128::from(rate.per()) * 1_000_000, exact);
+        }
+        prop_assert_eq!(std::mem::discriminant(rate.scheme()), std::mem::discriminant(shared.scheme()));
+        prop_assert_eq!(rate.tiers().len(), shared.tiers().len());
+    }
+
     #[test]
     fn the_pieces_are_the_quantity(rate in any_rate(), before in any::<u32>(), quantity in any::<u32>(), after in any::<u32>()) {
         let (before, quantity) = (u64::from(before), u64::from(quantity));

@@ -16,7 +16,7 @@ enum Cell<'a> {
 /// An invoice's lines, each with the invoice's number.
 pub fn invoice_csv(invoice: &Invoice) -> String {
     let columns = "invoice,tenant,line,plan,kind,model,unit,price,correction,tier_above,tier_up_to,from,to,quantity,unit_price,per,amount,discount,net,tax,partner,\
-                   platform_share,payable,currency";
+                   platform_share,payable,currency,batch";
     let line_row = |line: &Line| {
         let of = about(&line.item);
         let number = |number: Option<u64>| Cell::Own(number.map(|number| number.to_string()).unwrap_or_default());
@@ -49,6 +49,7 @@ pub fn invoice_csv(invoice: &Invoice) -> String {
             some(cut.map(|cut| cut.platform)),
             some(cut.map(|cut| cut.payable)),
             Cell::Own(invoice.currency.to_string()),
+            Cell::Own(if of.batch { "true" } else { "" }.to_owned()),
         ])
     };
     file(columns, invoice.lines.iter().map(line_row))
@@ -83,6 +84,7 @@ struct About<'a> {
     correction: &'a str,
     tier: Option<crate::price::TierRange>,
     time: Option<Period>,
+    batch: bool,
 }
 
 fn about(item: &Item) -> About<'_> {
@@ -92,9 +94,9 @@ fn about(item: &Item) -> About<'_> {
         Item::Trial { time } => About { kind: "trial", time: Some(*time), ..About::default() },
         Item::Included { model, unit } => About { kind: "included", model, unit: unit.name(), ..About::default() },
         Item::NotCharged { model, unit } => About { kind: "not_charged", model, unit: unit.name(), ..About::default() },
-        Item::Usage { model, unit, price, correction, tier } => {
+        Item::Usage { model, unit, price, correction, tier, batch } => {
             let correction = correction.as_deref().unwrap_or_default();
-            About { kind: "usage", model, unit: unit.name(), price, correction, tier: *tier, time: None }
+            About { kind: "usage", model, unit: unit.name(), price, correction, tier: *tier, time: None, batch: *batch }
         }
         Item::Minimum => About { kind: "minimum", ..About::default() },
     }

@@ -130,9 +130,16 @@ pub(super) fn line(line: &Line, language: Language) -> String {
         Item::Included { model, unit: of } => format!("{model}：{}，套餐内", unit(*of, language)),
         Item::NotCharged { model, unit: of } if english => format!("{model}: {}, not charged", unit(*of, language)),
         Item::NotCharged { model, unit: of } => format!("{model}：{}，不计费", unit(*of, language)),
-        Item::Usage { model, unit: of, tier, .. } => {
+        Item::Usage { model, unit: of, tier, batch, .. } => {
             let colon = if english { ": " } else { "：" };
-            format!("{model}{colon}{}{}", unit(*of, language), tier.map(|tier| range(tier, language)).unwrap_or_default())
+            let by = if !*batch {
+                ""
+            } else if english {
+                ", in batches"
+            } else {
+                "，批处理"
+            };
+            format!("{model}{colon}{}{by}{}", unit(*of, language), tier.map(|tier| range(tier, language)).unwrap_or_default())
         }
         Item::Minimum if english => format!("{plan}: up to the minimum"),
         Item::Minimum => format!("{plan}：补足最低消费"),

@@ -103,6 +103,25 @@ fn thousands_have_a_comma() {
 }
 
 #[test]
+fn a_line_of_batches_says_so_in_every_form() {
+    let mut invoice = made("bert");
+    let line = &mut invoice.lines[1];
+    if let crate::invoice::Item::Usage { batch, .. } = &mut line.item {
+        *batch = true;
+    }
+    let said = |language| labels::line(line, language);
+    assert_eq!(said(Language::English), "bert: items, in batches, tier 1 to 10");
+    assert_eq!(said(Language::Chinese), "bert：条目，批处理，第 1 至 10 档");
+    let csv = invoice_csv(&invoice);
+    let ends: Vec<_> = csv.lines().map(|row| row.rsplit(',').next().unwrap().to_owned()).collect();
+    assert_eq!(ends, ["batch", "", "true", ""], "{csv}");
+    let json = invoice.to_json().unwrap();
+    assert_eq!(json.matches("\"batch\":true").count(), 1, "{json}");
+    assert_eq!(serde_json::from_str::<Invoice>(&json).unwrap(), invoice);
+    assert!(!invoice_pdf(&invoice, &Look::default()).unwrap().is_empty());
+}
+
+#[test]
 fn a_csv_quotes_what_it_must_and_is_no_formula() {
     let csv = invoice_csv(&made("=1+1,\"x\""));
     let rows: Vec<_> = csv.split("\r\n").collect();

@@ -141,6 +141,11 @@ impl Desk {
         self
     }
 
+    pub(crate) fn batched(mut self, when: &str, model: &str, usage: Usage) -> Self {
+        self.usage.push(Rollup::batched(at(when), model, usage));
+        self
+    }
+
     pub(crate) fn items(self, when: &str, items: u64) -> Self {
         self.used(when, "image", Usage { items, ..Usage::default() })
     }

@@ -1,5 +1,6 @@
 //! Invoices reckoned by hand, to the cent.
 
+mod batches;
 mod desk;
 mod discounts;
 mod fees;

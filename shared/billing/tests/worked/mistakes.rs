@@ -29,11 +29,11 @@ fn rollups_that_contradict_themselves_are_refused() {
     for (from, to, usage) in
         [("2026-06-03", "2026-06-02", items(1)), ("2026-06-03", "2026-06-03", items(1)), ("2026-06-02", "2026-06-03", cached)]
     {
-        desk.usage = vec![Rollup { from: at(from), to: at(to), model: "image".into(), usage }];
+        desk.usage = vec![Rollup { from: at(from), to: at(to), model: "image".into(), usage, batch: false }];
         assert_eq!(desk.try_invoice("2026-06-01"), Err(BillingError::BadRollup(at(from))));
     }
     for (from, to) in [("2026-05-31", "2026-06-02"), ("2026-06-30", "2026-07-02")] {
-        desk.usage = vec![Rollup { from: at(from), to: at(to), model: "image".into(), usage: items(1) }];
+        desk.usage = vec![Rollup { from: at(from), to: at(to), model: "image".into(), usage: items(1), batch: false }];
         assert!(matches!(desk.try_invoice("2026-06-01"), Err(BillingError::RollupSpans { .. })));
     }
 }

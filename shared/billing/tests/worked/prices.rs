@@ -61,8 +61,8 @@ fn an_event_has_the_price_of_its_instant_and_tiers_go_on_counting() {
 fn a_rollup_over_a_change_is_refused_and_the_boundaries_say_where_it_is_to_be_cut() {
     let mut desk = changing();
     let usage = Usage { items: 5, ..Usage::default() };
-    desk.usage = vec![Rollup { from: at("2026-06-16T12:00:00Z").earlier(1), to: at("2026-06-17"), model: "image".into(), usage }];
     let boundary = at("2026-06-16T12:00:00Z");
+    desk.usage = vec![Rollup { from: boundary.earlier(1), to: at("2026-06-17"), model: "image".into(), usage, batch: false }];
     assert_eq!(desk.try_invoice("2026-06-01"), Err(BillingError::RollupSpans { from: boundary.earlier(1), boundary }));
     let found = boundaries(&desk.catalogue, &desk.subscription(), &desk.period("2026-06-01")).unwrap();
     assert_eq!(found, [at("2026-06-01"), boundary, at("2026-07-01")].into());
@@ -83,6 +83,7 @@ fn how_use_is_gathered_does_not_matter() {
         to: at(to),
         model: "image".into(),
         usage: Usage { items, ..Usage::default() },
+        batch: false,
     };
     desk.usage = vec![sum(12 * 31, "2026-06-16T12:00:00Z", "2026-07-01"), sum(36 * 31, "2026-06-01", "2026-06-16T12:00:00Z")];
     assert_eq!(desk.invoice("2026-06-01").to_json().unwrap(), apart);

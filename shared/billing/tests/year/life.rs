@@ -151,9 +151,7 @@ impl Life {
             Deed::Start(plan, days) => Change::Start { plan: PLANS[*plan].into(), seats: 1, trial_until: Some(at.later(days * DAY)) },
             Deed::Coupon(coupon) => Change::Coupon { code: COUPONS[*coupon].into() },
             Deed::Credit(cents, days, bought) => return self.grant(*cents, *days, *bought, at),
-            Deed::Use(model, prompt, completion, items) => {
-                return self.r#use(MODELS[*model], [*prompt, *completion, *items].map(u64::from), at);
-            }
+            Deed::Use(model, counts, batch) => return self.r#use(MODELS[*model], counts.map(u64::from), *batch, at),
         };
         let id = self.id("change");
         // What cannot be, such as seats where nothing is subscribed to, is refused and has not happened.
@@ -169,7 +167,7 @@ impl Life {
         self.grants.push(grant);
     }
 
-    fn r#use(&mut self, model: &str, [prompt_tokens, completion_tokens, items]: [u64; 3], at: Moment) {
+    fn r#use(&mut self, model: &str, [prompt_tokens, completion_tokens, items]: [u64; 3], batch: bool, at: Moment) {
         let usage = Usage {
             calls: items,
             prompt_tokens,
@@ -179,7 +177,7 @@ impl Life {
             audio_ms: prompt_tokens,
             compute_us: items,
         };
-        self.usage.push(Rollup::event(at, model, usage));
+        self.usage.push(Rollup { batch, ..Rollup::event(at, model, usage) });
     }
 
     fn post(&mut self, entry: Option<Entry>) {

@@ -105,7 +105,7 @@ fn gathered(usage: &[Rollup], at: &[Moment]) -> Vec<Rollup> {
     let mut sums: Vec<Rollup> = Vec::new();
     for time in at.windows(2) {
         for one in usage.iter().filter(|one| time[0] <= one.from && one.from < time[1]) {
-            match sums.iter_mut().find(|sum| sum.from == time[0] && sum.model == one.model) {
+            match sums.iter_mut().find(|sum| sum.from == time[0] && sum.model == one.model && sum.batch == one.batch) {
                 Some(sum) => sum.usage = sum.usage.plus(&one.usage).unwrap(),
                 None => sums.push(Rollup { from: time[0], to: time[1], ..one.clone() }),
             }

@@ -14,8 +14,8 @@ pub(crate) enum Deed {
     Coupon(usize),
     /// So many cents, for so many days, bought or not.
     Credit(u32, Option<u64>, bool),
-    /// So much of a model.
-    Use(usize, u32, u32, u32),
+    /// So much of a model, by a batch or not.
+    Use(usize, [u32; 3], bool),
 }
 
 /// A month: deeds, each with the millisecond at which it happens; and what comes after the month's invoice.
@@ -38,7 +38,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (0..7_usize, 0..40_u64).prop_map(|(plan, trial)| Deed::Start(plan, trial)),
         1 => (0..4_usize).prop_map(Deed::Coupon),
         1 => (1..10_000_u32, prop::option::of(1..200_u64), any::<bool>()).prop_map(|(cents, days, bought)| Deed::Credit(cents, days, bought)),
-        6 => (0..5_usize, 0..5_000_000_u32, 0..2_000_000_u32, 0..3000_u32).prop_map(|(model, prompt, completion, items)| Deed::Use(model, prompt, completion, items)),
+        6 => (0..5_usize, 0..5_000_000_u32, 0..2_000_000_u32, 0..3000_u32, any::<bool>()).prop_map(|(model, prompt, completion, items, batch)| Deed::Use(model, [prompt, completion, items], batch)),
     ]
 }
 

@@ -11,7 +11,7 @@ use torchmesh_tests::{
     KEY, MeshSandbox, bounded, bounded_by, eventually,
     instance::Signal,
     key_entry,
-    ledger::{lines_of, text},
+    ledger::{Ledger, lines_of, text},
     models::Model,
     python::{is_content, script},
     sandbox::Builder,
@@ -142,6 +142,53 @@ async fn killed_in_the_middle(more: impl FnOnce(Builder) -> Builder) {
     })
     .await;
     assert_eq!(billed.len(), LINES, "each line is billed once");
+}
+
+#[test]
+fn the_ledger_says_of_a_line_that_it_came_by_a_batch() {
+    bounded(async {
+        let (folder, ledger) = (TempDir::new().unwrap(), Ledger::default());
+        let mesh = mesh(&folder, |builder| ledger.of(builder)).await;
+        let gateway = mesh.gateway();
+        let id = begin(gateway, KEY, &lines(3)).await;
+        assert_eq!(over(gateway, KEY, &id).await["status"], "completed");
+        let call = json!({ "model": "minilm", "input": "by itself" });
+        assert_eq!(post(gateway, KEY, "/v1/embeddings", &call).await.status, 200);
+        let doors = eventually("every call is in the ledger", PATIENCE, async || {
+            let lines = ledger.lines();
+            let doors = lines.iter().filter(|line| line["method"] == "POST /v1/embeddings").map(|line| text(line, "door"));
+            let doors: Vec<String> = doors.collect();
+            (doors.len() == 4).then_some(doors)
+        })
+        .await;
+        let came_by = |name: &str| doors.iter().filter(|door| *door == name).count();
+        assert_eq!((came_by("batch"), came_by("openai")), (3, 1), "{doors:?}");
+    });
+}
+
+#[test]
+fn a_budget_pays_for_twice_as_many_lines_as_calls_where_batches_cost_half() {
+    bounded(async {
+        let folder = TempDir::new().unwrap();
+        let limits = folder.path().join("limits.toml");
+        let price = "[[price]]\nmodel = 'minilm'\nper_request = '0.01'\nbatch = '50%'\n";
+        std::fs::write(&limits, format!("[[limit]]\nper = 'tenant'\nbudget = '0.04/month'\n{price}")).unwrap();
+        let entry = key_entry("other", "other", OTHER, "");
+        let limits = limits.display().to_string();
+        let mesh = mesh(&folder, |builder| builder.keys(&entry).set("gateway", "limits_file", &limits)).await;
+        let gateway = mesh.gateway();
+        let call = json!({ "model": "minilm", "input": "by itself" });
+        let asks = async |key: &str| post(gateway, key, "/v1/embeddings", &call).await;
+        for _ in 0..4 {
+            assert_eq!(asks(OTHER).await.status, 200);
+        }
+        let spent = |answer: &Answer| answer.status == 429 && answer.text().contains("0.00 left of its budget of 0.04/month");
+        eventually("four calls are all that it pays for", PATIENCE, async || spent(&asks(OTHER).await).then_some(())).await;
+        let id = begin(gateway, KEY, &lines(8)).await;
+        let batch = over(gateway, KEY, &id).await;
+        assert_eq!((&batch["status"], completed(&batch)), (&json!("completed"), 8), "{batch}");
+        eventually("and eight lines", PATIENCE, async || spent(&asks(KEY).await).then_some(())).await;
+    });
 }
 
 #[test]

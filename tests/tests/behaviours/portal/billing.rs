@@ -32,6 +32,7 @@ currency = "EUR"
 id = "calls"
 model = "*"
 from = "2026-01-01"
+batch = "50%"
 rate = [{ unit = "calls", per = 1, price = "0.25" }]
 
 [[plan]]

@@ -29,7 +29,7 @@ fn an_operator_sees_what_is_sold_and_what_a_tenant_has_used_and_owes() {
         has_used(&accounts, "acme").await;
         let issued = accounts.billing(OPERATOR).issue_invoices(IssueInvoicesRequest::default()).await.unwrap().into_inner();
         let plans = root.get("/operator/plans").await.text();
-        for part in ["pro", "30.00 EUR", "payg", "pay per use", "Calls: 0.25 EUR", "2026-01-01"] {
+        for part in ["pro", "30.00 EUR", "payg", "pay per use", "Calls: 0.25 EUR", "50% of the price", "2026-01-01"] {
             assert!(plans.contains(part), "{part} is missing in {plans}");
         }
         let id = id_of(&accounts, "acme").await;

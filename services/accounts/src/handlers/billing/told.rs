@@ -73,7 +73,7 @@ pub(in crate::handlers) fn price(
         currency: currency.to_string(),
         units: rates.iter().map(|(unit, rate)| unit_price(unit.name(), rate)).collect(),
         partner: catalogue.partners.values().find(claims).map(|partner| partner.id.clone()).unwrap_or_default(),
-        ..api::Price::default()
+        batch: version.batch.map(|share| share.to_string()).unwrap_or_default(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::{
     Page, Place,
     console::billing::money,
     parts,
-    public::offer::{tier, unit},
+    public::offer::{batches, tier, unit},
 };
 use crate::{
     fail::{Answer, where_on},
@@ -107,7 +107,10 @@ fn price_row(visit: &Visit, price: &Price) -> Markup {
             td { (parts::day(price.from_unix_ms, "–")) }
             td { (parts::day(price.until_unix_ms, "–")) }
             td { (provider) }
-            td.number { @for one in &price.units { @for step in &one.tiers { p { (unit(visit, &one.unit)) ": " (tier(visit, price, one, step)) } } } }
+            td.number {
+                @for one in &price.units { @for step in &one.tiers { p { (unit(visit, &one.unit)) ": " (tier(visit, price, one, step)) } } }
+                (batches(visit, price))
+            }
         }
     }
 }

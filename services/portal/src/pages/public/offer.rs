@@ -131,7 +131,19 @@ fn price_table(visit: &Visit, price: &Price) -> Markup {
             }
         }
     };
-    html! { @if price.units.is_empty() { p.faint { (visit.say("listing.free")) } } @else { (parts::scroll(visit.say("listing.price"), table)) } }
+    html! {
+        @if price.units.is_empty() {
+            p.faint { (visit.say("listing.free")) }
+        } @else {
+            (parts::scroll(visit.say("listing.price"), table))
+            (batches(visit, price))
+        }
+    }
+}
+
+/// What batches cost of a price, where that is not all of it.
+pub(in crate::pages) fn batches(visit: &Visit, price: &Price) -> Markup {
+    html! { @if !price.batch.is_empty() { p.faint { (visit.texts().fill("listing.batches", &[("share", &price.batch)])) } } }
 }
 
 /// The first unit's price.

@@ -17,7 +17,40 @@ use crate::{
 struct Slot<'a> {
     from: Moment,
     price: Option<InForce<'a>>,
-    used: Usage,
+    calls: Usage,
+    /// Used by lines of batches.
+    batches: Usage,
+}
+
+impl<'a> Slot<'a> {
+    fn add(&mut self, rollup: &Rollup) -> Result<(), BillingError> {
+        let used = if rollup.batch { &mut self.batches } else { &mut self.calls };
+        *used = used.plus(&rollup.usage)?;
+        Ok(())
+    }
+
+    /// What was used and whether by batches; all of it together where those cost what every call does.
+    fn used(&self, price: &InForce<'_>) -> Result<[(bool, Usage); 2], BillingError> {
+        Ok(match price.version.batch {
+            Some(_) => [(false, self.calls), (true, self.batches)],
+            None => [(false, self.calls.plus(&self.batches)?), (true, Usage::default())],
+        })
+    }
+
+    fn groups(&self, plan: &'a str, model: &'a str, groups: &mut Vec<Group<'a>>) -> Result<(), BillingError> {
+        let Some(price) = self.price else { return Ok(()) };
+        let correction = price.correction.map(|correction| correction.id.as_str());
+        for (batch, used) in self.used(&price)? {
+            for (unit, rate) in price.rates() {
+                let quantity = quantity(&used, *unit, &price)?;
+                if quantity > 0 {
+                    let (from, version, rate) = (self.from, price.version.id.as_str(), price.charged(rate, batch)?);
+                    groups.push(Group { plan, model, unit: *unit, from, batch, version, correction, rate, quantity, included: 0 });
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All use of a period.
@@ -84,27 +117,18 @@ impl<'a> Gathered<'a> {
         if slot.price.is_none() {
             return Err(BillingError::NoPrice { list: plan.list.to_owned(), model: rollup.model.clone(), at: rollup.from });
         }
-        slot.used = slot.used.plus(&rollup.usage)?;
-        Ok(())
+        slot.add(rollup)
     }
 
-    /// What was used, sorted by plan, model, unit and time.
+    /// What was used, sorted by plan, model, unit and time; what batches used behind what else was used in that time.
     pub(super) fn groups(&self) -> Result<Vec<Group<'a>>, BillingError> {
         let mut groups = Vec::new();
         for ((plan, model), slots) in &self.slots {
             for slot in slots {
-                let Some(price) = slot.price else { continue };
-                for (unit, rate) in price.rates() {
-                    let quantity = quantity(&slot.used, *unit, &price)?;
-                    if quantity > 0 {
-                        let correction = price.correction.map(|correction| correction.id.as_str());
-                        let (plan, version) = (self.plans[*plan].id, price.version.id.as_str());
-                        groups.push(Group { plan, model, unit: *unit, from: slot.from, version, correction, rate, quantity, included: 0 });
-                    }
-                }
+                slot.groups(self.plans[*plan].id, model, &mut groups)?;
             }
         }
-        groups.sort_by_key(|group| (group.plan, group.model, group.unit, group.from));
+        groups.sort_by_key(|group| (group.plan, group.model, group.unit, group.from, group.batch));
         Ok(groups)
     }
 }
@@ -115,7 +139,7 @@ fn slots<'a>(catalogue: &'a Catalogue, plan: &Charged<'a>, model: &str, known: M
     for from in &plan.changes {
         let price = catalogue.prices.in_force(plan.list, model, *from, known);
         if slots.last().is_none_or(|last| last.price != price) {
-            slots.push(Slot { from: *from, price, used: Usage::default() });
+            slots.push(Slot { from: *from, price, calls: Usage::default(), batches: Usage::default() });
         }
     }
     slots

@@ -34,6 +34,7 @@ rate = [{ unit = "prompt_tokens", per = 1000, price = "0.50" }, { unit = "comple
 id = "text-2"
 model = "text"
 from = "2026-06-15T10:30:00Z"
+batch = "50%"
 rate = [{ unit = "prompt_tokens", per = 1000, price = "0.40" }, { unit = "completion_tokens", per = 1000, price = "1.25" }]
 
 [[price]]

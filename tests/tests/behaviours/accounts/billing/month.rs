@@ -9,7 +9,7 @@ use torchmesh_api::{
         DocumentFormat, GetInvoiceRequest, Invoice, IssueInvoicesRequest, ListPlansRequest, PreviewInvoiceRequest, ReissueInvoiceRequest,
         UpdateBillingProfileRequest,
     },
-    usage::v1::{Units, UsageEvent},
+    usage::v1::{Door, Units, UsageEvent},
 };
 use torchmesh_tests::{
     accounts::{Accounts, Database, OPERATOR},
@@ -18,7 +18,7 @@ use torchmesh_tests::{
 
 use super::{SOLD, Shop, first_of, ms};
 
-/// Calls of June 2026, a few of them failed or cut, and some of the months beside it.
+/// Calls of June 2026, a few of them failed or cut, some of them lines of batches, and some of the months beside it.
 fn events(seed: u64) -> Vec<UsageEvent> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let event = |number: u64| {
@@ -36,6 +36,7 @@ fn events(seed: u64) -> Vec<UsageEvent> {
             model: model.into(),
             model_version: "1".into(),
             code: *rng.choice(&[0, 0, 0, 0, 1, 4, 13]).unwrap(),
+            door: rng.choice([Door::Grpc, Door::Openai, Door::Batch]).unwrap().into(),
             units: Some(units),
             ..Default::default()
         }
@@ -49,9 +50,9 @@ fn rounded(number: i128, divisor: i128) -> i128 {
     whole + i128::from(rest * 2 > divisor || (rest * 2 == divisor && whole % 2 == 1))
 }
 
-/// The nets of June's lines in cents, sorted: 30.00, the tokens at both prices, and the images beyond fifty in their tiers.
+/// The nets of June's lines in cents, sorted: 30.00, the tokens at both prices, of batches at half of the second, and the images beyond fifty in their tiers.
 fn reckoned(events: &[UsageEvent]) -> Vec<i128> {
-    let (mut tokens, mut images) = ([0_i128; 4], 0_i128);
+    let (mut tokens, mut images) = ([0_i128; 6], 0_i128);
     for event in events {
         let units = event.units.unwrap_or_default();
         let paid = event.code == 0 || (matches!(event.code, 1 | 4) && units.prompt_tokens + units.completion_tokens > 0);
@@ -62,13 +63,18 @@ fn reckoned(events: &[UsageEvent]) -> Vec<i128> {
         if event.model == "image" {
             images += 1;
         } else {
-            let later = usize::from(at >= ms("2026-06-15T10:30:00Z")) * 2;
-            tokens[later] += i128::from(units.prompt_tokens);
-            tokens[later + 1] += i128::from(units.completion_tokens);
+            let price = match (at >= ms("2026-06-15T10:30:00Z"), event.door() == Door::Batch) {
+                (false, _) => 0,
+                (true, false) => 2,
+                (true, true) => 4,
+            };
+            tokens[price] += i128::from(units.prompt_tokens);
+            tokens[price + 1] += i128::from(units.completion_tokens);
         }
     }
     // Prices in tenths of a cent for so many.
-    let mut nets: Vec<i128> = tokens.iter().zip([500, 1500, 400, 1250]).map(|(count, price)| rounded(count * price, 10 * 1000)).collect();
+    let mut nets: Vec<i128> =
+        tokens.iter().zip([500, 1500, 400, 1250, 200, 625]).map(|(count, price)| rounded(count * price, 10 * 1000)).collect();
     let charged = (images - 50).max(0);
     nets.extend([3000, 0, rounded(charged.min(100) * 10, 10), rounded((charged - 100).max(0) * 5, 10)]);
     nets.sort_unstable();

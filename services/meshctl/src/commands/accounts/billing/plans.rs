@@ -46,6 +46,7 @@ struct Price {
     from: String,
     until: String,
     partner: String,
+    batch: String,
 }
 
 impl Price {
@@ -68,6 +69,7 @@ impl Price {
             from: moment(told.from_unix_ms),
             until: moment(told.until_unix_ms),
             partner: told.partner.clone(),
+            batch: told.batch.clone(),
         };
         told.units.iter().map(one).collect()
     }
@@ -90,10 +92,11 @@ pub(crate) async fn plans(accounts: &Accounts, command: &PlanCommand, screen: &S
             let told = accounts.billing().list_prices(accounts.request(asked)).await.map_err(refused)?.into_inner().prices;
             let prices: Vec<Price> = told.iter().flat_map(Price::of).collect();
             let row = |price: &Price| {
-                let [list, models, unit] = [&price.list, &price.models, &price.unit].map(Clone::clone);
-                [list, models, unit, price.costs.clone(), price.from.clone(), price.until.clone(), price.id.clone()]
+                let [list, models, unit, costs] = [&price.list, &price.models, &price.unit, &price.costs].map(Clone::clone);
+                let batch = if price.batch.is_empty() { "100%" } else { &price.batch };
+                [list, models, unit, costs, batch.to_owned(), price.from.clone(), price.until.clone(), price.id.clone()]
             };
-            screen.show(&prices, || table(["list", "models", "unit", "price", "from", "until", "id"], prices.iter().map(row)))
+            screen.show(&prices, || table(["list", "models", "unit", "price", "batches", "from", "until", "id"], prices.iter().map(row)))
         }
     }
 }
