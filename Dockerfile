@@ -9,13 +9,17 @@ ARG BASE_IMAGE=debian:bookworm-slim
 ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 ARG PROGRAMS=built
 
-# libtorch, checked against setup/catalogue.json. It is copied out of the cache, which is no part of a layer. pip says where packages come from.
+# libtorch, checked against setup/catalogue.json. It is copied out of the cache, which is no part of a layer. pip says where packages come from. Programs run with /libraries, which has no
+# headers, and whose times never change: a worker's largest layer is the same in every version.
 FROM ${PYTHON_IMAGE} AS libtorch
 WORKDIR /src
 COPY setup setup
 RUN --mount=type=cache,id=torchmesh-fetched,target=/root/.cache/torchmesh \
     python3 setup/fetch.py libtorch --home /src/.torchmesh \
-    && cp -aL .torchmesh/libtorch /opt/libtorch
+    && cp -aL .torchmesh/libtorch /opt/libtorch \
+    && cp -al /opt/libtorch /libraries \
+    && rm -rf /libraries/torch/include \
+    && find /libraries -exec touch --no-dereference --date @0 {} +
 
 # All programs at once, as everywhere: with some left out, cargo would choose other features for what they share.
 FROM ${RUST_IMAGE} AS built
@@ -177,7 +181,7 @@ LABEL org.opencontainers.image.title="torchmesh worker, CPU" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.created="${CREATED}"
-COPY --from=libtorch /opt/libtorch /opt/libtorch
+COPY --from=libtorch /libraries /opt/libtorch
 COPY --from=roots /roots/worker/ /
 COPY --from=sboms /sboms/worker-cpu/ /
 ENV LD_LIBRARY_PATH=/opt/libtorch/torch/lib:/opt/libtorch/nvidia/cu13/lib
