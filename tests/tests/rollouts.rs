@@ -278,7 +278,8 @@ fn meshctl_starts_shows_and_ends_a_rollout_and_what_goes_on() {
 
 /// An answer of version 2 to texts, each of which gets one of these labels, in its frame.
 fn labelled(labels: &[&str]) -> Bytes {
-    let one = |label: &&str| Classification { labels: vec![LabelScore { label: (*label).into(), score: 0.9 }], ..Default::default() };
+    let one =
+        |label: &&str| Classification { labels: vec![LabelScore { label: (*label).into(), score: 0.9, index: 0 }], ..Default::default() };
     frame::encode(&ClassifyResponse { classifications: labels.iter().map(one).collect(), ..Default::default() })
 }
 
