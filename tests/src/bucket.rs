@@ -132,7 +132,7 @@ impl State {
         let mut removed = String::new();
         for key in keys {
             self.objects.remove(key);
-            removed += &format!("<Deleted><Key>{key}</Key></Deleted>");
+            removed.extend(["<Deleted><Key>", key, "</Key></Deleted>"]);
         }
         told(StatusCode::OK, format!("<DeleteResult>{removed}</DeleteResult>"))
     }

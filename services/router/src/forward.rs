@@ -137,15 +137,16 @@ impl Forward {
         let awaits = |asked: Routing<'_>, error: ApiError| {
             // Whoever asks whether a model is ready wants to know it now.
             if parts.uri.path() == MODEL_READY {
-                return (error, None);
+                return Box::new((error, None));
             }
             let awaited = self.hold.awaits(asked, &error, || wanted(&self.routes.load(), asked, brought));
-            (error, awaited)
+            Box::new((error, awaited))
         };
         match source.peek(self.max_message, |asked| decide(asked).map_err(|error| awaits(asked, error))).await? {
             Ok(decision) => Ok(decision),
-            Err((error, None)) => Err(error),
-            Err((_, Some(awaited))) => {
+            Err(missing) => {
+                let (error, awaited) = *missing;
+                let Some(awaited) = awaited else { return Err(error) };
                 let deadline = parts.extensions.get::<CallContext>().and_then(|context| context.deadline);
                 self.hold.until(&self.table, deadline, &awaited, || decide(awaited.asked())).await
             }

@@ -120,10 +120,10 @@ impl NamesRule {
         if answer.classifications.len() != texts.len() {
             return None;
         }
-        texts.iter().zip(answer.classifications).map(|(text, told)| self.places(text, told)).collect()
+        texts.iter().zip(&answer.classifications).map(|(text, told)| self.places(text, told)).collect()
     }
 
-    fn places(&self, text: &str, told: TokenClassification) -> Option<Vec<Range<usize>>> {
+    fn places(&self, text: &str, told: &TokenClassification) -> Option<Vec<Range<usize>>> {
         let is_name = |entity: &Entity| self.labels.contains(&entity.label) && f64::from(entity.score) >= self.min_score;
         let mut places: Vec<Range<usize>> = Vec::new();
         let named = told.entities.iter().filter(|entity| is_name(entity));

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn names_are_numbered_as_the_rest_is_and_what_a_form_tells_is_none() {
         let (first, second) = ("Ada Lovelace <ada@example.org> wrote to Bob", "ADA  LOVELACE");
-        let places = [(first, vec![0..12, 14..17, 40..43]), (second, vec![0..13])];
+        let places = [(first, vec![0..12, 14..17, 40..43]), (second, std::iter::once(0..13).collect())];
         let names = Names::Known(places.map(|(text, places)| (text.to_owned(), places)).into());
         let mut redactor = Redactor::new(Kinds::usual(), names);
         assert_eq!(redactor.text(first), "[NAME_1] <[EMAIL_1]> wrote to [NAME_2]");

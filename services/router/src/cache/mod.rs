@@ -196,18 +196,14 @@ impl Cache {
             Some(remote) => remote.get(&question.key).await.and_then(|stored| Kept::read(stored, now_ms())),
             None => None,
         };
-        match stored.filter(|kept| kept.is_good(loads, question.caching.ttl, Instant::now())) {
-            Some(kept) => {
-                self.count("stored");
-                // Before the flight ends: whoever waits finds it now.
-                self.shelve(question.key, kept.clone());
-                Found::Hit(kept)
-            }
-            None => {
-                self.count("miss");
-                Found::Miss(flight)
-            }
-        }
+        let Some(kept) = stored.filter(|kept| kept.is_good(loads, question.caching.ttl, Instant::now())) else {
+            self.count("miss");
+            return Found::Miss(flight);
+        };
+        self.count("stored");
+        // Before the flight ends: whoever waits finds it now.
+        self.shelve(question.key, kept.clone());
+        Found::Hit(kept)
     }
 
     fn good(&self, question: &Question, loads: &[u64]) -> Option<Kept> {

@@ -208,6 +208,30 @@ mod tests {
             to = [{ version = "1" }]
             shadow = { percent = 0, compare = "taste" }
             balance = "warmth"
+        "#,
+        );
+        for part in [
+            "route[0].model: must be a model's name",
+            "route[0].to[0].version: must be a version",
+            "route[1].to: the weights must be 100 together, not 90",
+            "route[1].sticky: must be \"request\", \"tenant\", \"session\", \"content\" or a header",
+            "route[1].except[0].header: needs a value, or present = true",
+            "route[2].to: must name at least one destination",
+            "route[3].model: n has a route already",
+            "route[3].colour: is not a setting here",
+            "route[4].shadow.version: is required",
+            "route[4].shadow.percent: must be above 0 and at most 100",
+            "route[4].shadow.compare: must be \"values\" or \"argmax\"",
+            "route[4].balance: must be \"prefix\", \"peak_ewma\", \"round_robin\", \"least_in_flight\", \"hash\" or \"reported\", not \"warmth\"",
+        ] {
+            assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_in_a_route_is_told_with_its_place() {
+        let report = report(
+            r#"
             [[route]]
             model = "p"
             to = [{}]
@@ -234,35 +258,23 @@ mod tests {
         "#,
         );
         for part in [
-            "route[0].model: must be a model's name",
-            "route[0].to[0].version: must be a version",
-            "route[1].to: the weights must be 100 together, not 90",
-            "route[1].sticky: must be \"request\", \"tenant\", \"session\", \"content\" or a header",
-            "route[1].except[0].header: needs a value, or present = true",
-            "route[2].to: must name at least one destination",
-            "route[3].model: n has a route already",
-            "route[3].colour: is not a setting here",
-            "route[4].shadow.version: is required",
-            "route[4].shadow.percent: must be above 0 and at most 100",
-            "route[4].shadow.compare: must be \"values\" or \"argmax\"",
-            "route[4].balance: must be \"prefix\", \"peak_ewma\", \"round_robin\", \"least_in_flight\", \"hash\" or \"reported\", not \"warmth\"",
-            "route[5].share_prefixes: is for a route with balance = \"prefix\"",
-            "route[5].sticky: must be a header's name such as \"x-canary\", not \"x y\"",
-            "route[5].fallback_when: is for a route with a fallback",
-            "route[5].except[0].header: must be given, or tenant, tenants or when",
-            "route[5].except[1].value: is for a header",
-            "route[5].except[1].present: is for a header",
-            "route[5].except[1].present: and value must not both be given",
-            "route[5].except[1].tenant: and tenants must not both be given",
-            "route[5].except[2].present: and value must not both be given",
-            "route[5].except[2].tenants: must name at least one tenant",
-            "route[5].except[3].when[0].header: must be given, or tenant or tenants",
-            "route[5].except[3].when[1].header: needs a value",
-            "route[5].except[3].when[2].tenants: ",
-            "route[5].except[3].when[2].colour: is not a setting here",
-            "route[6].sticky: must be \"request\"",
-            "route[6].fallback_when: must be \"absent\" or \"failing\", not \"tired\"",
-            "route[7].share_prefixes: is for a route with balance = \"prefix\"",
+            "route[0].share_prefixes: is for a route with balance = \"prefix\"",
+            "route[0].sticky: must be a header's name such as \"x-canary\", not \"x y\"",
+            "route[0].fallback_when: is for a route with a fallback",
+            "route[0].except[0].header: must be given, or tenant, tenants or when",
+            "route[0].except[1].value: is for a header",
+            "route[0].except[1].present: is for a header",
+            "route[0].except[1].present: and value must not both be given",
+            "route[0].except[1].tenant: and tenants must not both be given",
+            "route[0].except[2].present: and value must not both be given",
+            "route[0].except[2].tenants: must name at least one tenant",
+            "route[0].except[3].when[0].header: must be given, or tenant or tenants",
+            "route[0].except[3].when[1].header: needs a value",
+            "route[0].except[3].when[2].tenants: ",
+            "route[0].except[3].when[2].colour: is not a setting here",
+            "route[1].sticky: must be \"request\"",
+            "route[1].fallback_when: must be \"absent\" or \"failing\", not \"tired\"",
+            "route[2].share_prefixes: is for a route with balance = \"prefix\"",
         ] {
             assert!(report.contains(part), "{part:?} is missing in:\n{report}");
         }

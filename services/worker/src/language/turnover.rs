@@ -43,7 +43,7 @@ impl Turnover {
 
 /// How many sequences have their place at once: as many as are allowed, or as the cache holds of the size of those that run.
 fn places(figures: &Figures, max_running: usize) -> usize {
-    let held = if figures.blocks_used == 0 { max_running } else { figures.blocks * figures.running / figures.blocks_used };
+    let held = (figures.blocks * figures.running).checked_div(figures.blocks_used).unwrap_or(max_running);
     held.clamp(1, max_running.max(1))
 }
 
