@@ -13,7 +13,11 @@ cp "$program" "$root/usr/local/bin/"
 
 # The loader, and the libraries of Debian that the program or libtorch names.
 libraries="libc.so.6 libm.so.6 libgcc_s.so.1 libpthread.so.0 libdl.so.2 librt.so.1 libutil.so.1 libresolv.so.2 libnss_dns.so.2 libnss_files.so.2"
-if [ "$1" = worker ]; then libraries="$libraries libstdc++.so.6"; fi
+packages="libc6 libgcc-s1 ca-certificates"
+if [ "$1" = worker ]; then
+  libraries="$libraries libstdc++.so.6"
+  packages="$packages libstdc++6"
+fi
 for library in $libraries; do
   found=$(ldconfig -p | awk -v name="$library" '$1 == name { print $NF; exit }')
   mkdir -p "$root$(dirname "$found")"
@@ -24,7 +28,7 @@ mkdir -p "$root/lib64"
 cp -L "$loader" "$root/lib64/"
 
 # Whose packages they are: scanners look here for what is known to be vulnerable.
-for package in libc6 libgcc-s1 libstdc++6 ca-certificates; do
+for package in $packages; do
   dpkg-query --status "$package" > "$root/var/lib/dpkg/status.d/$package"
 done
 
