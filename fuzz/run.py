@@ -61,7 +61,7 @@ def parse():
 
 
 def build(environment, options):
-    """Builds every target, and answers the folder that they are in."""
+    """Builds what is to be run, and answers the folder that it is in."""
     triple = next(line.split()[1] for line in output(["rustc", "-vV"]).splitlines() if line.startswith("host:"))
     flags = COVERAGE + (["-Zsanitizer=address"] if options.sanitizer == "address" else [])
     # The sanitizers of a stable compiler are behind this switch.
@@ -71,6 +71,7 @@ def build(environment, options):
     environment.pop("RUSTFLAGS", None)
     folder = HERE / "target" if options.sanitizer == "address" else HERE / "target/plain"
     command = ["cargo", "build", "--release", "--manifest-path", str(HERE / "Cargo.toml"), "--target", triple, "--target-dir", str(folder)]
+    command += [part for name in options.targets for part in ("--bin", name)]
     if subprocess.run(command, cwd=ROOT, env=environment).returncode:
         sys.exit("the fuzz targets do not build")
     return folder / triple / "release"
