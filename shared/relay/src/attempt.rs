@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     future::{Future as _, poll_fn},
     pin::Pin,
-    sync::Arc,
     task::Poll,
     time::Duration,
 };
@@ -21,8 +20,9 @@ use torchmesh_retry::RetryBudget;
 use crate::{
     BoxError,
     body::{Rest, Streamed, poll_stream},
-    connection::{Lane, Opened},
+    connection::Opened,
     endpoint::Endpoint,
+    lane::{Lane, OnConnection},
     outgoing::hide_from_compression,
     pump::{Pump, PumpError},
     source::Source,
@@ -74,7 +74,7 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let tried = exchange(&ticket, lane, head, source, hold, patience).await;
+    let tried = exchange(&mut ticket, lane, head, source, hold, patience).await;
     match &tried {
         Ok(exchange) => ticket.answered(exchange.status()),
         Err(Failure::CallerLeft) => {}
@@ -104,7 +104,7 @@ impl Exchange {
 }
 
 async fn exchange<B>(
-    ticket: &Ticket,
+    ticket: &mut Ticket,
     lane: usize,
     head: Request<()>,
     source: &Mutex<Source<B>>,
@@ -115,10 +115,10 @@ where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
-    let (endpoint, empty) = (ticket.endpoint(), source.lock().is_exhausted());
-    let (response, mut pump) = open(endpoint, lane, head, empty).await?;
+    let empty = source.lock().is_exhausted();
+    let (response, mut pump) = open(ticket, lane, head, empty).await?;
     let response = begins(response, &mut pump, source, patience).await?;
-    endpoint.answered();
+    ticket.endpoint().answered();
     let (head, stream) = response.into_parts();
     // Before the answer itself: of a stream that waits for its first message this is known now.
     ticket.told(&head.headers);
@@ -167,32 +167,45 @@ where
     .await
 }
 
-async fn open(endpoint: &Arc<Endpoint>, lane: usize, head: Request<()>, empty: bool) -> Result<(ResponseFuture, Pump), Failure> {
-    let lane = &endpoint.lanes[lane];
-    let mut opened = usable(endpoint, lane).await.ok_or(Failure::NotBegun)?;
-    let (response, stream) = opened.send.send_request(head, empty).map_err(|_| {
-        lane.forget(&opened);
-        Failure::NotBegun
-    })?;
+async fn open(ticket: &mut Ticket, lane: usize, head: Request<()>, empty: bool) -> Result<(ResponseFuture, Pump), Failure> {
+    let (mut opened, place) = usable(ticket, lane).await.ok_or(Failure::NotBegun)?;
+    let sent = opened.send.send_request(head, empty).inspect_err(|_| place.forget(&opened));
+    ticket.is_on(place);
+    let (response, stream) = sent.map_err(|_| Failure::NotBegun)?;
     Ok((response, Pump::new(stream)))
 }
 
-/// The lane's connection, or a new one where the old one is closing: an endpoint that drains, or that found it idle, said GOAWAY.
-async fn usable(endpoint: &Endpoint, lane: &Arc<Lane>) -> Option<Opened> {
+/// An open connection with room, or a new one where the old one is closing: an endpoint that drains, or that found it idle, said GOAWAY.
+async fn usable(ticket: &Ticket, lane: usize) -> Option<(Opened, OnConnection)> {
+    let endpoint = ticket.endpoint();
+    let lane = &endpoint.lanes[lane];
+    let mut place = lane.place(ticket.calls_per_connection());
     for _ in 0..2 {
-        let mut opened = match lane.get(endpoint.addr).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::debug!(endpoint = %endpoint.id, %error, "an endpoint cannot be reached");
-                endpoint.failed();
-                return None;
-            }
-        };
+        let (mut opened, at) = reached(endpoint, lane, place).await?;
         if poll_fn(|cx| opened.send.poll_ready(cx)).await.is_ok() {
-            return Some(opened);
+            return Some((opened, at));
         }
-        lane.forget(&opened);
+        at.forget(&opened);
+        place = at;
     }
+    None
+}
+
+/// The connection at this place. An endpoint that takes no further one, since it has as many as it may have, is asked by the first.
+async fn reached(endpoint: &Endpoint, lane: &Lane, place: OnConnection) -> Option<(Opened, OnConnection)> {
+    let failed = match place.get(endpoint.addr).await {
+        Ok(opened) => return Some((opened, place)),
+        Err(error) => error,
+    };
+    let error = match lane.back(&place) {
+        None => failed,
+        Some(first) => match first.get(endpoint.addr).await {
+            Ok(opened) => return Some((opened, first)),
+            Err(error) => error,
+        },
+    };
+    tracing::debug!(endpoint = %endpoint.id, %error, "an endpoint cannot be reached");
+    endpoint.failed();
     None
 }
 

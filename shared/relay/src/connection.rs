@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use h2::{
 use parking_lot::Mutex;
 use tokio::{
     net::TcpStream,
+    sync::oneshot,
     time::{MissedTickBehavior, interval, timeout},
 };
 use torchmesh_wire::{Gathering, gather};
@@ -38,13 +39,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A peer that does not answer a ping for so long is gone: a frozen process holds its calls no longer than this.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
-/// One data thread's connection to one endpoint.
+/// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Lane {
+pub(crate) struct Connection {
     open: Mutex<Option<Opened>>,
     connecting: tokio::sync::Mutex<()>,
     generation: AtomicU64,
     tls: Option<Arc<HopTls>>,
+    proven: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -53,10 +55,15 @@ pub(crate) struct Opened {
     generation: u64,
 }
 
-impl Lane {
+impl Connection {
     /// A connection that is not open yet, over TLS where that is given.
     pub(crate) fn over(tls: Option<Arc<HopTls>>) -> Self {
         Self { tls, ..Self::default() }
+    }
+
+    /// The same, which counts as open once the endpoint has answered a ping on it. A system takes connections for a server that has as many as it may have, and says nothing.
+    pub(crate) fn proven(tls: Option<Arc<HopTls>>) -> Self {
+        Self { tls, proven: true, ..Self::default() }
     }
 
     /// The open connection, or a new one. Callers that come while it is being opened wait for it together.
@@ -112,35 +119,50 @@ impl Lane {
         };
         let (send, connection, flusher) =
             timeout(CONNECT_TIMEOUT, handshake).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        tokio::spawn(flusher.flushing(drive(connection, Arc::downgrade(self), generation)));
+        let (answers, answered) = oneshot::channel();
+        tokio::spawn(flusher.flushing(drive(connection, Arc::downgrade(self), generation, answers)));
+        if self.proven {
+            let answered = timeout(CONNECT_TIMEOUT, answered).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+            answered.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        }
         Ok(Opened { send, generation })
     }
 }
 
-/// Moves the connection's bytes until it closes or its peer is found to be gone.
-async fn drive(mut connection: client::Connection<Gathering<Transport>, Bytes>, lane: std::sync::Weak<Lane>, generation: u64) {
+/// Moves the connection's bytes until it closes or its peer is found to be gone. The first ping that is answered is told.
+async fn drive(
+    mut connection: client::Connection<Gathering<Transport>, Bytes>,
+    opened: Weak<Connection>,
+    generation: u64,
+    answers: oneshot::Sender<()>,
+) {
     let pings = connection.ping_pong();
     let ended = tokio::select! {
         biased;
         ended = connection => ended.map_err(|error| error.to_string()),
-        () = until_silent(pings) => Err("the peer does not answer pings".to_owned()),
+        () = until_silent(pings, answers) => Err("the peer does not answer pings".to_owned()),
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to an endpoint ended");
     }
-    if let Some(lane) = lane.upgrade() {
-        lane.forget_generation(generation);
+    if let Some(opened) = opened.upgrade() {
+        opened.forget_generation(generation);
     }
 }
 
-async fn until_silent(pings: Option<PingPong>) {
+async fn until_silent(pings: Option<PingPong>, answers: oneshot::Sender<()>) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     let mut tick = interval(PING_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick.tick().await;
+    let mut answers = Some(answers);
     loop {
         if timeout(PING_EVERY, pings.ping(Ping::opaque())).await.is_err() {
             return;
+        }
+        if let Some(answers) = answers.take() {
+            // Hardly anybody waits for it.
+            let _ = answers.send(());
         }
         tick.tick().await;
     }

@@ -14,7 +14,7 @@ use http::uri::Authority;
 use parking_lot::Mutex;
 use torchmesh_api::ids::InstanceId;
 
-use crate::{clock, connection::Lane, tls::HopTls};
+use crate::{clock, lane::Lane, tls::HopTls};
 
 /// The wait after a first failed connection; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ pub struct Endpoint {
     /// Where it is.
     pub place: Place,
     pub(crate) authority: Authority,
-    pub(crate) lanes: Box<[Arc<Lane>]>,
+    pub(crate) lanes: Box<[Lane]>,
     in_flight: AtomicUsize,
     born: Instant,
     /// Not before so many milliseconds after `born` is it tried again.
@@ -50,7 +50,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint with one connection for each of `lanes` threads, none opened yet.
+    /// An endpoint with connections for each of `lanes` threads, none opened yet.
     pub fn new(id: InstanceId, addr: SocketAddr, lanes: usize) -> Self {
         Self::over(id, addr, lanes, None)
     }
@@ -65,7 +65,7 @@ impl Endpoint {
             addr,
             place: Place::default(),
             authority,
-            lanes: (0..lanes).map(|_| Arc::new(Lane::over(tls.cloned()))).collect(),
+            lanes: (0..lanes).map(|_| Lane::over(tls.cloned())).collect(),
             in_flight: AtomicUsize::new(0),
             born: Instant::now(),
             paused_until: AtomicU64::new(0),
@@ -136,7 +136,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// None yet; each will have one connection for each of `lanes` threads.
+    /// None yet; each will have connections for each of `lanes` threads.
     pub fn new(lanes: usize) -> Self {
         Self::over(lanes, None)
     }

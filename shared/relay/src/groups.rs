@@ -9,7 +9,7 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    balance::{BalanceSettings, prefix::Seat},
+    balance::{BalanceSettings, prefix::Seat, subset},
     clock,
     endpoint::Endpoint,
     group::{Group, Shared},
@@ -23,6 +23,8 @@ use crate::{
 pub struct Groups {
     settings: Arc<RelaySettings>,
     metrics: RelayMetrics,
+    /// What makes its part of a large fleet another than other processes' parts.
+    salt: u64,
     kept: Mutex<HashMap<String, Kept>>,
 }
 
@@ -61,7 +63,7 @@ impl Kept {
 impl Groups {
     /// None yet.
     pub fn new(settings: RelaySettings, metrics: RelayMetrics) -> Self {
-        Self { settings: Arc::new(settings), metrics, kept: Mutex::default() }
+        Self { settings: Arc::new(settings), metrics, salt: fastrand::u64(..), kept: Mutex::default() }
     }
 
     /// The group called `name`, which has these endpoints from now on.
@@ -72,6 +74,8 @@ impl Groups {
 
     /// The same, where each endpoint tells which load of the model answers there: another load has read nothing yet.
     pub fn update_loads(&self, name: &str, endpoints: &[(Arc<Endpoint>, u64)]) -> Arc<Group> {
+        let part = self.part(endpoints);
+        let endpoints = part.as_deref().unwrap_or(endpoints);
         let now = clock::micros(Instant::now());
         let mut kept = self.kept.lock();
         let kept = kept.entry(name.to_owned()).or_insert_with(|| Kept::new(&self.settings.balance));
@@ -96,6 +100,13 @@ impl Groups {
             metrics: self.metrics.clone(),
             seats: seats.into(),
         })
+    }
+
+    /// Those that are this process's own, where it is to have a part of so many.
+    fn part(&self, endpoints: &[(Arc<Endpoint>, u64)]) -> Option<Vec<(Arc<Endpoint>, u64)>> {
+        let size = self.settings.balance.subset.filter(|size| *size < endpoints.len())?;
+        let names = endpoints.iter().map(|(endpoint, _)| (endpoint.id.as_str(), endpoint.place.near));
+        Some(subset::positions(names, size, self.salt).into_iter().map(|at| endpoints[at].clone()).collect())
     }
 
     /// Forgets what was known of the group called `name`.
@@ -162,6 +173,32 @@ mod tests {
         is_known(&of(&[(&c, 9), (&b, 80), (&a, 7)]), &["w0"]);
         is_known(&of(&[(&c, 9), (&b, 80)]), &[]);
         is_known(&of(&[(&a, 7), (&b, 80)]), &[]);
+    }
+
+    #[test]
+    fn of_a_large_fleet_a_part_gets_calls_and_keeps_what_is_known_of_it() {
+        let mut settings = RelaySettings::default();
+        settings.balance.subset = Some(3);
+        let fleet: Vec<_> = (0..20).map(endpoint).collect();
+        let ids = |group: &Group| group.endpoints().map(|endpoint| endpoint.id.to_string()).collect::<Vec<_>>();
+        let groups = Groups::new(settings, RelayMetrics::default());
+        let (all, mine) = (groups.update("m/1", &fleet), groups.update("n/1", &fleet[..3]));
+        assert_eq!((all.len(), mine.len()), (3, 3));
+        let gone = fleet.iter().position(|endpoint| Arc::ptr_eq(endpoint, &all.members[0].endpoint)).unwrap();
+        let left: Vec<_> = fleet.iter().enumerate().filter(|(at, _)| *at != gone).map(|(_, endpoint)| Arc::clone(endpoint)).collect();
+        let after = groups.update("m/1", &left);
+        assert_eq!(after.len(), 3);
+        for stays in &all.members[1..] {
+            let same = after
+                .members
+                .iter()
+                .find(|member| Arc::ptr_eq(&member.endpoint, &stays.endpoint))
+                .expect("one has left for another's sake");
+            assert!(Arc::ptr_eq(&same.record, &stays.record));
+        }
+        let other = Groups::new(settings, RelayMetrics::default());
+        let parts: Vec<_> = (0..5).map(|_| ids(&Groups::new(settings, RelayMetrics::default()).update("m/1", &fleet))).collect();
+        assert!(parts.iter().any(|part| *part != ids(&other.update("m/1", &fleet))), "every process has the same part");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod source;
 mod attempt;
 mod clock;
 mod connection;
+mod lane;
 mod pump;
 mod record;
 mod shot;

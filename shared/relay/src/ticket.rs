@@ -13,6 +13,7 @@ use crate::{
     clock,
     endpoint::Endpoint,
     group::Group,
+    lane::OnConnection,
     record::Member,
 };
 
@@ -27,6 +28,7 @@ pub(crate) struct Ticket {
     /// The same of all the endpoints together.
     trying_all: bool,
     settled: bool,
+    place: Option<OnConnection>,
 }
 
 impl Ticket {
@@ -38,7 +40,7 @@ impl Ticket {
         member.record.reported.sent();
         let now = clock::micros(begun);
         let (trying, trying_all) = (member.record.breaker.begin(now), group.shared.standing.begin(now));
-        Self { group, at, begun, trying, trying_all, settled: false }
+        Self { group, at, begun, trying, trying_all, settled: false, place: None }
     }
 
     /// The endpoint's position in its group.
@@ -48,6 +50,16 @@ impl Ticket {
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.member().endpoint
+    }
+
+    /// Calls at once on one connection before there is another.
+    pub(crate) fn calls_per_connection(&self) -> usize {
+        self.group.settings.balance.calls_per_connection
+    }
+
+    /// It is on this connection until it ends.
+    pub(crate) fn is_on(&mut self, place: OnConnection) {
+        self.place = Some(place);
     }
 
     /// The head of the endpoint's answer has come.

@@ -1,7 +1,8 @@
 //! Which of the endpoints that could answer is asked.
 //!
 //! Each policy is a plain function over what is known of the endpoints ([`choose`], [`ring`], [`prefix`]); time and chance are arguments. What an
-//! endpoint's answers cost is remembered in [`ewma`], what it says of its own queue in [`reported`], and that it does not answer in [`silence`]. How many calls it may have at once is found in [`limit`].
+//! endpoint's answers cost is remembered in [`ewma`], what it says of its own queue in [`reported`], and that it does not answer in [`silence`]. How many calls it may have at once is found in [`limit`], and
+//! which part of a large fleet is a hop's own in [`subset`].
 
 pub mod choose;
 pub mod ewma;
@@ -10,6 +11,7 @@ pub mod prefix;
 pub mod reported;
 pub mod ring;
 pub mod silence;
+pub mod subset;
 
 use std::time::Duration;
 
@@ -82,6 +84,11 @@ pub struct BalanceSettings {
     pub prefix_memory: ByteSize,
     /// `balance.zone_bound`: where it is known who is near, the most calls in flight at one of them before those far away get some, in average shares. Default 1.25, at least 1.
     pub zone_bound: f64,
+    /// `balance.calls_per_connection`: calls at once that one data thread has on one HTTP/2 connection to an endpoint before it opens another, of which it has up to 8. Default 256, at
+    /// least 1.
+    pub calls_per_connection: usize,
+    /// `balance.subset`: how many of a version's endpoints this process has calls for, the same ones for as long as they are there. Default none: all. At least 2.
+    pub subset: Option<usize>,
 }
 
 impl Default for BalanceSettings {
@@ -94,6 +101,8 @@ impl Default for BalanceSettings {
             prefix_bound: 1.5,
             prefix_memory: ByteSize::mib(4),
             zone_bound: 1.25,
+            calls_per_connection: 256,
+            subset: None,
         }
     }
 }
@@ -111,11 +120,19 @@ impl BalanceSettings {
                 prefix_bound: s.or("prefix_bound", defaults.prefix_bound),
                 prefix_memory: s.or("prefix_memory", defaults.prefix_memory),
                 zone_bound: s.or("zone_bound", defaults.zone_bound),
+                calls_per_connection: s.or("calls_per_connection", defaults.calls_per_connection),
+                subset: s.optional("subset"),
             };
             s.check(read.decay >= Duration::from_millis(10), "decay", "must be at least 10ms");
             s.check((1.0..=100.0).contains(&read.hash_bound), "hash_bound", "must be from 1 to 100");
             s.check((1.0..=100.0).contains(&read.prefix_bound), "prefix_bound", "must be from 1 to 100");
             s.check((1.0..=100.0).contains(&read.zone_bound), "zone_bound", "must be from 1 to 100");
+            s.check(
+                read.subset.is_none_or(|subset| subset >= 2),
+                "subset",
+                "must be at least 2, so that a call that fails can go elsewhere, or not be given",
+            );
+            s.check(read.calls_per_connection >= 1, "calls_per_connection", "must be at least 1");
             s.check(read.prefix_memory.0 >= 64 << 10, "prefix_memory", "must be at least 64KiB");
             read
         })

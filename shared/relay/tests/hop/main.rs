@@ -1,5 +1,6 @@
 //! Calls through one hop.
 
+mod connections;
 mod fake;
 mod messages;
 mod one_hop;
