@@ -45,6 +45,11 @@ pub(super) fn parse(text: &str, rules: Rules) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
         return Err("must have no user, no password and no #fragment".to_owned());
     }
+    // One dot at the end is the root's. Nothing else in DNS has an empty part, and what it would be taken for by whoever connects is anybody's guess.
+    let host = url.host_str().unwrap_or_default();
+    if host.strip_suffix('.').unwrap_or(host).split('.').any(str::is_empty) {
+        return Err("must have a host without a dot at its beginning and without two dots in a row".to_owned());
+    }
     if let Some(ip) = literal(&url)
         && !may(ip, rules)
     {
@@ -191,6 +196,22 @@ mod tests {
         assert!(parse(&format!("https://example.org/{}", "a".repeat(3000)), CLOSED).is_err());
         assert_eq!(parse("https://example.org/hooks?a=b", CLOSED).unwrap().as_str(), "https://example.org/hooks?a=b");
         assert!(parse("http://example.org/", Rules { allow_http: true, ..CLOSED }).is_ok());
+    }
+
+    #[test]
+    fn a_host_with_an_empty_part_is_no_name() {
+        for text in [
+            "https://.1../",
+            "https:%2E1..//21330706433/",
+            "https://example..org/",
+            "https://.example.org/",
+            "https://example.org../",
+            "https://./",
+        ] {
+            assert!(parse(text, CLOSED).is_err(), "{text}");
+            assert!(parse(text, OPEN).is_err(), "{text}");
+        }
+        assert!(parse("https://example.org./", CLOSED).is_ok());
     }
 
     #[tokio::test]
