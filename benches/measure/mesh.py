@@ -58,7 +58,7 @@ model = "noop"
 to = [{ version = "1", weight = 90 }, { weight = 10 }]
 sticky = "tenant"
 except = [{ header = "x-canary", value = "yes", version = "1" }, { tenant = "careful", version = "1" }]
-fallback = ["small", "other"]
+fallback = ["large", "other"]
 resume = true
 
 [[route]]
