@@ -51,6 +51,7 @@ class TheChart(unittest.TestCase):
     def test_settings_that_exclude_each_other_are_refused_with_what_to_do(self):
         cases = {
             "routes.store=file": ["discovery.kind=dns"],
+            "set discovery.kind=kubernetes": ["discovery.kind=dns", "routes.store=kubernetes"],
             "leave it true": ["discovery.kind=kubernetes", "routes.store=file", "serviceAccounts.create=false"],
             "consul.address": ["consul.bundled=false"],
             "accounts.database.url": ["accounts.replicas=2"],

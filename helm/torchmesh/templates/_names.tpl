@@ -110,7 +110,7 @@ default
 
 {{/* Whether jobs see to the routes. */}}
 {{- define "torchmesh.keepsRoutes" -}}
-{{- if and .Values.routes.keep.enabled (eq .Values.routes.store "consul") -}}yes{{- end -}}
+{{- if and .Values.routes.keep.enabled (ne .Values.routes.store "file") -}}yes{{- end -}}
 {{- end -}}
 
 {{/* Whether the accounts speak TLS. */}}

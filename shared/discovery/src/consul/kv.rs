@@ -10,6 +10,7 @@ use super::{
     client::{ANSWER_WITHIN, Answer, Ask, Indexed},
     position::{Memory, Position},
 };
+use crate::agreed::Versioned;
 
 /// The longest body of a transaction that Consul takes where `limits.txn_max_req_len` is its default, in bytes.
 const LONGEST_TRANSACTION: usize = 512 << 10;
@@ -18,15 +19,6 @@ const BESIDE_VALUES: usize = 4 << 10;
 
 /// A document that is kept in its history too may have so many bytes: a transaction has it twice, each time in base64, which makes four bytes of three.
 pub const MOST_BYTES: usize = (LONGEST_TRANSACTION - BESIDE_VALUES) / 2 / 4 * 3;
-
-/// A document, and the version that it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versioned {
-    /// Consul's `ModifyIndex`: greater with each change. 0: the document does not exist.
-    pub version: u64,
-    /// What it says.
-    pub text: String,
-}
 
 #[derive(Debug, Deserialize)]
 struct Pair {
@@ -172,6 +164,7 @@ impl Followed {
     }
 }
 
+/// The version is Consul's `ModifyIndex`, which is greater with each change.
 fn read(pair: &Pair) -> Result<Versioned, ConsulError> {
     let garbage = |why: &str| ConsulError::Garbage { what: format!("the key {}", pair.key), why: why.to_owned() };
     let bytes = STANDARD.decode(pair.value.as_deref().unwrap_or_default()).map_err(|_| garbage("its value is not base64"))?;

@@ -1,7 +1,7 @@
 //! One replica among several that does what only one may do: a key that is held by a session.
 //!
 //! Consul's documentation, "Sessions": a session that is not renewed within its time to live (and up to twice that) is gone, and with it what it held; the key then
-//! stays free for the lock delay. The holder itself must stop earlier than that, by its own clock: [`Lead::holds`].
+//! stays free for the lock delay. The holder itself must stop earlier than that, by its own clock: [`Lead`].
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{Client, ConsulError, client::Ask};
+use crate::agreed::Lead;
 
 /// The least that Consul takes.
 const TTL: Duration = Duration::from_secs(10);
@@ -22,27 +23,18 @@ const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// Before the time to live, by which another may hold the key.
 const TRUSTED_FOR: Duration = Duration::from_secs(8);
 
-/// Whether this process holds the key.
-#[derive(Debug, Clone)]
-pub struct Lead(watch::Receiver<Option<Instant>>);
-
-impl Lead {
-    /// Whether it is this process's to act, at this moment.
-    pub fn holds(&self) -> bool {
-        self.0.borrow().is_some_and(|until| Instant::now() < until)
-    }
-}
-
 #[derive(Debug, Deserialize)]
 struct Session {
     #[serde(rename = "ID")]
     id: String,
 }
 
-/// Tries to hold the key at `path` for as long as the answer, or a copy of it, is there; `name` is what others read of the holder.
-pub fn lead(client: Client, path: String, name: String) -> Lead {
+/// Tries to hold the key at `path` for as long as the answer, or a copy of it, is there; `name` is what others read of the holder. `until_gone` is dropped when the key was
+/// given back after that, or Consul did not answer.
+pub fn lead<G: Send + 'static>(client: Client, path: String, name: String, until_gone: G) -> Lead {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move {
+        let _until_gone = until_gone;
         let mut session = None;
         tokio::select! {
             () = sender.closed() => {}
@@ -53,7 +45,7 @@ pub fn lead(client: Client, path: String, name: String) -> Lead {
             let _ = client.ask(Ask::put(format!("/v1/session/destroy/{session}"), Vec::new())).await;
         }
     });
-    Lead(receiver)
+    Lead::new(receiver)
 }
 
 async fn contend(client: &Client, path: &str, name: &str, held: &watch::Sender<Option<Instant>>, session: &mut Option<String>) {

@@ -69,7 +69,7 @@ impl KubernetesSettings {
 const NO_LABEL: &str = "must be lower-case letters, digits and '-'";
 
 /// A label as RFC 1123 has it, which all these names are.
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&text.len()) && text.chars().all(good) && !text.starts_with('-') && !text.ends_with('-')
 }

@@ -8,6 +8,7 @@ use std::{
 use serde::Deserialize;
 use torchmesh_api::ids::InstanceId;
 
+use super::objects::{Metadata, Object, or_none};
 use crate::{Instance, Zone};
 
 /// `EndpointSlice`; what is not read is not named.
@@ -21,12 +22,10 @@ pub(super) struct Slice {
     ports: Vec<Port>,
 }
 
-/// `ObjectMeta`, of a slice and of a list.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Metadata {
-    pub(super) name: String,
-    pub(super) resource_version: String,
+impl Object for Slice {
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -57,11 +56,6 @@ struct Port {
     #[serde(default, deserialize_with = "or_none")]
     name: String,
     port: Option<u16>,
-}
-
-/// The API writes `null` for what is empty.
-fn or_none<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// The slices of one Service, by their names.

@@ -1,18 +1,15 @@
-//! The instances of a service: asked for once, then told as they change.
+//! The instances of a service, as the slices of its Service tell.
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::{sync::watch, time::sleep};
+use tokio::sync::watch;
 
 use super::{
     KubernetesError, KubernetesSettings,
-    client::{Change, Client},
+    client::Client,
+    follow::{Listener, follow},
+    objects::{ENDPOINT_SLICES, Selected},
     slices::{Slice, Slices},
 };
-use crate::{Discovery, Instances, replace, retry::Retry};
-
-/// A server that ends every watch at once is not asked all the time.
-const BETWEEN_WATCHES: Duration = Duration::from_millis(50);
+use crate::{Discovery, Instances, replace};
 
 /// The Services of one namespace.
 #[derive(Debug, Clone)]
@@ -30,86 +27,49 @@ impl Discovery for Kubernetes {
     fn watch(&self, service: &str) -> watch::Receiver<Instances> {
         let (sender, receiver) = watch::channel(Instances::default());
         let client = self.0.clone();
-        let service: Arc<str> = format!("{}-{service}", client.settings.prefix).into();
+        let selector = format!("kubernetes.io/service-name={}-{service}", client.settings.prefix);
+        let selected = Selected::labelled(&ENDPOINT_SLICES, selector);
+        let mut pods = Pods { slices: Slices::default(), port: client.settings.port.clone(), sender: sender.clone() };
         tokio::spawn(async move {
             tokio::select! {
                 () = sender.closed() => {}
-                () = follow(&client, &service, &sender) => {}
+                () = follow(&client, &selected, &mut pods) => {}
             }
         });
         receiver
     }
 }
 
-/// What is known, and up to which version. Without a version, what there is must be asked for.
-#[derive(Debug, Default)]
-struct Known {
+/// What is known of a Service, and who is told.
+struct Pods {
     slices: Slices,
-    version: Option<String>,
+    port: String,
+    sender: watch::Sender<Instances>,
 }
 
-async fn follow(client: &Client, service: &str, sender: &watch::Sender<Instances>) {
-    let mut known = Known::default();
-    let mut retry = Retry::default();
-    loop {
-        match round(client, service, sender, &mut known, &mut retry).await {
-            Ok(()) => {}
-            // Not a failure: the list is asked for, and the watch goes on from there.
-            Err(KubernetesError::Gone) if known.version.take().is_some() => {}
-            Err(error) => {
-                retry.failed();
-                // What was missed meanwhile may not be told by a server that was put back to an earlier state.
-                known.version = None;
-                if retry.has_just_failed() {
-                    tracing::warn!(service, %error, "the instances cannot be asked for; the last list stays in use");
-                }
-            }
-        }
-        sleep(retry.pause(fastrand::f64()).max(BETWEEN_WATCHES)).await;
+impl Pods {
+    fn tell(&self) {
+        replace(&self.sender, self.slices.instances(&self.port));
     }
 }
 
-/// The list where it is not known, then one watch to its end.
-async fn round(
-    client: &Client,
-    service: &str,
-    sender: &watch::Sender<Instances>,
-    known: &mut Known,
-    retry: &mut Retry,
-) -> Result<(), KubernetesError> {
-    let version = if let Some(version) = &known.version {
-        version.clone()
-    } else {
-        let list = client.list(service).await?;
-        known.slices = Slices::of(list.items);
-        replace(sender, known.slices.instances(&client.settings.port));
-        known.version.insert(list.metadata.resource_version).clone()
-    };
-    let mut changes = client.changes(service, &version).await?;
-    while let Some(change) = changes.next().await? {
-        retry.answered();
-        known.version = Some(known.slices.take(change));
-        replace(sender, known.slices.instances(&client.settings.port));
-    }
-    retry.answered();
-    Ok(())
-}
+impl Listener for Pods {
+    type Object = Slice;
 
-impl Slices {
-    /// Does what changed, and tells the version that it leads to.
-    fn take(&mut self, change: Change) -> String {
-        let version = |slice: &Slice| slice.metadata.resource_version.clone();
-        match change {
-            Change::Put(slice) => {
-                let version = version(&slice);
-                self.put(slice);
-                version
-            }
-            Change::Removed(slice) => {
-                self.remove(&slice);
-                version(&slice)
-            }
-            Change::Bookmark(version) => version,
-        }
+    fn all(&mut self, slices: Vec<Slice>) -> Result<(), KubernetesError> {
+        self.slices = Slices::of(slices);
+        self.tell();
+        Ok(())
+    }
+
+    fn put(&mut self, slice: Slice) -> Result<(), KubernetesError> {
+        self.slices.put(slice);
+        self.tell();
+        Ok(())
+    }
+
+    fn removed(&mut self, slice: &Slice) {
+        self.slices.remove(slice);
+        self.tell();
     }
 }
