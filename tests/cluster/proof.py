@@ -194,7 +194,7 @@ def main():
     parser.add_argument("--values", action="append", default=[], help="further values, such as where the images are")
     parser.add_argument("--oom", help="a program that makes a container, named by its id, run out of memory (tests/cluster/oom.sh)")
     parser.add_argument("--transcript", help="a file for the transcript")
-    parser.add_argument("--parts", default=",".join(PARTS), help="what is tried after the installation; rollout needs Consul (default: %(default)s)")
+    parser.add_argument("--parts", default=",".join(PARTS), help="what is tried after the installation; rollout needs routes that are kept in Consul or in Kubernetes (default: %(default)s)")
     cluster = Cluster(parser.parse_args())
     parts = cluster.options.parts.split(",")
     if set(parts) - set(PARTS):
