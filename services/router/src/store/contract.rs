@@ -90,10 +90,11 @@ async fn texts_that_were_are_told_the_newest_first() {
     for place in places().await {
         let store = place.open("r1");
         for text in ["one", "two"] {
-            let before = now_ms();
             assert!(store.swap("routes", version(&store, "routes").await, text, true).await.unwrap());
             assert!(store.swap("rollouts/a", version(&store, "rollouts/a").await, text, false).await.unwrap());
-            while now_ms() == before {
+            // Of two in the same millisecond the later one is kept.
+            let stored = now_ms();
+            while now_ms() == stored {
                 tokio::task::yield_now().await;
             }
         }
