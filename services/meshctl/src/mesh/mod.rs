@@ -202,9 +202,10 @@ impl Plan {
 
     /// Takes a built-in setting away where another is given that it cannot stand beside; `given` says whether one is.
     fn give_way(&mut self, given: impl Fn(&str) -> bool) {
-        for (table, key, others) in
-            [("discovery", "file", ["discovery.consul", "discovery.dns"]), ("store", "folder", ["store.consul", "routes_file"])]
-        {
+        for (table, key, others) in [
+            ("discovery", "file", ["discovery.consul", "discovery.dns", "discovery.kubernetes"]),
+            ("store", "folder", ["store.consul", "store.kubernetes", "routes_file"]),
+        ] {
             if others.into_iter().any(&given)
                 && let Some(Value::Table(built_in)) = self.settings.get_mut(table)
             {
