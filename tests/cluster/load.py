@@ -74,7 +74,9 @@ def call(connection, tally, address):
             time.sleep(0.02)
             continue
         took = time.monotonic() - began
-        if answer.status == 200 and len(json.loads(body)["data"][0]["embedding"]) == 384:
+        if took > DEADLINE:
+            tally.add("failed", took, f"answered {answer.status} after {took * 1000:.0f} ms")
+        elif answer.status == 200 and len(json.loads(body)["data"][0]["embedding"]) == 384:
             tally.add("ok", took)
         else:
             tally.add("failed", took, f"{answer.status} {body[:250]!r}")
