@@ -99,7 +99,7 @@ impl Client {
     /// Tells of the document at `path` as it is, and then whenever it is different, for as long as this is polled. While the API server is away nothing is told.
     pub async fn follow(&self, path: &str, tell: impl FnMut(Option<Versioned>)) {
         let selected = Selected::named(&CONFIG_MAPS, &self.name(path));
-        follow(self, &selected, &mut Reader { path, last: None, tell }).await;
+        follow(self, &selected, &mut Reader { path, has_told: false, last: None, tell }).await;
     }
 
     pub(super) async fn config_map(&self, path: &str) -> Result<Option<ConfigMap>, KubernetesError> {
@@ -131,15 +131,17 @@ impl Client {
 /// Reads one document as it changes.
 struct Reader<'a, F> {
     path: &'a str,
-    /// What was told last, once something was.
-    last: Option<Option<Versioned>>,
+    has_told: bool,
+    /// What was told last.
+    last: Option<Versioned>,
     tell: F,
 }
 
 impl<F: FnMut(Option<Versioned>)> Reader<'_, F> {
     fn is_now(&mut self, now: Option<Versioned>) {
-        if self.last.as_ref() != Some(&now) {
-            self.last = Some(now.clone());
+        if !self.has_told || self.last != now {
+            self.has_told = true;
+            self.last.clone_from(&now);
             (self.tell)(now);
         }
     }
@@ -149,13 +151,11 @@ impl<F: FnMut(Option<Versioned>)> Listener for Reader<'_, F> {
     type Object = ConfigMap;
 
     fn all(&mut self, objects: Vec<ConfigMap>) -> Result<(), KubernetesError> {
-        match objects.into_iter().next() {
-            Some(map) => self.put(map),
-            None => {
-                self.is_now(None);
-                Ok(())
-            }
+        if let Some(map) = objects.into_iter().next() {
+            return self.put(map);
         }
+        self.is_now(None);
+        Ok(())
     }
 
     fn put(&mut self, map: ConfigMap) -> Result<(), KubernetesError> {

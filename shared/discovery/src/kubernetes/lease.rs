@@ -233,19 +233,19 @@ mod tests {
 
     use super::*;
 
-    fn lease(version: u32, spec: Value) -> Lease {
+    fn lease(version: u32, spec: &Value) -> Lease {
         serde_json::from_value(json!({ "metadata": { "resourceVersion": version.to_string() }, "spec": spec })).unwrap()
     }
 
     #[test]
     fn another_s_is_taken_once_it_was_seen_unchanged_for_as_long_as_it_is_given_for() {
         let (first, mut second, now) = (Candidate::new("a"), Candidate::new("b"), Instant::now());
-        let held = lease(7, first.claim(None, SystemTime::UNIX_EPOCH));
+        let held = lease(7, &first.claim(None, SystemTime::UNIX_EPOCH));
         assert!(!second.may_take(Some(&held), now), "its renewTime is of 1970, and that says nothing");
         assert!(!second.may_take(Some(&held), now + Duration::from_millis(11_999)));
         assert!(second.may_take(Some(&held), now + GIVEN_FOR));
         // A renewal is a new beginning.
-        let renewed = lease(8, first.claim(Some(&held), SystemTime::now()));
+        let renewed = lease(8, &first.claim(Some(&held), SystemTime::now()));
         assert!(!second.may_take(Some(&renewed), now + GIVEN_FOR));
         // So is a removal for who has seen it held.
         assert!(!second.may_take(None, now + GIVEN_FOR));
@@ -256,23 +256,23 @@ mod tests {
     fn what_is_free_or_given_back_is_taken_at_once() {
         let mut candidate = Candidate::new("a");
         assert!(candidate.may_take(None, Instant::now()));
-        assert!(candidate.may_take(Some(&lease(1, json!({ "holderIdentity": "" }))), Instant::now()));
+        assert!(candidate.may_take(Some(&lease(1, &json!({ "holderIdentity": "" }))), Instant::now()));
     }
 
     #[test]
     fn two_of_the_same_name_are_not_taken_for_each_other() {
         let (first, mut second) = (Candidate::new("0.0.0.0:8081"), Candidate::new("0.0.0.0:8081"));
-        assert!(!second.may_take(Some(&lease(1, first.claim(None, SystemTime::now()))), Instant::now()));
+        assert!(!second.may_take(Some(&lease(1, &first.claim(None, SystemTime::now()))), Instant::now()));
     }
 
     #[test]
     fn a_renewal_keeps_when_it_was_acquired_and_a_change_of_hands_is_counted() {
         let (first, second) = (Candidate::new("a"), Candidate::new("b"));
-        let acquired = lease(1, first.claim(None, SystemTime::UNIX_EPOCH));
+        let acquired = lease(1, &first.claim(None, SystemTime::UNIX_EPOCH));
         let renewed = first.claim(Some(&acquired), SystemTime::UNIX_EPOCH + Duration::from_micros(4_000_001));
         assert_eq!((&renewed["acquireTime"], &renewed["leaseTransitions"]), (&json!("1970-01-01T00:00:00.000000Z"), &json!(0)));
         assert_eq!(renewed["renewTime"], "1970-01-01T00:00:04.000001Z");
-        assert_eq!(second.claim(Some(&lease(2, renewed)), SystemTime::now())["leaseTransitions"], 1);
+        assert_eq!(second.claim(Some(&lease(2, &renewed)), SystemTime::now())["leaseTransitions"], 1);
     }
 
     /// Where somebody is between a look and an answer.
@@ -305,7 +305,7 @@ mod tests {
                     let given = version(&found) == version(&self.lease);
                     if given {
                         self.changes += 1;
-                        self.lease = Some(lease(self.changes, candidate.claim(found.as_ref(), SystemTime::now())));
+                        self.lease = Some(lease(self.changes, &candidate.claim(found.as_ref(), SystemTime::now())));
                     }
                     if is_lost { Phase::Idle } else { Phase::Answered { given, asked } }
                 }

@@ -108,8 +108,8 @@ pub(super) fn name(prefix: &str, path: &str) -> String {
     let readable: String =
         path.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).take(READABLE).collect();
     let digest = Sha256::digest(path);
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{prefix}.{}-{digest}", readable.trim_start_matches('-'))
+    let digest = digest.iter().take(8).fold(0, |digest: u64, byte| digest << 8 | u64::from(*byte));
+    format!("{prefix}.{}-{digest:016x}", readable.trim_start_matches('-'))
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ fn relay_with(settings: &RelaySettings) -> Relay {
     Relay::for_threads(1, settings).remove(0)
 }
 
-fn group_of(settings: RelaySettings, endpoints: &[Arc<Endpoint>]) -> Arc<torchmesh_relay::Group> {
-    Groups::new(settings, RelayMetrics::default()).update("group", endpoints)
+fn group_of(settings: &RelaySettings, endpoints: &[Arc<Endpoint>]) -> Arc<torchmesh_relay::Group> {
+    Groups::new(*settings, RelayMetrics::default()).update("group", endpoints)
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn hedges_stay_within_their_budget() {
     let settings = hedging(3);
     let (a, first) = endpoint("a", Manner::IsFrozen).await;
     let (b, second) = endpoint("b", Manner::IsFrozen).await;
-    let group = group_of(settings, &[a, b]);
+    let group = group_of(&settings, &[a, b]);
     let relay = relay_with(&settings);
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..10 {
@@ -80,7 +80,7 @@ async fn an_endpoint_that_keeps_failing_is_left_alone_and_tried_again_by_one_cal
     let settings = RelaySettings { breaker, ..Default::default() };
     let (bad, failed) = endpoint("bad", Manner::SaysUnavailable).await;
     let (good, _) = endpoint("good", Manner::Answers).await;
-    let group = group_of(settings, &[bad, good]);
+    let group = group_of(&settings, &[bad, good]);
     let relay = relay(3, 1000);
     for _ in 0..200 {
         assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "0");
@@ -100,7 +100,7 @@ async fn when_all_fail_nobody_is_left_alone() {
     let settings = RelaySettings::default();
     let (a, first) = endpoint("a", Manner::SaysUnavailable).await;
     let (b, second) = endpoint("b", Manner::SaysUnavailable).await;
-    let group = group_of(settings, &[a, b]);
+    let group = group_of(&settings, &[a, b]);
     let relay = relay(1, 1000);
     for _ in 0..100 {
         assert_eq!(send_to(&relay, false, &group).await.unwrap().1, "14");
@@ -119,7 +119,7 @@ async fn calls_with_one_key_go_to_one_endpoint_and_other_keys_to_others() {
         endpoints.push(endpoint(name, Manner::Answers).await);
     }
     let (endpoints, counts): (Vec<_>, Vec<_>) = endpoints.into_iter().unzip();
-    let group = group_of(settings, &endpoints);
+    let group = group_of(&settings, &endpoints);
     let relay = relay(1, 1000);
     let counted = || counts.iter().map(|count| count.load(Ordering::SeqCst)).collect::<Vec<_>>();
     for key in 0..20_u32 {
@@ -157,7 +157,7 @@ async fn reporting(first: &'static str, second: &'static str, streaming: bool) -
     let settings = RelaySettings { balance, ..Default::default() };
     let (a, first) = endpoint("a", Manner::Reports(first)).await;
     let (b, second) = endpoint("b", Manner::Reports(second)).await;
-    let (group, relay) = (group_of(settings, &[a, b]), relay(1, 1000));
+    let (group, relay) = (group_of(&settings, &[a, b]), relay(1, 1000));
     for _ in 0..60 {
         assert_eq!(send_to(&relay, streaming, &group).await.unwrap().1, "0");
     }
@@ -183,7 +183,7 @@ async fn when_all_endpoints_have_as_many_calls_as_they_may_have_a_call_is_refuse
     let settings = RelaySettings { adaptive: Some(2), ..Default::default() };
     let (a, first) = endpoint("a", Manner::IsFrozen).await;
     let (b, second) = endpoint("b", Manner::IsFrozen).await;
-    let (group, relay) = (group_of(settings, &[a, b]), relay(3, 1000));
+    let (group, relay) = (group_of(&settings, &[a, b]), relay(3, 1000));
     let asked = || first.load(Ordering::SeqCst) + second.load(Ordering::SeqCst);
     let until = async |count: usize| {
         while asked() < count {
@@ -218,7 +218,7 @@ async fn a_stream_at_an_endpoint_that_says_nothing_is_sent_to_another_which_is_l
     let settings = impatient(100);
     let (good, answered) = endpoint("good", Manner::Answers).await;
     let (frozen, asked) = endpoint("frozen", Manner::IsFrozen).await;
-    let (group, relay) = (group_of(settings, &[good, Arc::clone(&frozen)]), relay_with(&settings));
+    let (group, relay) = (group_of(&settings, &[good, Arc::clone(&frozen)]), relay_with(&settings));
     for _ in 0..20 {
         assert_eq!(send_to(&relay, true, &group).await.unwrap().1, "0");
     }
@@ -231,7 +231,7 @@ async fn silence_is_tried_again_within_the_budget_and_waited_for_beyond_it() {
     let settings = impatient(3);
     let (a, first) = endpoint("a", Manner::AnswersLate).await;
     let (b, second) = endpoint("b", Manner::AnswersLate).await;
-    let (group, relay) = (group_of(settings, &[a, b]), relay_with(&settings));
+    let (group, relay) = (group_of(&settings, &[a, b]), relay_with(&settings));
     for _ in 0..5 {
         assert_eq!(send_to(&relay, true, &group).await.unwrap().1, "0", "who is slow is better than nobody");
     }
@@ -242,7 +242,7 @@ async fn silence_is_tried_again_within_the_budget_and_waited_for_beyond_it() {
 async fn an_endpoint_that_says_nothing_for_long_is_waited_for_where_there_is_no_other() {
     let settings = impatient(100);
     let (slow, asked) = endpoint("slow", Manner::AnswersLate).await;
-    let (group, relay) = (group_of(settings, &[slow]), relay_with(&settings));
+    let (group, relay) = (group_of(&settings, &[slow]), relay_with(&settings));
     assert_eq!(send_to(&relay, true, &group).await.unwrap().1, "0");
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
