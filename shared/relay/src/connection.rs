@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     open: Mutex<Option<Opened>>,
     connecting: tokio::sync::Mutex<()>,
     generation: AtomicU64,
+    /// How often it could not be opened.
+    failures: AtomicU64,
     tls: Option<Arc<HopTls>>,
     proven: bool,
 }
@@ -66,16 +68,23 @@ impl Connection {
         Self { tls, proven: true, ..Self::default() }
     }
 
-    /// The open connection, or a new one. Callers that come while it is being opened wait for it together.
+    /// The open connection, or a new one. Callers that come while it is being opened wait for it together, and hear together that it cannot be.
     pub(crate) async fn get(self: &Arc<Self>, addr: SocketAddr) -> io::Result<Opened> {
         if let Some(opened) = self.open.lock().as_ref() {
             return Ok(opened.clone());
         }
+        let failures = self.failures.load(Ordering::Relaxed);
         let _one_at_a_time = self.connecting.lock().await;
         if let Some(opened) = self.open.lock().as_ref() {
             return Ok(opened.clone());
         }
-        let opened = self.connect(addr).await?;
+        // Each for itself would find out one after the other.
+        if self.failures.load(Ordering::Relaxed) != failures {
+            return Err(io::Error::other("it could not be opened a moment ago"));
+        }
+        let opened = self.connect(addr).await.inspect_err(|_| {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        })?;
         *self.open.lock() = Some(opened.clone());
         Ok(opened)
     }

@@ -21,7 +21,7 @@ use crate::{
 /// Connections beside the first. Bounds what one thread of ours costs an endpoint, and the time that it takes to find one with room.
 const MORE: usize = 7;
 /// For so long an endpoint that took no further connection is not asked for one.
-const ALONE_FOR: Duration = Duration::from_secs(1);
+const ALONE_FOR: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]

@@ -88,6 +88,18 @@ async fn an_endpoint_that_takes_no_further_connection_gets_its_calls_by_the_firs
 }
 
 #[tokio::test]
+async fn calls_that_wait_for_a_connection_that_cannot_be_had_wait_for_it_together() {
+    let (endpoint, mut seen) = with_room_for(1, Beyond::SaysNothing).await;
+    let (relay, group) = hop(10, &endpoint);
+    for _ in 0..20 {
+        let (relay, group) = (relay.clone(), Arc::clone(&group));
+        tokio::spawn(async move { relay.send(call(&relay, false), &group).await.map(drop) });
+    }
+    // It takes a second to find out, and would take ten if each of the ten tried for itself.
+    timeout(BOUND / 2, seen.wait_for(|calls| *calls == [20])).await.expect("calls wait one after the other").unwrap();
+}
+
+#[tokio::test]
 async fn calls_that_are_given_up_make_room() {
     let (endpoint, mut seen) = with_room_for(8, Beyond::Closes).await;
     let (relay, group) = hop(1, &endpoint);
