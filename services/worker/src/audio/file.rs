@@ -1,6 +1,6 @@
 //! From a WAV or FLAC file to samples of one channel, with every bound checked before the samples are made.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
 use super::{blocks::Blocks, resample::OddRate};
 
@@ -111,7 +111,7 @@ pub fn memory(file: &[u8], limits: Limits, rate: u32) -> Result<usize, AudioErro
         }
         Kind::Flac => {
             let options = claxon::FlacReaderOptions { metadata_only: true, read_vorbis_comment: false };
-            let info = claxon::FlacReader::new_ext(Cursor::new(file), options).map_err(|error| damaged("FLAC", &error))?.streaminfo();
+            let info = claxon::FlacReader::new_ext(without_tags(file)?, options).map_err(|error| damaged("FLAC", &error))?.streaminfo();
             (info.sample_rate, info.samples)
         }
     };
@@ -146,6 +146,30 @@ fn wav_error(error: hound::Error) -> AudioError {
         hound::Error::Unsupported => AudioError::UnsupportedKind { what: "another kind of samples".to_owned() },
         other => damaged("WAV", &other),
     }
+}
+
+/// The file with its stream info alone in front of the sound. The decoder would read tags and pictures too, and takes memory for as many as they say they are
+/// (a file of 80 bytes: 59 MB) before it looks whether they are there. Blocks as in RFC 9639, section 8.1.
+fn without_tags(file: &[u8]) -> Result<impl Read + '_, AudioError> {
+    const INFO: usize = 34;
+    let short = || damaged("FLAC", &"it ends before its sound begins");
+    let head = file.first_chunk::<{ 8 + INFO }>().ok_or_else(short)?;
+    // The first block is the stream's info.
+    if head[4] & 0x7f != 0 || head[5..8] != [0, 0, INFO as u8] {
+        return Err(damaged("FLAC", &"it does not begin with its stream's info"));
+    }
+    let mut at = 4;
+    loop {
+        let &[kind, a, b, c] = file.get(at..).and_then(<[u8]>::first_chunk).ok_or_else(short)?;
+        at += 4 + u32::from_be_bytes([0, a, b, c]) as usize;
+        if kind & 0x80 != 0 {
+            break;
+        }
+    }
+    let mut head = *head;
+    // Now it is the last one.
+    head[4] |= 0x80;
+    Ok(Cursor::new(head).chain(file.get(at..).ok_or_else(short)?))
 }
 
 fn damaged(format: &'static str, reason: &dyn std::fmt::Display) -> AudioError {
@@ -191,7 +215,7 @@ fn wav(file: &[u8], limits: Limits, rate: u32, out: &mut Vec<f32>) -> Result<Pla
 
 fn flac(file: &[u8], limits: Limits, rate: u32, out: &mut Vec<f32>) -> Result<Played, AudioError> {
     let failed = |error: claxon::Error| damaged("FLAC", &error);
-    let mut reader = claxon::FlacReader::new(Cursor::new(file)).map_err(failed)?;
+    let mut reader = claxon::FlacReader::new(without_tags(file)?).map_err(failed)?;
     let info = reader.streaminfo();
     let most = bounds(info.sample_rate, info.channels, info.samples, limits)?;
     let full = full_scale(info.bits_per_sample);
