@@ -24,7 +24,7 @@ struct Product {
   size_t rows, columns, depth;
   // 0 nothing, 1 GELU by the error function, 2 GELU by the hyperbolic tangent, 3 SiLU, 4 ReLU.
   uint32_t activation;
-  // Room for rows × depth values of two bytes, the rows of even length; only where the weight is in brief.
+  // Room for rows × depth values of two bytes, the rows of even length, where the weight is in brief; as much as `nibble_room` says where it is in nibbles.
   uint16_t* scratch;
   // [columns], what the sums are multiplied by first, the last panel filled up; or null.
   const float* scale;

@@ -5,6 +5,7 @@
 #include "attention.h"
 #include "cached.h"
 #include "gate.h"
+#include "nibble.h"
 #include "norm.h"
 #include "product.h"
 
@@ -114,10 +115,15 @@ struct TorchmeshKernels {
   void (*attend_to_cache)(const Cached*);
   void (*pack_bytes)(const float*, size_t, size_t, float*, float*);
   void (*multiply_bytes)(const Product*);
+  size_t (*nibble_words)(size_t);
+  size_t (*nibble_room)(size_t, size_t);
+  void (*pack_nibbles)(const float*, size_t, size_t, float*);
+  void (*multiply_nibbles)(const Product*);
 };
 
 extern "C" const TorchmeshKernels TORCHMESH_KERNELS;
 const TorchmeshKernels TORCHMESH_KERNELS = {
     kPanel, pack, pack_brief, multiply_single, multiply_brief, attention_room, attend_once, normalise_rows,
     normalise_rows_by_root, gate_rows, cached_room, attend_once_to_cache, pack_bytes, multiply_bytes,
+    nibble_words, nibble_room, pack_nibbles, multiply_nibbles,
 };

@@ -38,6 +38,10 @@ pub(super) struct Table {
     pub(super) attend_to_cache: unsafe extern "C" fn(*const Cached),
     pack_bytes: unsafe extern "C" fn(*const f32, usize, usize, *mut f32, *mut f32),
     multiply_bytes: unsafe extern "C" fn(*const Product),
+    nibble_words: unsafe extern "C" fn(usize) -> usize,
+    nibble_room: unsafe extern "C" fn(usize, usize) -> usize,
+    pack_nibbles: unsafe extern "C" fn(*const f32, usize, usize, *mut f32),
+    multiply_nibbles: unsafe extern "C" fn(*const Product),
 }
 
 #[repr(C)]
@@ -187,6 +191,20 @@ impl Simd {
         Weight { simd: self, values, scales, bias: padded, columns, depth, held: Held::Byte }
     }
 
+    /// The same as whole numbers of four bits, with a scale for each 32 of a column.
+    pub(crate) fn pack_nibbles(self, weight: &[f32], bias: &[f32]) -> Weight {
+        let (columns, depth) = (bias.len(), weight.len() / bias.len().max(1));
+        assert_eq!(weight.len(), columns * depth, "a weight of {columns} columns");
+        // SAFETY: it only computes.
+        let words = unsafe { (self.table.nibble_words)(depth) };
+        let mut values = Lines::zeros(self.panels(columns) * words);
+        let mut padded = Lines::zeros(self.panels(columns));
+        padded.as_mut_slice()[..columns].copy_from_slice(bias);
+        // SAFETY: it reads columns × depth values, checked above, and writes `columns` columns of so many words.
+        unsafe { (self.table.pack_nibbles)(weight.as_ptr(), columns, depth, values.as_mut_slice().as_mut_ptr()) };
+        Weight { simd: self, values, scales: Lines::default(), bias: padded, columns, depth, held: Held::Nibble }
+    }
+
     /// Self-attention of one text to itself: `mixed` [length, 3 × heads × size], the queries scaled already, to `out` [length, heads × size].
     pub(crate) fn attend(self, mixed: Part<'_>, heads: usize, near: Option<Nearness<'_>>, scratch: &mut Lines, out: &mut PartMut<'_>) {
         let (length, size) = (mixed.count, out.width / heads);
@@ -264,7 +282,14 @@ enum Held {
     Brief,
     /// Whole numbers of one byte.
     Byte,
+    /// Whole numbers of four bits, column by column, each with its scales behind it.
+    Nibble,
 }
+
+/// Steps that share a scale where numbers have four bits.
+const GROUP: usize = 32;
+/// What the zero of such a number is.
+const NIBBLE_ZERO: i16 = 8;
 
 impl Weight {
     /// `out` = activation(`left` × weightᵀ + bias) + `add`.
@@ -297,8 +322,7 @@ impl Weight {
         if columns.is_empty() || left.count == 0 {
             return;
         }
-        let brief = self.held == Held::Brief;
-        scratch.grow(if brief { left.count * self.depth.next_multiple_of(2) / 2 } else { 0 });
+        scratch.grow(self.scratch(left.count));
         let product = Product {
             left: left.values.as_ptr(),
             left_stride: left.stride,
@@ -320,11 +344,22 @@ impl Weight {
             Held::Single => table.multiply,
             Held::Brief => table.multiply_brief.unwrap_or(table.multiply),
             Held::Byte => table.multiply_bytes,
+            Held::Nibble => table.multiply_nibbles,
         };
         // SAFETY: the weight was packed by these kernels for its columns and `depth`, and what is pointed to begins with a panel; left, add and out have
-        // `rows` whole rows of those widths and room for whole panels (`rows`); the scratch holds the left side in two bytes a value. Who shares
+        // `rows` whole rows of those widths and room for whole panels (`rows`); the scratch holds the left side as the weight wants it. Who shares
         // `out` writes other columns (`Shared`).
         unsafe { multiply(&raw const product) };
+    }
+
+    /// Words of four bytes that a product with so many rows writes aside.
+    fn scratch(&self, rows: usize) -> usize {
+        match self.held {
+            Held::Single | Held::Byte => 0,
+            Held::Brief => rows * self.depth.next_multiple_of(2) / 2,
+            // SAFETY: it only computes.
+            Held::Nibble => unsafe { (self.simd.table.nibble_room)(rows, self.depth) }.div_ceil(4),
+        }
     }
 
     /// Words of four bytes in one panel.
@@ -334,6 +369,8 @@ impl Weight {
             Held::Single => panel * self.depth,
             Held::Brief => panel * self.depth.div_ceil(2),
             Held::Byte => panel / 4 * self.depth,
+            // SAFETY: it only computes.
+            Held::Nibble => panel * unsafe { (self.simd.table.nibble_words)(self.depth) },
         }
     }
 
@@ -342,6 +379,7 @@ impl Weight {
         assert!(column < self.columns && to.len() == self.depth, "a column's shape");
         let panel = self.simd.table.panel;
         let (words, at) = (&self.values.as_slice()[column / panel * self.words()..], column % panel);
+        let byte_of = |byte: usize| words[byte / 4].to_bits().to_le_bytes()[byte % 4];
         for (step, value) in to.iter_mut().enumerate() {
             *value = match self.held {
                 Held::Single => words[step * panel + at],
@@ -349,9 +387,14 @@ impl Weight {
                     let pair = words[step / 2 * panel + at].to_bits();
                     f32::from_bits(if step % 2 == 0 { pair << 16 } else { pair & 0xffff_0000 })
                 }
-                Held::Byte => {
-                    let byte = step * panel + at;
-                    f32::from(words[byte / 4].to_bits().to_le_bytes()[byte % 4].cast_signed()) * self.scales.as_slice()[column]
+                Held::Byte => f32::from(byte_of(step * panel + at).cast_signed()) * self.scales.as_slice()[column],
+                Held::Nibble => {
+                    let (begin, group, half) = (at * self.words() / panel * 4, step / GROUP, GROUP / 2);
+                    let both = byte_of(begin + group * half + step % half);
+                    let number = i16::from(if step % GROUP < half { both & 15 } else { both >> 4 });
+                    let scale = begin + self.depth.div_ceil(GROUP) * half + 2 * group;
+                    let scale = f32::from_bits(u32::from_le_bytes([0, 0, byte_of(scale), byte_of(scale + 1)]));
+                    f32::from(number - NIBBLE_ZERO) * scale
                 }
             };
         }

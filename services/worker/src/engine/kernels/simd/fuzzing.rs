@@ -2,7 +2,7 @@
 
 use super::{
     Simd,
-    reference::{Newest, attention, norm, product, product_of_bytes, random},
+    reference::{Newest, attention, norm, product, product_of_bytes, product_of_nibbles, random},
 };
 use crate::engine::kernels::{Activation, linear, pack};
 
@@ -12,11 +12,11 @@ pub(crate) fn kernels(shapes: &[u8]) {
     tch::manual_seed(seed.into());
     let newest = newest([count, wide, deep, flags]);
     let (count, wide, deep) = (i64::from(count % 96), 1 + i64::from(wide % 80), 1 + i64::from(deep % 80));
-    if which % 6 == 3 {
+    if which % 7 == 3 {
         return packed(count, deep, wide);
     }
     for simd in Simd::usable() {
-        let (found, most) = match which % 6 {
+        let (found, most) = match which % 7 {
             0 => {
                 let activation = [Activation::None, Activation::Gelu, Activation::GeluTanh][usize::from(flags % 3)];
                 let brief = flags & 64 != 0 && simd.multiplies_bf16();
@@ -28,6 +28,7 @@ pub(crate) fn kernels(shapes: &[u8]) {
             }
             2 => (norm(simd, count, deep, 1e-5), 1e-4),
             4 => (product_of_bytes(simd, [count, deep, wide]), 4e-6),
+            5 => (product_of_nibbles(simd, [1 + count, deep, wide]), 1e-3),
             _ => (newest.differs(simd), 2e-5),
         };
         assert!(found < most, "{} is {found} from libtorch", simd.name);

@@ -88,6 +88,29 @@ pub(super) fn product_of_bytes(simd: Simd, shape: [i64; 3]) -> f64 {
     difference(&out, &left.linear(&rounded, Some(&bias)).silu())
 }
 
+/// Beside libtorch's product with the very numbers that the nibbles stand for, and with the left side's as bytes; they are no further from the weight than a
+/// step, since the largest of a group may be cut at 7 of its 8.
+pub(super) fn product_of_nibbles(simd: Simd, [count, depth, columns]: [i64; 3]) -> f64 {
+    let (left, weight, bias) = (random(&[count, depth]), random(&[columns, depth]), random(&[columns]));
+    let packed = simd.pack_nibbles(values(&weight).unwrap(), values(&bias).unwrap());
+    let mut stood_for = vec![0.0; values(&weight).unwrap().len()];
+    stood_for.chunks_mut(usize::try_from(depth).unwrap()).enumerate().for_each(|(column, to)| packed.column(column, to));
+    let stood_for = Tensor::from_slice(&stood_for).view([columns, depth]);
+    let whole = (depth + 31) / 32 * 32;
+    let grouped = |tensor: &Tensor, rows| tensor.constant_pad_nd([0, whole - depth]).view([rows, whole / 32, 32]);
+    let steps = grouped(&weight, columns).abs().amax([2], true) / 8.0;
+    let away = (grouped(&stood_for, columns) - grouped(&weight, columns)).abs() / steps.clamp_min(1e-9);
+    assert!(away.max().double_value(&[]) < 1.1, "a step: {}", away.max().double_value(&[]));
+    let left_steps = grouped(&left, count).abs().amax([2], true) / 127.0;
+    let bytes = ((grouped(&left, count) / left_steps.clamp_min(1e-30)).round() * &left_steps).view([count, whole]).slice(1, 0, depth, 1);
+    let left_rows = rows_of(simd, &left);
+    let all = 0..left_rows.count();
+    let mut out = simd.rows(left_rows.count(), usize::try_from(columns).unwrap());
+    packed.multiply(left_rows.part(all.clone()), Activation::Silu, None, &mut Lines::default(), &mut out.part_mut(all));
+    let exact = |tensor: &Tensor| tensor.to_kind(Kind::Double);
+    difference(&out, &exact(&bytes).linear(&exact(&stood_for), Some(&exact(&bias))).silu())
+}
+
 pub(super) fn attention(simd: Simd, length: i64, heads: i64, size: i64, reach: Option<i64>) -> f64 {
     let mixed = random(&[length, 3 * heads * size]);
     let split = mixed.view([length, 3, heads, size]).permute([1, 2, 0, 3]);

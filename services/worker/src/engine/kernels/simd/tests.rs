@@ -5,7 +5,10 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     Simd,
-    reference::{Newest, attention, gate, norm, product, product_of, product_of_bytes, random, root_norm, rows_of, seeded, tensor_of},
+    reference::{
+        Newest, attention, gate, norm, product, product_of, product_of_bytes, product_of_nibbles, random, root_norm, rows_of, seeded,
+        tensor_of,
+    },
 };
 use crate::engine::{
     kernels::{Activation, Lines},
@@ -106,6 +109,15 @@ proptest! {
     }
 
     #[test]
+    fn a_product_of_nibbles_is_that_of_the_numbers_that_they_and_the_bytes_stand_for(count in 1_i64..20, depth in 1_i64..200, columns in 1_i64..70) {
+        for simd in Simd::usable() {
+            let found = product_of_nibbles(simd, [count, depth, columns]);
+            // A value between two bytes may go either way.
+            prop_assert!(found < 2e-4, "{}: {}", simd.name, found);
+        }
+    }
+
+    #[test]
     fn a_column_comes_back_as_it_was_packed(depth in 1_u32..70, columns in 1_u32..100, brief: bool) {
         for simd in Simd::usable() {
             let weight = random(&[columns.into(), depth.into()]);
@@ -187,11 +199,12 @@ fn what_is_not_a_number_stays_so_and_touches_no_other_row() {
             let found: Vec<bool> = all.map(|row| out.row(row).iter().all(|value| value.is_finite())).collect();
             assert!(found.iter().all(|&finite| finite == healthy), "{}: attention to a NaN is NaN everywhere", simd.name);
         }
-        let one = simd.pack(&[1.0], &[0.0], false);
-        let rows = rows_of(simd, &Tensor::from_slice(&[1.0_f32, f32::NAN, 2.0, f32::INFINITY]).view([4, 1]));
-        let mut out = simd.rows(4, 1);
-        one.multiply(rows.part(0..4), Activation::Gelu, None, &mut Lines::default(), &mut out.part_mut(0..4));
-        let finite: Vec<bool> = (0..4).map(|row| out.row(row)[0].is_finite()).collect();
-        assert_eq!(finite, [true, false, true, false], "{}", simd.name);
+        for one in [simd.pack(&[1.0], &[0.0], false), simd.pack_nibbles(&[1.0], &[0.0])] {
+            let rows = rows_of(simd, &Tensor::from_slice(&[1.0_f32, f32::NAN, 2.0, f32::INFINITY]).view([4, 1]));
+            let mut out = simd.rows(4, 1);
+            one.multiply(rows.part(0..4), Activation::Gelu, None, &mut Lines::default(), &mut out.part_mut(0..4));
+            let finite: Vec<bool> = (0..4).map(|row| out.row(row)[0].is_finite()).collect();
+            assert_eq!(finite, [true, false, true, false], "{} {one:?}", simd.name);
+        }
     }
 }
