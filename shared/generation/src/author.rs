@@ -12,6 +12,18 @@ pub trait Author: Send {
     /// part of the sequence from now on.
     fn next(&mut self, logits: &mut [f32]) -> Next;
 
+    /// Among how many of the vocabulary's first tokens it takes the likeliest next, whatever else the logits say. Then it may be told that token by
+    /// [`Author::take_likeliest`], and not be asked. `None`: it has to see the logits.
+    fn takes_likeliest(&self) -> Option<usize> {
+        None
+    }
+
+    /// The token that follows is the likeliest, this one; `None`: no logit is a finite number. Instead of [`Author::next`], of an author that
+    /// [takes it](Author::takes_likeliest).
+    fn take_likeliest(&mut self, _likeliest: Option<u32>) -> Next {
+        Next::Last
+    }
+
     /// Whether it wants to be told what the model says of the prompt's own tokens ([`Author::read`]). The prompt is then read whole, cache or not.
     fn reads_prompt(&self) -> bool {
         false

@@ -37,6 +37,8 @@ pub struct DecoderFacts {
     pub blocks: usize,
     /// Bytes that one block takes.
     pub block_bytes: usize,
+    /// Whether it takes the likeliest token for less than it gives the logits: then it may be asked for [`Wants::Likeliest`].
+    pub chooses: bool,
 }
 
 /// The next tokens of one sequence.
@@ -61,6 +63,9 @@ pub enum Wants {
     Last,
     /// That of every token.
     Every,
+    /// That of the last token, of which it is enough to know the likeliest among the first so many of the vocabulary. Only of a decoder that
+    /// [chooses](DecoderFacts::chooses).
+    Likeliest(usize),
 }
 
 /// The logits of a step, span after span, row after row.
@@ -68,4 +73,6 @@ pub enum Wants {
 pub struct Logits {
     /// Rows of [`DecoderFacts::vocabulary`] values each.
     pub values: Vec<f32>,
+    /// For each span that wants it, the likeliest token; `None` where no logit is a finite number.
+    pub likeliest: Vec<Option<u32>>,
 }

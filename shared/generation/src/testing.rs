@@ -21,7 +21,7 @@ use crate::{Author, Decoder, DecoderError, DecoderFacts, End, Job, Logits, Next,
 pub(crate) const VOCABULARY: usize = 17;
 
 pub(crate) fn facts(blocks: usize, block_tokens: usize) -> DecoderFacts {
-    DecoderFacts { vocabulary: VOCABULARY, max_tokens: 4096, block_tokens, blocks, block_bytes: 1 }
+    DecoderFacts { vocabulary: VOCABULARY, max_tokens: 4096, block_tokens, blocks, block_bytes: 1, chooses: false }
 }
 
 fn hash(of: impl Hash) -> u64 {
@@ -73,6 +73,12 @@ impl FakeDecoder {
         self
     }
 
+    /// It may be asked for tokens instead of logits.
+    pub(crate) fn choosing(mut self, chooses: bool) -> Self {
+        self.facts.chooses = chooses;
+        self
+    }
+
     fn slot(&self, span: &Span<'_>, position: usize) -> usize {
         span.blocks[position / self.facts.block_tokens] as usize * self.facts.block_tokens + position % self.facts.block_tokens
     }
@@ -117,7 +123,7 @@ impl Decoder for FakeDecoder {
             }
             return Err(error);
         }
-        let mut values = Vec::new();
+        let (mut values, mut likeliest) = (Vec::new(), Vec::new());
         for span in spans {
             let mut states: Vec<u64> = (0..span.cached).map(|position| self.blocks[self.slot(span, position)]).collect();
             for (index, &token) in span.tokens.iter().enumerate() {
@@ -129,14 +135,21 @@ impl Decoder for FakeDecoder {
                     values.extend(row(&states, self.dull));
                 }
             }
+            if let Wants::Likeliest(among) = span.wants {
+                assert!(self.facts.chooses && among == VOCABULARY);
+                likeliest.push(Some(best(&row(&states, self.dull)) as u32));
+            }
         }
-        Ok(Logits { values })
+        Ok(Logits { values, likeliest })
     }
 }
 
+fn best(logits: &[f32]) -> usize {
+    logits.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1)).map_or(0, |(token, _)| token)
+}
+
 /// What the fake author chooses, when it has chosen `chosen` tokens before.
-fn choose(logits: &[f32], chosen: usize) -> u32 {
-    let best = logits.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1)).map_or(0, |(token, _)| token);
+fn choose(best: usize, chosen: usize) -> u32 {
     // An author has a state of its own, as a sampler has.
     ((best + chosen / 20) % VOCABULARY) as u32
 }
@@ -149,7 +162,7 @@ pub(crate) fn answer(prompt: &[u32], tokens: usize, dull: bool) -> Vec<u32> {
     }
     let mut answer = Vec::new();
     while answer.len() < tokens {
-        let token = choose(&row(&states, dull), answer.len());
+        let token = choose(best(&row(&states, dull)), answer.len());
         answer.push(token);
         states.push(state(&states, token, dull));
     }
@@ -238,17 +251,18 @@ impl Author for FakeAuthor {
     }
 
     fn next(&mut self, logits: &mut [f32]) -> Next {
-        let chosen = self.reader.told().tokens.len();
-        assert!(Some(chosen) != self.habits.panics_after, "an author's fault");
-        let token = choose(logits, chosen);
+        let best = best(logits);
         // They are the author's to change.
         logits.fill(0.0);
-        if Some(chosen) == self.habits.stops_after {
-            self.reader.tell(|told| told.end = Some(End::Length));
-            return Next::Last;
-        }
-        self.reader.tell(|told| told.tokens.push(token));
-        Next::Token(token)
+        self.write(best)
+    }
+
+    fn takes_likeliest(&self) -> Option<usize> {
+        Some(VOCABULARY)
+    }
+
+    fn take_likeliest(&mut self, likeliest: Option<u32>) -> Next {
+        self.write(likeliest.unwrap() as usize)
     }
 
     fn reads_prompt(&self) -> bool {
@@ -265,6 +279,20 @@ impl Author for FakeAuthor {
 
     fn end(&mut self, end: End) {
         self.reader.tell(|told| assert_eq!(told.end.replace(end), None, "ended once"));
+    }
+}
+
+impl FakeAuthor {
+    fn write(&mut self, best: usize) -> Next {
+        let chosen = self.reader.told().tokens.len();
+        assert!(Some(chosen) != self.habits.panics_after, "an author's fault");
+        let token = choose(best, chosen);
+        if Some(chosen) == self.habits.stops_after {
+            self.reader.tell(|told| told.end = Some(End::Length));
+            return Next::Last;
+        }
+        self.reader.tell(|told| told.tokens.push(token));
+        Next::Token(token)
     }
 }
 

@@ -112,6 +112,21 @@ impl Author for Answer {
         }
     }
 
+    fn takes_likeliest(&self) -> Option<usize> {
+        (self.matcher.is_none() && self.sampler.takes_likeliest()).then(|| self.plan.words.len())
+    }
+
+    fn take_likeliest(&mut self, likeliest: Option<u32>) -> Next {
+        self.tell_echo();
+        match likeliest {
+            Some(token) => {
+                self.sampler.wrote(token);
+                self.write(Choice { token, logprob: None, likeliest: Vec::new() })
+            }
+            None => self.fail(Failure::NoToken),
+        }
+    }
+
     fn reads_prompt(&self) -> bool {
         self.plan.echo.is_some() && self.plan.sampling.logprobs.is_some()
     }

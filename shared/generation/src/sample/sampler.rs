@@ -88,6 +88,12 @@ impl Sampler {
         })
     }
 
+    /// Whether it takes the token of the highest logit, as the logits come, and nobody wants to know more of them.
+    pub fn takes_likeliest(&self) -> bool {
+        let Sampling { logit_bias, logprobs, .. } = &self.sampling;
+        self.sampling.is_greedy() && !self.sees && logit_bias.is_empty() && logprobs.is_none()
+    }
+
     /// Takes a token that was chosen before, elsewhere, as if it had been chosen here.
     pub fn wrote(&mut self, token: u32) {
         self.place += 1;

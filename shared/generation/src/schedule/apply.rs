@@ -12,25 +12,39 @@ impl Scheduler {
         self.figures.steps += 1;
         self.figures.step_time += time;
         let rows: usize = self.running.iter().map(Sequence::rows).sum();
+        let chosen = self.running.iter().filter(|sequence| sequence.is_chosen_for()).count();
         match result {
-            Ok(mut logits) if logits.values.len() == rows * self.limits.vocabulary() => self.hand_out(&mut logits.values),
-            Ok(logits) => self.fail(&DecoderError {
-                message: format!("a step gave {} values, and not {rows} rows of {}", logits.values.len(), self.limits.vocabulary()),
+            Ok(logits) if logits.values.len() == rows * self.limits.vocabulary() && logits.likeliest.len() == chosen => {
+                self.hand_out(logits)
+            }
+            Ok(Logits { values, likeliest }) => self.fail(&DecoderError {
+                message: format!(
+                    "a step gave {} values and {} tokens, and not {rows} rows of {} and {chosen} tokens",
+                    values.len(),
+                    likeliest.len(),
+                    self.limits.vocabulary()
+                ),
                 fatal: false,
             }),
             Err(error) => self.fail(&error),
         }
     }
 
-    fn hand_out(&mut self, mut values: &mut [f32]) {
+    fn hand_out(&mut self, mut logits: Logits) {
+        let mut values = logits.values.as_mut_slice();
+        let mut likeliest = logits.likeliest.into_iter();
         let Self { running, pool, limits, progress, .. } = self;
         running.retain_mut(|sequence| {
             if sequence.part == 0 {
                 return true;
             }
-            let (rows, rest) = std::mem::take(&mut values).split_at_mut(sequence.rows() * limits.vocabulary());
-            values = rest;
-            let result = sequence.advance(rows, limits, progress);
+            let result = if sequence.is_chosen_for() {
+                sequence.advance_by(likeliest.next().flatten(), limits, progress)
+            } else {
+                let (rows, rest) = std::mem::take(&mut values).split_at_mut(sequence.rows() * limits.vocabulary());
+                values = rest;
+                sequence.advance(rows, limits, progress)
+            };
             sequence.settle(pool);
             let Err(over) = result else { return true };
             pool.clear(&mut sequence.table);

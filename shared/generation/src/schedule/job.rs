@@ -79,11 +79,13 @@ pub(crate) struct Limits {
     vocabulary: usize,
     /// The longest sequence: as the model has it, and never more than its cache holds, so that each sequence can run alone at least.
     context: usize,
+    chooses: bool,
 }
 
 impl Limits {
     pub(crate) fn of(facts: &DecoderFacts) -> Self {
-        Self { vocabulary: facts.vocabulary, context: facts.max_tokens.min(facts.blocks * facts.block_tokens) }
+        let context = facts.max_tokens.min(facts.blocks * facts.block_tokens);
+        Self { vocabulary: facts.vocabulary, context, chooses: facts.chooses }
     }
 
     pub(crate) fn check(&self, job: &Job) -> Result<(), SubmitError> {
@@ -102,6 +104,11 @@ impl Limits {
 
     pub(crate) fn vocabulary(&self) -> usize {
         self.vocabulary
+    }
+
+    /// Whether the decoder may be asked for the likeliest token instead of the logits.
+    pub(crate) fn chooses(&self) -> bool {
+        self.chooses
     }
 
     pub(crate) fn knows(&self, token: u32) -> bool {

@@ -26,10 +26,17 @@ impl Pen {
     }
 
     pub(crate) fn next(&mut self, logits: &mut [f32]) -> Result<u32, Over> {
-        match self.ask(|author| author.next(logits))? {
-            Next::Token(token) => Ok(token),
-            Next::Last => Err(Over::Known),
-        }
+        token(self.ask(|author| author.next(logits))?)
+    }
+
+    pub(crate) fn take_likeliest(&mut self, likeliest: Option<u32>) -> Result<u32, Over> {
+        token(self.ask(|author| author.take_likeliest(likeliest))?)
+    }
+
+    /// An author that panics is found out when it is to write.
+    pub(crate) fn takes_likeliest(&self) -> Option<usize> {
+        let author = self.0.as_deref()?;
+        catch_unwind(AssertUnwindSafe(|| author.takes_likeliest())).unwrap_or_default()
     }
 
     pub(crate) fn reads_prompt(&mut self) -> Result<bool, Over> {
@@ -61,6 +68,13 @@ impl Pen {
     fn ask<T>(&mut self, question: impl FnOnce(&mut dyn Author) -> T) -> Result<T, Over> {
         let author = self.0.as_deref_mut().ok_or(Over::Known)?;
         catch_unwind(AssertUnwindSafe(|| question(author))).map_err(|_| failed("the answer's author panicked"))
+    }
+}
+
+fn token(next: Next) -> Result<u32, Over> {
+    match next {
+        Next::Token(token) => Ok(token),
+        Next::Last => Err(Over::Known),
     }
 }
 

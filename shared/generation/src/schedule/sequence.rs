@@ -50,6 +50,8 @@ pub(crate) struct Sequence {
     /// It did not fit into so many free blocks.
     pub(crate) refused: Option<usize>,
     index: Index,
+    /// Whether the decoder may choose for it.
+    chosen_for: bool,
 }
 
 /// What a step has done, for the figures.
@@ -87,6 +89,7 @@ impl Sequence {
             waits_for: None,
             refused: None,
             index: Index::default(),
+            chosen_for: limits.chooses(),
         }
     }
 
@@ -154,7 +157,8 @@ impl Sequence {
         if self.reads_aloud() || self.guesses > 0 {
             Wants::Every
         } else if self.part == self.to_read() {
-            Wants::Last
+            let among = if self.chosen_for { self.pen.takes_likeliest() } else { None };
+            among.map_or(Wants::Last, Wants::Likeliest)
         } else {
             Wants::Nothing
         }
@@ -168,10 +172,15 @@ impl Sequence {
     /// Rows of logits that its part of the step gives.
     pub(crate) fn rows(&self) -> usize {
         match (self.part, self.wants()) {
-            (0, _) | (_, Wants::Nothing) => 0,
+            (0, _) | (_, Wants::Nothing | Wants::Likeliest(_)) => 0,
             (_, Wants::Last) => 1,
             (part, Wants::Every) => part,
         }
+    }
+
+    /// Whether its part of the step gives the next token itself.
+    pub(crate) fn is_chosen_for(&self) -> bool {
+        self.part > 0 && matches!(self.wants(), Wants::Likeliest(_))
     }
 
     /// Whether it is over before the next step.
@@ -199,7 +208,7 @@ impl Sequence {
                 self.pen.read(place, row)?;
                 self.told = place;
             } else if place == self.tokens.len() {
-                let token = self.write(row, limits, progress)?;
+                let token = self.write(|pen| pen.next(row), limits, progress)?;
                 if guesses.next() != Some(token) {
                     break;
                 }
@@ -210,16 +219,24 @@ impl Sequence {
         Ok(())
     }
 
+    /// Its part of the step was read, and this is the likeliest token behind it, which it asked for.
+    pub(crate) fn advance_by(&mut self, likeliest: Option<u32>, limits: &Limits, progress: &mut Progress) -> Result<(), Over> {
+        let end = self.cached + std::mem::take(&mut self.part);
+        self.reach(end, progress);
+        self.suspect = self.suspect.filter(|&until| self.cached < until);
+        self.write(|pen| pen.take_likeliest(likeliest), limits, progress).map(drop)
+    }
+
     /// Names the blocks that have become full.
     pub(crate) fn settle(&mut self, pool: &mut Pool) {
         pool.settle(&mut self.table, &self.scope, &self.tokens[..self.cached]);
     }
 
-    fn write(&mut self, row: &mut [f32], limits: &Limits, progress: &mut Progress) -> Result<u32, Over> {
+    fn write(&mut self, ask: impl FnOnce(&mut Pen) -> Result<u32, Over>, limits: &Limits, progress: &mut Progress) -> Result<u32, Over> {
         if self.tokens.len() >= self.length {
             return Err(Over::Tell(End::Length));
         }
-        let token = self.pen.next(row)?;
+        let token = ask(&mut self.pen)?;
         if !limits.knows(token) {
             return Err(failed("a token was chosen that the model does not have"));
         }

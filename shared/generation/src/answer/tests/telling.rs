@@ -1,7 +1,7 @@
 use super::{events, logits, plan, run, tokens, write};
 use crate::{
-    Author, End,
-    answer::{Event, Plan, answer, likeliest},
+    Author, End, Next,
+    answer::{Event, Failure, Plan, answer, likeliest},
     sample::Sampling,
 };
 
@@ -67,4 +67,38 @@ fn the_prompt_is_not_read_where_nobody_asks() {
     assert!(!author.reads_prompt());
     write(&mut author, &[]);
     assert_eq!(events(&mut receiver).len(), 3);
+}
+
+#[test]
+fn an_answer_that_is_told_the_likeliest_tokens_is_the_one_that_chooses_them() {
+    let (mut author, mut receiver) = answer(Plan { echo: Some("hi".to_owned()), ..plan() });
+    assert_eq!(author.takes_likeliest(), Some(plan().words.len()));
+    author.begin(2, 0);
+    for token in tokens("ab!") {
+        assert_eq!(author.take_likeliest(Some(token)), Next::Token(token));
+    }
+    author.end(End::Length);
+    let (mut other, mut chosen) = answer(Plan { echo: Some("hi".to_owned()), ..plan() });
+    write(&mut other, &tokens("ab!"));
+    assert_eq!(events(&mut receiver), events(&mut chosen));
+
+    let (mut lost, mut receiver) = answer(plan());
+    lost.begin(2, 0);
+    assert_eq!(lost.take_likeliest(None), Next::Last);
+    assert!(matches!(events(&mut receiver)[..], [Event::Began { .. }, Event::Failed(Failure::NoToken)]));
+}
+
+#[test]
+fn who_wants_to_know_more_than_the_likeliest_token_sees_the_logits() {
+    let greedy = plan().sampling;
+    for sampling in [
+        Sampling { temperature: 0.7, ..greedy.clone() },
+        Sampling { repetition_penalty: 1.2, ..greedy.clone() },
+        Sampling { presence_penalty: 0.5, ..greedy.clone() },
+        Sampling { logit_bias: vec![(5, 1.0)], ..greedy.clone() },
+        Sampling { logprobs: Some(0), ..greedy.clone() },
+    ] {
+        assert_eq!(answer(Plan { sampling: sampling.clone(), ..plan() }).0.takes_likeliest(), None, "{sampling:?}");
+    }
+    assert_eq!(answer(Plan { ranked: true, ..plan() }).0.takes_likeliest(), None);
 }

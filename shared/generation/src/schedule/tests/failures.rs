@@ -146,7 +146,7 @@ fn a_step_with_too_few_logits_is_a_failed_one() {
     let reader = pair.add(job(&prompt(1, 6), 9));
     for _ in 0..2 {
         assert!(pair.scheduler.plan(pair.now));
-        pair.scheduler.apply(Duration::ZERO, Ok(crate::Logits { values: vec![0.0; 16] }));
+        pair.scheduler.apply(Duration::ZERO, Ok(crate::Logits { values: vec![0.0; 16], ..Default::default() }));
         pair.check();
     }
     assert!(matches!(reader.told().end, Some(End::Failed(_))));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{Habits, answer, job_by, prompt};
+use crate::testing::{FakeDecoder, Habits, answer, facts, job_by, prompt};
 
 /// Many jobs, of which some are left, some fail, and some are stopped, at random.
 struct Crowd {
@@ -12,7 +12,9 @@ struct Crowd {
 
 impl Crowd {
     fn new(seed: u64, blocks: usize, settings: Settings, faults: bool) -> Self {
-        let mut pair = Pair::new(blocks, 4, settings);
+        // Every second decoder chooses tokens itself where it may.
+        let decoder = FakeDecoder::new(&facts(blocks, 4)).choosing(seed % 2 == 1);
+        let mut pair = Pair::with(decoder, settings);
         if faults {
             let mut random = fastrand::Rng::with_seed(seed);
             pair.decoder.fault = Box::new(move |_, _| (random.u32(0..12) == 0).then(|| error("now and then")));

@@ -36,7 +36,7 @@ fn cost(waiting: usize, lookup: Option<Lookup>) -> f64 {
         assert!(scheduler.plan(Instant::now()));
         let rows: usize = scheduler.running.iter().map(Sequence::rows).sum();
         assert!(!scheduler.spans().is_empty());
-        scheduler.apply(Duration::ZERO, Ok(Logits { values: vec![0.0; rows * model.vocabulary] }));
+        scheduler.apply(Duration::ZERO, Ok(Logits { values: vec![0.0; rows * model.vocabulary], ..Default::default() }));
     };
     while scheduler.running.len() < 64 || scheduler.running.iter().any(|one| one.to_read() > 1) {
         step(&mut scheduler);
@@ -56,7 +56,7 @@ fn start_of_a_cached_prompt() -> f64 {
     let tokens = crate::testing::prompt(1, 8000);
     pair.scheduler.add(crate::testing::job(&tokens, 1).0);
     assert!(pair.scheduler.plan(Instant::now()));
-    pair.scheduler.apply(Duration::ZERO, Ok(Logits { values: vec![0.0; model.vocabulary] }));
+    pair.scheduler.apply(Duration::ZERO, Ok(Logits { values: vec![0.0; model.vocabulary], ..Default::default() }));
     pair.scheduler.add(crate::testing::job(&tokens, 1).0);
     let started = Instant::now();
     assert!(pair.scheduler.plan(Instant::now()));
