@@ -5,7 +5,7 @@ use std::path::Path;
 /// Where the C++ of our own kernels is.
 const KERNELS: &str = "src/engine/kernels";
 /// The C++ that calls libtorch.
-const SHIMS: [&str; 2] = ["src/engine/kernels/packed.cpp", "src/engine/aoti/package.cpp"];
+const SHIMS: [&str; 3] = ["src/engine/kernels/packed.cpp", "src/engine/aoti/package.cpp", "src/engine/cuda/device.cpp"];
 
 /// The instruction sets that the encoder's kernels are compiled for on `x86_64`, and what tells the compiler. Which one a process uses is
 /// decided when it runs (simd.rs).
@@ -22,7 +22,9 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed={SANITIZERS}");
     println!("cargo:rerun-if-changed={KERNELS}");
-    println!("cargo:rerun-if-changed={}", SHIMS[1]);
+    for shim in SHIMS {
+        println!("cargo:rerun-if-changed={shim}");
+    }
     own_kernels();
     // torch-sys finds libtorch and says where, but a dependency's rpath does not reach the binaries of the packages above it.
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return };

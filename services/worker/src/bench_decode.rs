@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use torchmesh_generation::{Decoder, Span, Wants};
+use torchmesh_generation::{Decoder, Logits, Span, Wants};
 
 use crate::{
     bench_floor::OutputFormat,
@@ -59,20 +59,17 @@ pub struct Decoded {
 pub fn run(args: &BenchDecodeArgs) -> Result<(), EngineError> {
     let most = args.sequences.iter().copied().max().unwrap_or(1) as usize;
     let length = args.prompt as usize + args.new as usize;
-    let spec = LanguageSpec {
+    let mut spec = LanguageSpec {
         artefact: args.model.clone(),
         device: args.device,
         dtype: args.dtype,
         threads: args.threads as usize,
-        // Corrected below: how large a block is, the model says.
-        cache_bytes: 1,
+        cache_bytes: 0,
         max_tokens: length,
     };
-    let probe = engine::load_language(&spec)?;
-    let blocks = length.div_ceil(probe.facts().block_tokens);
-    let cache_bytes = probe.facts().block_bytes * blocks * most;
-    drop(probe);
-    let mut decoder = engine::load_language(&LanguageSpec { cache_bytes, ..spec })?;
+    let (block_tokens, block_bytes) = engine::block_of(&spec)?;
+    spec.cache_bytes = block_bytes * length.div_ceil(block_tokens) * most;
+    let mut decoder = engine::load_language(&spec)?;
     for &sequences in &args.sequences {
         let decoded = measure(decoder.as_mut(), sequences, args.prompt as usize, args.new as usize)?;
         println!("{}", line(&decoded, args.output));
@@ -96,26 +93,23 @@ pub fn measure(decoder: &mut dyn Decoder, sequences: u32, prompt: usize, new: us
     let of_sequence = (prompt + new).div_ceil(decoder.facts().block_tokens) as u32;
     let blocks: Vec<Vec<u32>> = (0..sequences).map(|number| (number * of_sequence..(number + 1) * of_sequence).collect()).collect();
     let broken = |error: torchmesh_generation::DecoderError| EngineError::forward(error.message);
+    let wants = if decoder.facts().chooses { Wants::Likeliest(vocabulary) } else { Wants::Last };
     let began = Instant::now();
     let mut next = Vec::new();
     for (number, blocks) in blocks.iter().enumerate() {
         let tokens: Vec<u32> = (0..prompt).map(|place| ((place * 7919 + number * 104_729) % vocabulary) as u32).collect();
-        let logits = decoder.step(&[Span { tokens: &tokens, cached: 0, blocks, wants: Wants::Last }]).map_err(broken)?;
-        next.push(likeliest(&logits.values));
+        let logits = decoder.step(&[Span { tokens: &tokens, cached: 0, blocks, wants }]).map_err(broken)?;
+        next.extend(likeliest(&logits, vocabulary));
     }
     let read = began.elapsed();
     let mut steps = Vec::with_capacity(new);
     for place in 0..new {
         let began = Instant::now();
-        let span = |number: usize| Span {
-            tokens: std::slice::from_ref(&next[number]),
-            cached: prompt + place,
-            blocks: &blocks[number],
-            wants: Wants::Last,
-        };
+        let span =
+            |number: usize| Span { tokens: std::slice::from_ref(&next[number]), cached: prompt + place, blocks: &blocks[number], wants };
         let spans: Vec<Span<'_>> = (0..sequences as usize).map(span).collect();
         let logits = decoder.step(&spans).map_err(broken)?;
-        next = logits.values.chunks(vocabulary).map(likeliest).collect();
+        next = likeliest(&logits, vocabulary);
         steps.push(began.elapsed());
     }
     let written: Duration = steps.iter().sum();
@@ -128,7 +122,12 @@ pub fn measure(decoder: &mut dyn Decoder, sequences: u32, prompt: usize, new: us
     })
 }
 
-fn likeliest(logits: &[f32]) -> u32 {
-    let best = logits.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
-    best.map_or(0, |(token, _)| token as u32)
+/// The likeliest token of each sequence.
+fn likeliest(logits: &Logits, vocabulary: usize) -> Vec<u32> {
+    let of_row = |row: &[f32]| {
+        let best = row.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
+        best.map_or(0, |(token, _)| token as u32)
+    };
+    let chosen = logits.likeliest.iter().map(|token| token.unwrap_or_default());
+    logits.values.chunks(vocabulary).map(of_row).chain(chosen).collect()
 }

@@ -1,15 +1,18 @@
 //! The worker's program: serves models, and makes the files that it serves.
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 use torchmesh_runtime::{config::ConfigArgs, process};
-use torchmesh_worker::{bench_decode, bench_floor, compile, config::WorkerConfig, export, train};
+use torchmesh_worker::{bench_decode, bench_floor, compile, config::WorkerConfig, engine, export, train};
 
 // A call makes a few dozen small allocations and frees them, some of them on another thread. libtorch's tensors are not its concern.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// How long models get to end when everything else has.
+const LAST_MODEL: Duration = Duration::from_secs(5);
 
 /// Runs PyTorch models and answers for them over gRPC.
 #[derive(Parser)]
@@ -40,7 +43,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(args) => {
-            process::run("worker", &args, WorkerConfig::read, |config, context| torchmesh_worker::build(&config, context))
+            let code = process::run("worker", &args, WorkerConfig::read, |config, context| torchmesh_worker::build(&config, context));
+            engine::let_models_end(LAST_MODEL, i32::from(code != ExitCode::SUCCESS));
+            code
         }
         Command::Export(args) => finish(args.run()),
         Command::ExportLanguage(args) => finish(args.run()),

@@ -1,5 +1,6 @@
 //! What runs a model. Everything outside this folder sees the [`Engine`] trait and never libtorch itself.
 
+mod alive;
 pub(crate) mod aoti;
 mod attribution;
 mod cuda;
@@ -11,6 +12,7 @@ pub(crate) mod kernels;
 mod language;
 mod memory;
 mod outputs;
+mod shim;
 mod silero;
 mod tensors;
 #[cfg(test)]
@@ -21,6 +23,7 @@ mod torchscript;
 use std::path::Path;
 use std::path::PathBuf;
 
+pub use alive::{Alive, let_models_end};
 pub use attribution::{Attribution, Readout};
 pub use cuda::cuda_available;
 pub use device::{Device, UnknownDevice};
@@ -28,7 +31,7 @@ pub use dtype::{Dtype, UnknownDtype};
 pub use error::EngineError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use language::is_built;
-pub use language::{LanguageSpec, load_language};
+pub use language::{LanguageSpec, block_of, load_language};
 pub use memory::give_memory_back;
 
 use self::{aoti::Compiled, encoder::Encoder, silero::Silero, torchscript::TorchScript};
@@ -101,7 +104,7 @@ impl EngineSpec {
 
 /// Loads a model: seconds, so never on the async runtime.
 pub fn load(spec: &EngineSpec) -> Result<Box<dyn Engine>, EngineError> {
-    if spec.dtype == Dtype::Int8 {
+    if matches!(spec.dtype, Dtype::Int8 | Dtype::Int4) {
         return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });
     }
     if spec.artefact.extension().is_some_and(|extension| extension == "safetensors") {

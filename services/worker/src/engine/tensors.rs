@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
 use tch::{Kind, TchError};
 
-use super::{Dtype, EngineError};
+use super::{Dtype, EngineError, cuda};
 use crate::tensor::{Datatype, Tensor};
 
 /// Sets how many threads an operation that this thread starts may use. The setting belongs to the calling thread, so it is made
@@ -47,10 +48,37 @@ pub(super) fn values(tensor: &tch::Tensor) -> Result<&[f32], TchError> {
     Ok(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), tensor.numel()) })
 }
 
+/// A tensor on the CPU: this one, or a copy of a GPU's.
+pub(super) fn to_host(tensor: &tch::Tensor) -> Result<tch::Tensor, TchError> {
+    if tensor.device() == tch::Device::Cpu { Ok(tensor.shallow_clone()) } else { cuda::fetch(tensor) }
+}
+
+/// What a tensor on the CPU holds.
+struct Held(tch::Tensor);
+
+impl AsRef<[u8]> for Held {
+    #[expect(unsafe_code, reason = "the binding has no view of a tensor's bytes")]
+    fn as_ref(&self) -> &[u8] {
+        let bytes = self.0.numel() * self.0.kind().elt_size_in_bytes();
+        if bytes == 0 {
+            return &[];
+        }
+        // SAFETY: `from_torch` made it of a contiguous tensor on the CPU, which nobody else has: so many bytes lie there, and nobody changes them.
+        unsafe { std::slice::from_raw_parts(self.0.data_ptr().cast::<u8>(), bytes) }
+    }
+}
+
+/// Bytes of an answer that stays, until it is sent, in memory that the GPU writes itself: libtorch never gives such memory back.
+const MOST_PINNED: usize = 64 << 20;
+
 /// Copies a tensor out of libtorch.
 pub(super) fn from_torch(tensor: &tch::Tensor) -> Result<Tensor, EngineError> {
     let kind = tensor.f_kind().map_err(|error| EngineError::forward(text(error)))?;
     let datatype = datatype_of(kind).ok_or_else(|| EngineError::UnsupportedOutput { what: format!("a {kind:?} tensor") })?;
+    if tensor.device() != tch::Device::Cpu && tensor.numel() * kind.elt_size_in_bytes() <= MOST_PINNED {
+        let held = tensor.f_contiguous().and_then(|tensor| cuda::fetch(&tensor)).map_err(|error| EngineError::forward(text(error)))?;
+        return Ok(Tensor { datatype, shape: tensor.size(), data: Bytes::from_owner(Held(held)) });
+    }
     let mut data = vec![0; tensor.numel() * kind.elt_size_in_bytes()];
     tensor.f_copy_data_u8(&mut data, tensor.numel()).map_err(|error| EngineError::forward(text(error)))?;
     Ok(Tensor { datatype, shape: tensor.size(), data: data.into() })
@@ -77,8 +105,8 @@ pub(super) fn kind_of(datatype: Datatype) -> Option<Kind> {
 /// What libtorch calls a number format; `None`: as it is.
 pub(super) fn kind_of_weights(dtype: Dtype) -> Option<Kind> {
     match dtype {
-        // The last one no runtime of libtorch's takes (`engine::load`).
-        Dtype::Auto | Dtype::Int8 => None,
+        // The last two no runtime of libtorch's takes (`engine::load`).
+        Dtype::Auto | Dtype::Int8 | Dtype::Int4 => None,
         Dtype::Fp32 => Some(Kind::Float),
         Dtype::Bf16 => Some(Kind::BFloat16),
         Dtype::Fp16 => Some(Kind::Half),

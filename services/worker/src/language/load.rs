@@ -61,6 +61,7 @@ fn schedule(manifest: &Manifest, settings: &GenerateSettings) -> Settings {
 fn start(name: &str, spec: LanguageSpec, settings: Settings, over: impl FnOnce(String) + Send + 'static) -> Result<Generator, String> {
     let (ready, outcome) = mpsc::channel();
     let spawned = thread::Builder::new().name(format!("{name}-0")).spawn(move || {
+        let _alive = engine::Alive::begin();
         let runner = match prepare(&spec, settings) {
             Ok(runner) => runner,
             Err(reason) => {

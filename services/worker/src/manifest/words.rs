@@ -178,7 +178,7 @@ impl FromSetting for Device {
 }
 
 impl FromSetting for Dtype {
-    const EXPECTED: &'static str = "\"auto\", \"fp32\", \"bf16\", \"fp16\" or \"int8\"";
+    const EXPECTED: &'static str = "\"auto\", \"fp32\", \"bf16\", \"fp16\", \"int8\" or \"int4\"";
     fn from_setting(value: &Value) -> Result<Self, String> {
         value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong::<Self>(value))
     }

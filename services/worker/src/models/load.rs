@@ -181,6 +181,7 @@ fn start_executors(model: &Arc<Model>, assignment: &Assignment, context: &LoadCo
         // A model that is let go ends its executors, so they must not hold it.
         let (served, assignment, settled, ready) = (Arc::downgrade(model), assignment.clone(), Arc::clone(&context.settled), ready.clone());
         let spawned = thread::Builder::new().name(format!("{}-{index}", model.name)).spawn(move || {
+            let _alive = engine::Alive::begin();
             let queue = Arc::clone(&assignment.queue);
             let executor = match Executor::prepare(assignment) {
                 Ok((executor, facts)) => {

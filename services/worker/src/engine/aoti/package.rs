@@ -10,6 +10,8 @@ use std::{
 
 use tch::{TchError, Tensor};
 
+use crate::engine::shim::said;
+
 /// The most outputs that a package may have.
 const MAX_OUTPUTS: usize = 64;
 
@@ -49,7 +51,7 @@ impl Package {
         };
         let mut out = std::ptr::null_mut();
         // SAFETY: the path is NUL-terminated and lives through the call, and `out` takes one pointer.
-        said(unsafe { torchmesh_package_open(path.as_ptr(), index, &raw mut out) })?;
+        unsafe { said(torchmesh_package_open(path.as_ptr(), index, &raw mut out)) }?;
         NonNull::new(out).map(Self).ok_or_else(|| TchError::Torch("the package did not open".to_owned()))
     }
 
@@ -60,9 +62,9 @@ impl Package {
         let mut returned = 0;
         // SAFETY: the package is open, `given` holds as many tensors as are said, which live through the call, and `outputs` has the room
         // that is said.
-        said(unsafe {
-            torchmesh_package_run(self.0.as_ptr(), given.as_ptr(), given.len(), outputs.as_mut_ptr(), MAX_OUTPUTS, &raw mut returned)
-        })?;
+        unsafe {
+            said(torchmesh_package_run(self.0.as_ptr(), given.as_ptr(), given.len(), outputs.as_mut_ptr(), MAX_OUTPUTS, &raw mut returned))
+        }?;
         // SAFETY: without an error the first `returned` pointers are tensors made by `new`, and nobody else has them.
         Ok(outputs[..returned].iter().map(|output| unsafe { Tensor::from_ptr(output.cast()) }).collect())
     }
@@ -73,18 +75,4 @@ impl Drop for Package {
         // SAFETY: it was opened, and this is the only and last use of it.
         unsafe { torchmesh_package_close(self.0.as_ptr()) }
     }
-}
-
-/// What package.cpp said, if it said anything.
-fn said(error: *mut c_char) -> Result<(), TchError> {
-    if error.is_null() {
-        return Ok(());
-    }
-    // SAFETY: an error is a NUL-terminated string made by `strdup`, and nobody else has it.
-    let text = unsafe {
-        let text = CStr::from_ptr(error).to_string_lossy().into_owned();
-        libc::free(error.cast());
-        text
-    };
-    Err(TchError::Torch(text))
 }

@@ -56,7 +56,7 @@ impl Encoder {
         let words = way.f_unsqueeze(0)?.f_mul(&at)?.f_add(&begin)?.f_view([rows * length, narrow])?;
         let words = words.f_detach()?.f_set_requires_grad(true)?;
         let repeated = |values: &Tensor| values.f_repeat([rows]);
-        let tokens = Tokens { ids: tokens.ids, positions: repeated(&tokens.positions)?, types: repeated(&tokens.types)? };
+        let tokens = Tokens { ids: tokens.ids, positions: repeated(&tokens.positions)?, types: repeated(&tokens.types)?, texts: None };
         let state = network.forward_words(&words, &tokens, &[Group { rows, length }])?;
         let score = score(head, &state.f_view([rows, length, hidden])?, readout)?;
         let gradients = Tensor::f_run_backward(&[score.f_sum(Kind::Float)?], &[&words], false, false)?;

@@ -26,8 +26,8 @@ use self::{
     config::EncoderConfig,
     cpu::CpuNetwork,
     head::Head,
-    network::{Network, Tokens},
-    pack::{Ids, Packing},
+    network::{Network, Texts, Tokens},
+    pack::{Group, Ids, Packing},
     weights::Weights,
 };
 use super::{Attribution, Dtype, Engine, EngineError, EngineSpec, Readout, cuda, kernels, tensors};
@@ -77,6 +77,8 @@ pub(super) struct Encoder {
     body: Body,
     head: Head,
     device: tch::Device,
+    /// What weights are held in.
+    kind: Kind,
     intra_op_threads: i32,
     /// What to read again for explanations.
     source: PathBuf,
@@ -106,8 +108,9 @@ impl Encoder {
         let device = cuda::resolve(spec.device)?;
         let holds = match spec.dtype {
             Dtype::Auto | Dtype::Fp32 => true,
-            Dtype::Bf16 => has_own_kernels(spec, device),
-            Dtype::Fp16 | Dtype::Int8 => false,
+            Dtype::Bf16 => has_own_kernels(spec, device) || device != tch::Device::Cpu,
+            Dtype::Fp16 => device != tch::Device::Cpu,
+            Dtype::Int8 | Dtype::Int4 => false,
         };
         if !holds {
             return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });
@@ -122,7 +125,8 @@ impl Encoder {
     fn read(folder: &Path, file: &str, device: tch::Device, spec: &EngineSpec) -> Result<Self, NetworkError> {
         let _no_grad = tch::no_grad_guard();
         let config = EncoderConfig::read(&folder.join(CONFIG))?;
-        let weights = Weights::read(&folder.join(file), device)?;
+        let kind = if device == tch::Device::Cpu { Kind::Float } else { tensors::kind_of_weights(spec.dtype).unwrap_or(Kind::Float) };
+        let weights = Weights::read_as(&folder.join(file), device, kind)?;
         let family = config.family().map_err(NetworkError::Weights)?;
         let own = has_own_kernels(spec, device);
         let packs = !own && device == tch::Device::Cpu && kernels::packing_pays(config.hidden_size, config.intermediate_size)?;
@@ -135,14 +139,14 @@ impl Encoder {
         let head = Head::new(&config, family, &weights, packs, spec.hidden)?;
         let intra_op_threads = i32::try_from(spec.intra_op_threads.max(1)).unwrap_or(i32::MAX);
         let (source, hidden) = (folder.join(file), spec.hidden);
-        Ok(Self { config, body, head, device, intra_op_threads, source, hidden, plain: None })
+        Ok(Self { config, body, head, device, kind, intra_op_threads, source, hidden, plain: None })
     }
 
     fn run(&self, inputs: &[Tensor]) -> Result<Tensor, NetworkError> {
         let batch = Batch::read(inputs)?;
         let tokens = batch.packing.places.len();
         if tokens == 0 {
-            return self.answer(tch::Tensor::f_zeros([0, self.config.hidden_size], (Kind::Float, self.device))?, &batch);
+            return self.answer(tch::Tensor::f_zeros([0, self.config.hidden_size], (self.kind, self.device))?, &batch);
         }
         let hidden = match &self.body {
             Body::Cpu(network) => network.forward(&self.ids(&batch)?, &batch.packing.groups)?,
@@ -172,14 +176,32 @@ impl Encoder {
     fn tokens(&self, batch: &Batch) -> Result<Tokens, NetworkError> {
         let ids = self.ids(batch)?;
         let place = |values: &[i64]| tch::Tensor::f_from_slice(values)?.f_to(self.device);
-        Ok(Tokens { ids: place(&ids.words)?, positions: place(&ids.positions)?, types: place(&ids.types)? })
+        let texts = self.texts(&batch.packing.groups)?;
+        Ok(Tokens { ids: place(&ids.words)?, positions: place(&ids.positions)?, types: place(&ids.types)?, texts })
+    }
+
+    /// Where texts of several lengths lie. On a CPU it is faster to go through the lengths one by one; the GPU's kernel wants rows of 16 bytes.
+    fn texts(&self, groups: &[Group]) -> Result<Option<Texts>, NetworkError> {
+        let (Some(last), true) = (
+            groups.last(),
+            groups.len() > 1 && self.device != tch::Device::Cpu && self.config.hidden_size / self.config.num_attention_heads % 8 == 0,
+        ) else {
+            return Ok(None);
+        };
+        let lengths = groups.iter().flat_map(|group| (0..group.rows).map(|_| group.length));
+        let ends = lengths.scan(0_i32, |end, length| {
+            *end += i32::try_from(length).unwrap_or(i32::MAX);
+            Some(*end)
+        });
+        let begins: Vec<i32> = std::iter::once(0).chain(ends).collect();
+        Ok(Some(Texts { begins: tch::Tensor::f_from_slice(&begins)?.f_to(self.device)?, longest: last.length }))
     }
 
     /// The head's answer, unpacked.
     fn answer(&self, hidden: tch::Tensor, batch: &Batch) -> Result<Tensor, NetworkError> {
         let (rows, sequence) = (batch.rows, batch.sequence);
         if self.head.is_by_token() {
-            let packed = self.head.forward(hidden)?;
+            let packed = self.head.forward(hidden)?.f_to_kind(Kind::Float)?;
             let width = packed.size()[1];
             let whole = if batch.packing.is_whole(batch.ids.len()) {
                 packed
@@ -191,7 +213,7 @@ impl Encoder {
         let (places, firsts): (Vec<i64>, Vec<i64>) =
             batch.packing.firsts.iter().zip(0..).filter_map(|(first, row)| Some((row, (*first)?))).unzip();
         let firsts = tch::Tensor::f_from_slice(&firsts)?.f_to(self.device)?;
-        let scores = self.head.forward(hidden.f_index_select(0, &firsts)?)?;
+        let scores = self.head.forward(hidden.f_index_select(0, &firsts)?)?.f_to_kind(Kind::Float)?;
         tensors::from_torch(&self.scatter(&scores, &places, rows)?).map_err(|error| unpackable(&error))
     }
 

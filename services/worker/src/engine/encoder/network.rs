@@ -11,7 +11,7 @@ use super::{
     pack::Group,
     weights::Weights,
 };
-use crate::engine::kernels::Activation;
+use crate::engine::kernels::{self, Activation};
 
 /// The network with its weights.
 #[derive(Debug)]
@@ -55,6 +55,16 @@ pub(super) struct Tokens {
     pub(super) ids: Tensor,
     pub(super) positions: Tensor,
     pub(super) types: Tensor,
+    /// Where texts of several lengths attend in one go.
+    pub(super) texts: Option<Texts>,
+}
+
+/// Where the packed texts lie, on a GPU.
+pub(super) struct Texts {
+    /// [texts + 1], `INT32`: where each begins, and the last ends.
+    pub(super) begins: Tensor,
+    /// Tokens of the longest one.
+    pub(super) longest: i64,
 }
 
 impl Network {
@@ -97,6 +107,11 @@ impl Network {
         if let Some(project) = &self.project {
             start = project.forward(&start)?;
         }
+        let texts = tokens.texts.as_ref().filter(|_| self.distances.is_none());
+        if let Some(texts) = texts {
+            let through = |hidden: Tensor, layer: &Layer| layer.finish(&layer.mix_texts(&layer.attend.forward(&hidden)?, texts)?, &hidden);
+            return self.layers.iter().cycle().take(self.depth).try_fold(start, through);
+        }
         let of_group = |group: &Group| self.distances.as_ref().map(|distances| distances.of_group(*group)).transpose();
         let near = groups.iter().map(of_group).collect::<Result<Vec<_>, _>>()?;
         self.layers.iter().cycle().take(self.depth).try_fold(start, |hidden, layer| layer.forward(&hidden, groups, &near))
@@ -124,8 +139,12 @@ impl Layer {
     }
 
     fn forward(&self, hidden: &Tensor, groups: &[Group], near: &[Option<Tensor>]) -> Result<Tensor, TchError> {
-        let mixed = self.mix(&self.attend.forward(hidden)?, groups, near)?;
-        let hidden = self.attended_norm.forward(&self.attended.forward(&mixed)?.f_add_(hidden)?)?;
+        self.finish(&self.mix(&self.attend.forward(hidden)?, groups, near)?, hidden)
+    }
+
+    /// What follows attention.
+    fn finish(&self, mixed: &Tensor, hidden: &Tensor) -> Result<Tensor, TchError> {
+        let hidden = self.attended_norm.forward(&self.attended.forward(mixed)?.f_add_(hidden)?)?;
         let mut narrowed = self.narrow.forward(&self.widen.forward(&hidden)?)?;
         self.narrow_norm.forward(&narrowed.f_add_(&hidden)?)
     }
@@ -143,6 +162,12 @@ impl Layer {
             1 => Ok(mixed.swap_remove(0)),
             _ => Tensor::f_cat(&mixed, 0),
         }
+    }
+
+    /// The same in one go, whatever the lengths.
+    fn mix_texts(&self, attend: &Tensor, texts: &Texts) -> Result<Tensor, TchError> {
+        let mixed = attend.f_view([-1, 3, self.heads, self.head_size])?;
+        kernels::attend_texts(&mixed, &texts.begins, texts.longest)?.f_reshape([-1, self.heads * self.head_size])
     }
 
     fn mix_group(&self, attend: &Tensor, group: Group, near: Option<&Tensor>) -> Result<Tensor, TchError> {

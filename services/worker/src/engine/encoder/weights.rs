@@ -10,10 +10,11 @@ use super::NetworkError;
 /// What stands before an encoder's names in the checkpoint of a whole task model.
 const PREFIXES: [&str; 7] = ["", "bert.", "roberta.", "distilbert.", "mpnet.", "electra.", "albert."];
 
-/// Weights by name, in single precision.
+/// Weights by name, in one number format.
 pub(crate) struct Weights {
     tensors: HashMap<String, Tensor>,
     device: Device,
+    kind: Kind,
 }
 
 /// A norm's weights in checkpoints that come from TensorFlow have its names.
@@ -23,11 +24,16 @@ fn renamed(name: String) -> String {
 }
 
 impl Weights {
-    /// Reads a safetensors file; its weights go to `device` when they are asked for.
+    /// Reads a safetensors file; its weights go to `device` when they are asked for, in single precision.
     pub(crate) fn read(path: &Path, device: Device) -> Result<Self, NetworkError> {
+        Self::read_as(path, device, Kind::Float)
+    }
+
+    /// The same, in the format `kind`.
+    pub(crate) fn read_as(path: &Path, device: Device, kind: Kind) -> Result<Self, NetworkError> {
         std::fs::File::open(path).map_err(|source| NetworkError::File { path: path.to_owned(), source })?;
         let tensors = Tensor::read_safetensors(path)?.into_iter().map(|(name, tensor)| (renamed(name), tensor)).collect();
-        Ok(Self { tensors, device })
+        Ok(Self { tensors, device, kind })
     }
 
     /// One weight of the given shape.
@@ -43,6 +49,6 @@ impl Weights {
         if tensor.size() != shape {
             return Err(NetworkError::Weights(format!("{name} has the shape {:?}, not {shape:?}", tensor.size())));
         }
-        Ok(tensor.f_to_kind(Kind::Float)?.f_to(self.device)?)
+        Ok(tensor.f_to_kind(self.kind)?.f_to(self.device)?)
     }
 }

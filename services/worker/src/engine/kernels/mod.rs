@@ -1,4 +1,4 @@
-//! Matrix kernels that the binding lacks: oneDNN's linear layer with weights packed beforehand.
+//! Kernels that the binding lacks: oneDNN's linear layer with weights packed beforehand, and attention over texts one behind the other on a GPU.
 //!
 //! On processors where libtorch's own `linear` takes a slow path of MKL this is up to 2.4 times as fast; on others it gains nothing. So a
 //! network measures both once, when it is loaded ([`packing_pays`]).
@@ -15,6 +15,8 @@ use std::{
 };
 
 use tch::{Device, Kind, TchError, Tensor};
+
+use super::shim::said;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use self::simd::fuzzing;
@@ -35,6 +37,7 @@ unsafe extern "C" {
         algorithm: *const c_char,
         out: *mut *mut c_void,
     ) -> *mut c_char;
+    fn torchmesh_attend_texts(mixed: *const c_void, begins: *const c_void, longest: i64, out: *mut *mut c_void) -> *mut c_char;
 }
 
 /// What follows a linear layer, in the words of oneDNN's operator and of libtorch's GELU.
@@ -63,8 +66,8 @@ impl Activation {
         }
     }
 
-    /// What simd.cpp calls it.
-    fn code(self) -> u32 {
+    /// What simd.cpp and kernels.cu call it.
+    pub(super) fn code(self) -> u32 {
         match self {
             Self::None => 0,
             Self::Gelu => 1,
@@ -116,19 +119,21 @@ pub(super) fn linear(input: &Tensor, packed: &Packed, bias: &Tensor, activation:
     taken(error, out)
 }
 
+/// On a GPU, the attention of each text to itself: `mixed` [tokens, 3, heads, size]; `begins` (`INT32`) says where each begins, and the last ends; `longest` is
+/// the most tokens of one. → [tokens, heads, size]
+pub(super) fn attend_texts(mixed: &Tensor, begins: &Tensor, longest: i64) -> Result<Tensor, TchError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: the tensors live through the call, and `out` takes one pointer.
+    let error = unsafe { torchmesh_attend_texts(mixed.as_ptr().cast(), begins.as_ptr().cast(), longest, &raw mut out) };
+    taken(error, out)
+}
+
 /// The tensor that packed.cpp handed out, or what it said instead.
 fn taken(error: *mut c_char, out: *mut c_void) -> Result<Tensor, TchError> {
-    if error.is_null() {
-        // SAFETY: without an error `out` is a tensor made by `new`, and nobody else has it.
-        return Ok(unsafe { Tensor::from_ptr(out.cast()) });
-    }
-    // SAFETY: an error is a NUL-terminated string made by `strdup`, and nobody else has it.
-    let text = unsafe {
-        let text = CStr::from_ptr(error).to_string_lossy().into_owned();
-        libc::free(error.cast());
-        text
-    };
-    Err(TchError::Torch(text))
+    // SAFETY: packed.cpp makes its errors by `strdup`, and hands them out.
+    unsafe { said(error) }?;
+    // SAFETY: without an error `out` is a tensor made by `new`, and nobody else has it.
+    Ok(unsafe { Tensor::from_ptr(out.cast()) })
 }
 
 /// Whether packed weights are faster on this processor for layers between `narrow` and `wide` features; by a twentieth at least, since

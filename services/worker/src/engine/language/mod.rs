@@ -19,7 +19,7 @@ use torchmesh_generation::Decoder;
 use torchmesh_weights::{PublishedModel, WeightsError};
 
 use self::{config::Config, cpu::CpuDecoder, plan::Plan, torch::TorchDecoder};
-use super::{Device, Dtype, EngineError, cuda, tensors};
+use super::{Device, Dtype, EngineError, cuda, kernels, tensors};
 
 /// Why a language model could not be loaded. File names are in full: whoever shows this to a caller cuts them.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +66,29 @@ pub struct LanguageSpec {
 pub fn load_language(spec: &LanguageSpec) -> Result<Box<dyn Decoder>, EngineError> {
     let device = cuda::resolve(spec.device)?;
     // Of the kinds that take fewer digits, each has kernels on one of the two only.
-    let missing = if device == tch::Device::Cpu { Dtype::Fp16 } else { Dtype::Int8 };
-    if spec.dtype == missing {
+    let missing: &[Dtype] = if device == tch::Device::Cpu { &[Dtype::Fp16] } else { &[Dtype::Int8, Dtype::Int4] };
+    if missing.contains(&spec.dtype) {
         return Err(EngineError::UnsupportedDtype { dtype: spec.dtype });
     }
     let folder = spec.artefact.parent().map(|folder| format!("{}/", folder.display())).unwrap_or_default();
     let named = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
     read(spec, device).map_err(|error| EngineError::load(named, error.to_string().replace(&folder, "")))
+}
+
+/// Tokens and bytes of a block of the cache that a model would have, which does not load it.
+pub fn block_of(spec: &LanguageSpec) -> Result<(usize, usize), EngineError> {
+    let device = cuda::resolve(spec.device)?;
+    let sized = || {
+        let model = torchmesh_weights::open(&spec.artefact)?;
+        let plan = plan(model.as_ref())?;
+        match device {
+            tch::Device::Cpu => Ok(CpuDecoder::block_bytes(&plan)),
+            _ => TorchDecoder::block_bytes(model.as_ref(), &plan, spec.dtype),
+        }
+    };
+    let named = spec.artefact.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let bytes = sized().map_err(|error: LanguageError| EngineError::load(named, error.to_string()))?;
+    Ok((kernels::TOKENS_OF_BLOCK, bytes))
 }
 
 fn read(spec: &LanguageSpec, device: tch::Device) -> Result<Box<dyn Decoder>, LanguageError> {

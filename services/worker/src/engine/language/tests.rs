@@ -1,5 +1,7 @@
 //! Decoders against transformers: the networks of `tests/golden/decoders.json`, whose weights are made by a formula.
 
+mod steps;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -192,14 +194,22 @@ fn a_sequence_of_many_blocks_in_any_order_is_one_sequence() {
 #[test]
 fn weights_that_are_held_in_less_give_nearly_the_same_and_a_neighbour_changes_nothing() {
     let golden = golden();
-    let ways = [(Way::OwnKernels, Dtype::Bf16), (Way::OwnKernels, Dtype::Int8), (Way::Libtorch, Dtype::Bf16), (Way::Libtorch, Dtype::Fp16)];
+    let ways = [
+        (Way::OwnKernels, Dtype::Bf16),
+        (Way::OwnKernels, Dtype::Int8),
+        (Way::OwnKernels, Dtype::Int4),
+        (Way::Libtorch, Dtype::Bf16),
+        (Way::Libtorch, Dtype::Fp16),
+    ];
     for case in golden.cases.iter().filter(|case| ["qwen3", "gemma2", "gpt2"].contains(&case.name.as_str())) {
         for ((way, dtype), chunk) in ways.into_iter().flat_map(|way| [24, 5].map(|chunk| (way, chunk))) {
             let mut decoder = load(way, case, 2, dtype).unwrap();
             let found = read(decoder.as_mut(), &golden.tokens, chunk, &[3], 1);
             let most = case.logits.iter().flatten().fold(0.0, |most: f32, logit| most.max(logit.abs()));
             let difference = difference(&found, &case.logits);
-            assert!(difference < 0.05 * most.max(1.0), "{}, {way:?}, {dtype}: {difference}", case.name);
+            // Of a model so small that a group of weights is a whole column, four bits leave little more than the direction.
+            let within = if dtype == Dtype::Int4 { 1.0 } else { 0.05 };
+            assert!(difference < within * most.max(1.0), "{}, {way:?}, {dtype}: {difference} of {most}", case.name);
         }
     }
 }

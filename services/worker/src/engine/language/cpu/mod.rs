@@ -29,11 +29,18 @@ enum Packing {
     /// `BF16`, where this processor multiplies that, and single precision where not.
     Brief,
     Bytes,
+    Nibbles,
 }
 
 impl Packing {
+    /// What embeddings and logits are made of: a few bits less tell in every token.
+    fn outside(self) -> Self {
+        if matches!(self, Self::Nibbles) { Self::Bytes } else { self }
+    }
+
     fn pack(self, simd: Simd, weight: &[f32], bias: &[f32]) -> Weight {
         match self {
+            Self::Nibbles => simd.pack_nibbles(weight, bias),
             Self::Bytes => simd.pack_bytes(weight, bias),
             Self::Brief => simd.pack(weight, bias, true),
             Self::Single => simd.pack(weight, bias, false),
@@ -60,21 +67,27 @@ pub(super) struct CpuDecoder {
 }
 
 impl CpuDecoder {
+    /// Bytes of a block of the cache.
+    pub(super) fn block_bytes(plan: &Plan) -> usize {
+        Cache::block_bytes(Simd::best(), plan.kv_heads, plan.head) * plan.layers.len()
+    }
+
     /// Packs the weights, layer by layer, so that only one of them is in memory twice.
     pub(super) fn new(model: &dyn PublishedModel, plan: Plan, spec: &LanguageSpec) -> Result<Self, LanguageError> {
         let simd = Simd::best();
         let reader = Reader::new(model, &plan)?;
         let packing = match spec.dtype {
+            Dtype::Int4 => Packing::Nibbles,
             Dtype::Int8 => Packing::Bytes,
             Dtype::Bf16 => Packing::Brief,
             Dtype::Auto if reader.is_published_in_half()? => Packing::Brief,
             Dtype::Auto | Dtype::Fp32 | Dtype::Fp16 => Packing::Single,
         };
-        let facts = facts(simd, &plan, spec);
+        let facts = facts(&plan, spec);
         let zeros = vec![0.0; plan.vocabulary];
-        let embeddings = packing.pack(simd, &reader.embeddings()?, &zeros);
+        let embeddings = packing.outside().pack(simd, &reader.embeddings()?, &zeros);
         let positions = reader.positions()?;
-        let head = reader.head()?.map(|head| packing.pack(simd, &head.weight, &head.bias));
+        let head = reader.head()?.map(|head| packing.outside().pack(simd, &head.weight, &head.bias));
         let last_norm = Norm::new(&reader.last_norm()?, plan.norm);
         let layer = |number| Ok(Layer::new(simd, &plan, number, &reader.layer(number)?, packing, facts.blocks));
         let layers = (0..plan.layers.len()).map(layer).collect::<Result<_, LanguageError>>()?;
@@ -126,7 +139,8 @@ impl CpuDecoder {
             let end = row + span.tokens.len();
             match span.wants {
                 Wants::Nothing => {}
-                Wants::Last => wanted.push(end - 1),
+                // This one does not choose.
+                Wants::Last | Wants::Likeliest(_) => wanted.push(end - 1),
                 Wants::Every => wanted.extend(row..end),
             }
             row = end;
@@ -150,7 +164,7 @@ impl CpuDecoder {
                 *value = (*value / cap).tanh() * cap;
             }
         }
-        Logits { values }
+        Logits { values, likeliest: Vec::new() }
     }
 }
 
@@ -180,8 +194,8 @@ impl Decoder for CpuDecoder {
 }
 
 /// How much the cache holds: as many blocks as there is memory for.
-fn facts(simd: Simd, plan: &Plan, spec: &LanguageSpec) -> DecoderFacts {
-    let block_bytes = Cache::block_bytes(simd, plan.kv_heads, plan.head) * plan.layers.len();
+fn facts(plan: &Plan, spec: &LanguageSpec) -> DecoderFacts {
+    let block_bytes = CpuDecoder::block_bytes(plan);
     let blocks = (spec.cache_bytes / block_bytes).clamp(1, 1 << 24);
     DecoderFacts {
         vocabulary: plan.vocabulary,
@@ -189,5 +203,7 @@ fn facts(simd: Simd, plan: &Plan, spec: &LanguageSpec) -> DecoderFacts {
         block_tokens: TOKENS_OF_BLOCK,
         blocks,
         block_bytes,
+        // The logits lie here anyway.
+        chooses: false,
     }
 }

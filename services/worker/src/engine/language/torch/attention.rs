@@ -5,7 +5,7 @@ use std::ops::Range;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{int, packing::Piece};
-use crate::engine::kernels::TOKENS_OF_BLOCK;
+use crate::engine::{kernels::TOKENS_OF_BLOCK, language::plan::Plan};
 
 /// What is added to the scores of tokens that are not seen: it is finite, so that nothing that is multiplied by it becomes a NaN, and the lowest that half
 /// precision holds, so that nothing is left of them beside a token that is seen.
@@ -37,6 +37,16 @@ pub(super) struct Sight {
 }
 
 impl Scores {
+    pub(super) fn of(plan: &Plan) -> Self {
+        Self {
+            heads: int(plan.heads),
+            kv_heads: int(plan.kv_heads),
+            size: int(plan.head),
+            scale: plan.attention_scale,
+            cap: plan.attention_cap,
+        }
+    }
+
     /// Whether libtorch has one kernel for all of it. On a GPU that one wants heads whose size is a multiple of 8.
     pub(super) fn are_fused(self, device: Device) -> bool {
         self.cap.is_none() && (device == Device::Cpu || self.size % 8 == 0)

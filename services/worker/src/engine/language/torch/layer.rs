@@ -4,6 +4,8 @@ use tch::{Kind, TchError, Tensor};
 
 use super::{
     attention::{Scores, Sight},
+    fused::{Fused, Heads},
+    hidden::Hidden,
     int,
     weights::{Linear, Norm, Place},
 };
@@ -22,6 +24,7 @@ pub(super) struct Layer {
     activation: Activation,
     /// Which of the step's sights.
     sight: usize,
+    window: Option<usize>,
     rotary: Option<usize>,
     attention_norm: Norm,
     mix: Linear,
@@ -41,26 +44,49 @@ pub(super) struct Layer {
 
 /// The norm of queries and of keys, by the root of the mean square.
 #[derive(Debug)]
-struct HeadNorm {
+pub(super) struct HeadNorm {
     /// [heads of queries, then of keys; size of a head]
-    weight: Tensor,
-    epsilon: f64,
+    pub(super) weight: Tensor,
+    pub(super) epsilon: f64,
 }
 
 /// What the layers share of a step.
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct Step<'a> {
     pub(super) kind: Kind,
+    /// Absent: libtorch's operators do it all.
+    pub(super) fused: Option<&'a Fused>,
     /// For each row, where its key and value go.
     pub(super) slots: Tensor,
     /// For each rotary: cosines and sines, [rows, 1, values that turn].
     pub(super) turns: Vec<(Tensor, Tensor)>,
-    /// For each window.
+    /// The first rows, where they attend by a kernel that finds its way through the cache itself.
+    pub(super) paged: Option<Paged>,
+    /// For each window, the rows behind them.
     pub(super) sights: Vec<Vec<Sight>>,
 }
 
+/// Rows of which each is the last of its sequence, on the device.
+#[derive(Debug)]
+pub(super) struct Paged {
+    pub(super) rows: usize,
+    /// The blocks of the sequences, each one's in order.
+    pub(super) table: Tensor,
+    /// For each row, where its blocks begin in the table.
+    pub(super) begins: Tensor,
+    /// For each row, its position; negative: it is none.
+    pub(super) positions: Tensor,
+}
+
 impl Layer {
-    pub(super) fn new(place: Place, plan: &Plan, number: usize, sight: usize, layer: read::Layer, blocks: usize) -> Result<Self, TchError> {
+    pub(super) fn new(
+        place: Place,
+        plan: &Plan,
+        number: usize,
+        sight: usize,
+        layer: read::Layer<Tensor>,
+        blocks: usize,
+    ) -> Result<Self, TchError> {
         let norm = |norm: &read::Norm| place.norm(norm, plan.norm);
         let cache = || {
             let shape = [blocks, TOKENS_OF_BLOCK, plan.kv_heads, plan.head].map(int);
@@ -69,22 +95,17 @@ impl Layer {
         let gated = layer.gate.is_some();
         let widen = match layer.gate {
             Some(mut gate) => {
-                gate.weight.extend(layer.widen.weight);
+                gate.weight = Tensor::f_cat(&[gate.weight, layer.widen.weight], 0)?;
                 gate.bias.extend(layer.widen.bias);
                 gate
             }
             None => layer.widen,
         };
         Ok(Self {
-            scores: Scores {
-                heads: int(plan.heads),
-                kv_heads: int(plan.kv_heads),
-                size: int(plan.head),
-                scale: plan.attention_scale,
-                cap: plan.attention_cap,
-            },
+            scores: Scores::of(plan),
             activation: plan.activation,
             sight,
+            window: plan.layers[number].window,
             rotary: plan.layers[number].rotary,
             attention_norm: norm(&layer.attention_norm)?,
             mix: place.linear(&layer.mix)?,
@@ -101,44 +122,79 @@ impl Layer {
         })
     }
 
-    /// Takes all rows of the step through the layer; `hidden` is in single precision.
-    pub(super) fn forward(&self, step: &Step, hidden: &mut Tensor) -> Result<(), TchError> {
-        let mixed = self.mix.forward(&self.attention_norm.forward(hidden)?.f_to_kind(step.kind)?)?;
+    /// Takes all rows of the step through the layer.
+    pub(super) fn forward(&self, step: &Step<'_>, hidden: &mut Hidden<'_>) -> Result<(), TchError> {
+        let mixed = self.mix.forward(&hidden.normed(&self.attention_norm)?)?;
         let attended = self.attended.forward(&self.attend(step, &mixed)?)?;
-        add(hidden, attended, self.attended_norm.as_ref())?;
-        let wide = self.widen.forward(&self.feed_norm.forward(hidden)?.f_to_kind(step.kind)?)?;
-        let wide = if self.gated {
-            let [gate, wide] = halves(&wide)?;
-            self.activation.apply(gate)?.f_mul_(&wide)?
-        } else {
-            self.activation.apply(wide)?
+        hidden.add(attended, self.attended_norm.as_ref())?;
+        let wide = self.widen.forward(&hidden.normed(&self.feed_norm)?)?;
+        let wide = match step.fused {
+            Some(fused) if self.gated => fused.gate(&wide)?,
+            _ if self.gated => {
+                let [gate, wide] = halves(&wide)?;
+                self.activation.apply(gate)?.f_mul_(&wide)?
+            }
+            _ => self.activation.apply(wide)?,
         };
-        add(hidden, self.narrow.forward(&wide)?, self.narrow_norm.as_ref())
+        hidden.add(self.narrow.forward(&wide)?, self.narrow_norm.as_ref())
+    }
+
+    /// Whether [`Self::forward_one`] does for this layer.
+    pub(super) fn goes_by_one(&self) -> bool {
+        self.attended_norm.is_none() && self.narrow_norm.is_none()
+    }
+
+    /// Takes the step's only row through the layer, [1, hidden] in single precision.
+    pub(super) fn forward_one(&self, fused: &Fused, step: &Step<'_>, hidden: &Tensor) -> Result<(), TchError> {
+        let mixed = fused.norm_mix(hidden, &self.attention_norm, &self.mix)?;
+        let attended = self.attend(step, &mixed)?;
+        fused.add_attended(&attended, &self.attended, hidden)?;
+        let wide = fused.norm_widen(hidden, &self.feed_norm, &self.widen, self.gated)?;
+        fused.add_narrow(&wide, &self.narrow, hidden)
     }
 
     /// Queries, keys and values of all rows → what they attend to, [rows, heads × size]. Keys and values are kept.
-    fn attend(&self, step: &Step, mixed: &Tensor) -> Result<Tensor, TchError> {
-        let Scores { heads, kv_heads, size, .. } = self.scores;
-        let parts = mixed.f_view([-1, heads + 2 * kv_heads, size])?;
-        let turned = self.turn(step, &parts.f_narrow(1, 0, heads + kv_heads)?)?;
-        self.keep(step, &self.keys, turned.f_narrow(1, heads, kv_heads)?)?;
-        self.keep(step, &self.values, parts.f_narrow(1, heads + kv_heads, kv_heads)?)?;
-        let queries = turned.f_narrow(1, 0, heads)?;
-        let attend = |sight: &Sight| sight.attend(self.scores, &queries, &self.keys, &self.values);
-        let mut attended = step.sights[self.sight].iter().map(attend).collect::<Result<Vec<_>, _>>()?;
+    fn attend(&self, step: &Step<'_>, mixed: &Tensor) -> Result<Tensor, TchError> {
+        let Scores { heads, size, .. } = self.scores;
+        let turn = self.rotary.map(|rotary| &step.turns[rotary]);
+        let sights = &step.sights[self.sight];
+        let mut attended = Vec::new();
+        let queries = match step.fused {
+            Some(fused) => {
+                let own = Heads { turn, norm: self.head_norm.as_ref(), keys: &self.keys, values: &self.values };
+                let paged = step.paged.as_ref();
+                attended.extend(paged.map(|paged| fused.attend(mixed, paged, &own, self.window)).transpose()?);
+                let first = paged.map_or(0, |paged| paged.rows);
+                if sights.is_empty() { None } else { Some(fused.turn_and_keep(step, mixed, first, &own)?.f_view([-1, heads, size])?) }
+            }
+            None => Some(self.turn_and_keep(step, mixed, turn)?),
+        };
+        for (sight, queries) in sights.iter().zip(queries.iter().cycle()) {
+            attended.push(sight.attend(self.scores, queries, &self.keys, &self.values)?);
+        }
         match attended.len() {
             1 => Ok(attended.swap_remove(0)),
             _ => Tensor::f_cat(&attended, 0),
         }
     }
 
+    /// The queries, [rows, heads, size].
+    fn turn_and_keep(&self, step: &Step<'_>, mixed: &Tensor, turn: Option<&(Tensor, Tensor)>) -> Result<Tensor, TchError> {
+        let Scores { heads, kv_heads, size, .. } = self.scores;
+        let parts = mixed.f_view([-1, heads + 2 * kv_heads, size])?;
+        let turned = self.turn(step, &parts.f_narrow(1, 0, heads + kv_heads)?, turn)?;
+        self.keep(step, &self.keys, turned.f_narrow(1, heads, kv_heads)?)?;
+        self.keep(step, &self.values, parts.f_narrow(1, heads + kv_heads, kv_heads)?)?;
+        turned.f_narrow(1, 0, heads)
+    }
+
     /// Normalises and turns queries and keys, [rows, heads, size], in single precision. What it is given may change.
-    fn turn(&self, step: &Step, heads: &Tensor) -> Result<Tensor, TchError> {
+    fn turn(&self, step: &Step<'_>, heads: &Tensor, turn: Option<&(Tensor, Tensor)>) -> Result<Tensor, TchError> {
         let mut turned = heads.f_to_kind(Kind::Float)?;
         if let Some(norm) = &self.head_norm {
             turned = norm.forward(&turned)?;
         }
-        if let Some((cosines, sines)) = self.rotary.map(|rotary| &step.turns[rotary]) {
+        if let Some((cosines, sines)) = turn {
             let turning = *cosines.size().last().unwrap_or(&0);
             let mut part = turned.f_narrow(2, 0, turning)?;
             let other_halves = part.f_roll([turning / 2], [2])?;
@@ -149,7 +205,7 @@ impl Layer {
 
     /// Writes rows, [rows, heads of keys, size], to their slots. What is no number becomes zero: another sequence has the block later, and reads all of it,
     /// if only to multiply it by zero.
-    fn keep(&self, step: &Step, cache: &Tensor, mut rows: Tensor) -> Result<(), TchError> {
+    fn keep(&self, step: &Step<'_>, cache: &Tensor, mut rows: Tensor) -> Result<(), TchError> {
         let rows = rows.f_nan_to_num_(0.0, 0.0, 0.0)?;
         let Scores { kv_heads, size, .. } = self.scores;
         cache.f_view([-1, kv_heads, size])?.f_index_copy_(0, &step.slots, &rows).map(drop)
@@ -171,15 +227,6 @@ impl HeadNorm {
         let size = *self.weight.size().last().unwrap_or(&0);
         heads.f_rms_norm([size], None::<&Tensor>, self.epsilon)?.f_mul_(&self.weight)
     }
-}
-
-/// A half of a layer comes to its end: what it gives is added, normalised first where there is a norm.
-fn add(hidden: &mut Tensor, given: Tensor, norm: Option<&Norm>) -> Result<(), TchError> {
-    let given = match norm {
-        Some(norm) => norm.forward(&given.f_to_kind(Kind::Float)?)?,
-        None => given,
-    };
-    hidden.f_add_(&given).map(drop)
 }
 
 /// The left columns and the right ones.

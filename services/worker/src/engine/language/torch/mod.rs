@@ -5,36 +5,45 @@
 //! positions and the softmax are in single precision. One tensor of numbers goes to the device at the beginning of a step, and the logits that are wanted
 //! come back at its end.
 //!
-//! Attention gathers the blocks of some sequences side by side and runs one kernel over them: once for all sequences of similar lengths that have one row
-//! in the step, and once for each sequence that has more. Layers with a window gather only the blocks that it reaches.
+//! On a GPU, what lies between the matrix products runs in kernels of our own ([`fused`]), and a step in which every sequence has one token is done from a
+//! record ([`recorded`]): the processor would need longer to send such a step off, launch by launch, than the GPU to do it. A lone row's products are ours
+//! too, where that is faster. All work goes to a stream of the decoder's own, since the default one cannot be recorded.
+//!
+//! Where a kernel of ours does not find its way through the cache, attention gathers the blocks of some sequences side by side and runs one kernel over them:
+//! once for all sequences of similar lengths that have one row in the step, and once for each sequence that has more. Layers with a window gather only the
+//! blocks that it reaches.
 //!
 //! # What a step costs in launches
 //!
-//! Of a layer like Llama's 21, and 3 for each group of sequences that attends: gather keys, gather values, attend; 1 more to put heads side by side, and
-//! 1 to put groups one behind the other. Normalised queries and keys add 2, norms behind the halves 2 each. Before the layers there are about 10, and 5
-//! for each group and window; behind them 6. A model of 32 layers comes to about 830, which the processor needs 3 to 5 ms to send off: that bounds a small
-//! model with few sequences. A CUDA graph of the loop over the layers would take it away. It would be recorded for steps whose spans all have one token,
-//! for a few counts of rows and of blocks, with `hidden` and everything that [`layer::Step`] holds at fixed places.
+//! A layer like Llama's: 9, of which 4 are products; of a step of one row 6. Where nothing is fused 21, and 3 for each group of sequences that attends;
+//! normalised queries and keys add 2, norms behind the halves 2 each.
 
+mod answer;
 mod attention;
+mod fused;
+mod hidden;
 mod layer;
 pub(super) mod packing;
+mod recorded;
 mod weights;
 
 use std::ops::Range;
 
 use tch::{Device, Kind, TchError, Tensor};
-use torchmesh_generation::{Decoder, DecoderError, DecoderFacts, Logits, Span};
-use torchmesh_weights::{Element, PublishedModel};
+use torchmesh_generation::{Decoder, DecoderError, DecoderFacts, Logits, Span, Wants};
+use torchmesh_weights::PublishedModel;
 
 use self::{
     attention::{Scores, Sight},
-    layer::{Layer, Step},
+    fused::Fused,
+    hidden::Hidden,
+    layer::{Layer, Paged, Step},
     packing::{Limits, Packing},
-    weights::{Linear, Norm, Place},
+    recorded::{Recorded, Rows},
+    weights::{Linear, Norm, Place, kind_of},
 };
 use super::{LanguageError, LanguageSpec, fit, plan::Plan, read::Reader, rotary::Rotary};
-use crate::engine::{EngineError, kernels::TOKENS_OF_BLOCK, tensors};
+use crate::engine::{Dtype, EngineError, cuda::Stream, kernels::TOKENS_OF_BLOCK, tensors};
 
 /// Bytes of one layer's keys and values that are gathered at once, while one sequence does not have more.
 const GATHERED_BYTES: usize = 512 << 20;
@@ -55,6 +64,8 @@ const FATAL: [&str; 6] = [
 /// A loaded language model.
 #[derive(Debug)]
 pub(super) struct TorchDecoder {
+    /// In front of everything that it works with.
+    recorded: Option<Recorded>,
     plan: Plan,
     facts: DecoderFacts,
     place: Place,
@@ -70,10 +81,12 @@ pub(super) struct TorchDecoder {
     rotaries: Vec<Turning>,
     layers: Vec<Layer>,
     last_norm: Norm,
-    /// Absent: the embeddings.
-    head: Option<Linear>,
+    head: Linear,
     /// 0, 1, 2, … on the device.
     columns: Tensor,
+    fused: Option<Fused>,
+    /// Of a GPU.
+    stream: Option<Stream>,
 }
 
 /// A rotary on the device.
@@ -93,8 +106,9 @@ impl TorchDecoder {
         tensors::use_threads(threads);
         let _no_grad = tch::no_grad_guard();
         let reader = Reader::new(model, &plan)?;
-        let kind = tensors::kind_of_weights(spec.dtype).map_or_else(|| reader.element().map(kind_of), Ok)?;
+        let kind = kind_for(&reader, spec.dtype)?;
         let place = Place { kind, device };
+        let reader = reader.into(place);
         let facts = facts(&plan, spec, kind);
         let mut windows: Vec<Option<usize>> = Vec::new();
         let mut layers = Vec::with_capacity(plan.layers.len());
@@ -105,39 +119,128 @@ impl TorchDecoder {
             });
             layers.push(Layer::new(place, &plan, number, sight, reader.layer(number)?, facts.blocks)?);
         }
-        let table = |values: &[f32]| place.upload(values, &[-1, int(plan.hidden)]);
-        let embeddings = table(&reader.embeddings()?)?;
-        let positions = reader.positions()?.map(|positions| table(&positions)).transpose()?;
+        let table = |values: Tensor| values.f_view([-1, int(plan.hidden)]);
+        let embeddings = table(reader.embeddings()?)?;
+        let positions = reader.positions()?.map(table).transpose()?;
         let rotaries = plan.rotaries.iter().map(|rotary| Turning::new(place, rotary)).collect::<Result<_, _>>()?;
         let last_norm = place.norm(&reader.last_norm()?, plan.norm)?;
-        let head = reader.head()?.map(|head| place.linear(&head)).transpose()?;
+        let head = match reader.head()? {
+            Some(head) => place.linear(&head)?,
+            None => Linear { weight: embeddings.shallow_clone(), bias: None },
+        };
         let columns = Tensor::f_arange(int(facts.max_tokens + TOKENS_OF_BLOCK), (Kind::Int64, device))?;
         let limits = limits(&plan, &facts, device);
-        tracing::info!(?device, ?kind, blocks = facts.blocks, "a language model is on its device");
-        Ok(Self { plan, facts, place, threads, windows, limits, embeddings, positions, rotaries, layers, last_norm, head, columns })
+        let fused = Fused::new(&plan, place);
+        let stream = if let Device::Cuda(index) = device { own_stream(index) } else { None };
+        tracing::info!(?device, ?kind, blocks = facts.blocks, fused = fused.is_some(), "a language model is on its device");
+        let recorded = None;
+        let decoder = Self {
+            recorded,
+            plan,
+            facts,
+            place,
+            threads,
+            windows,
+            limits,
+            embeddings,
+            positions,
+            rotaries,
+            layers,
+            last_norm,
+            head,
+            columns,
+            fused,
+            stream,
+        };
+        decoder.with_records()
     }
 
-    fn run(&self, packing: &Packing) -> Result<Logits, TchError> {
+    /// Bytes of a block of the cache.
+    pub(super) fn block_bytes(model: &dyn PublishedModel, plan: &Plan, dtype: Dtype) -> Result<usize, LanguageError> {
+        Ok(block_bytes(plan, kind_for(&Reader::new(model, plan)?, dtype)?))
+    }
+
+    /// Records the steps of one token a sequence, where that can be done.
+    fn with_records(mut self) -> Result<Self, LanguageError> {
+        let Some(stream) = &self.stream else { return Ok(self) };
+        // The weights went over on another stream.
+        stream.wait_for_the_present_one()?;
+        if self.fused.is_none() {
+            return Ok(self);
+        }
+        let entered = stream.enter()?;
+        let step = |rows: &Rows, logits: &Tensor, way| self.run_rows(rows, logits, way == 1);
+        let by_one = self.fused.as_ref().is_some_and(Fused::has_products) && self.layers.iter().all(Layer::goes_by_one);
+        let size = recorded::Size { vocabulary: self.plan.vocabulary, blocks: self.facts.blocks, ways: if by_one { 2 } else { 1 } };
+        let recorded = Recorded::new(self.place, stream, size, step);
+        drop(entered);
+        self.recorded = recorded
+            .inspect_err(|error| {
+                tracing::warn!(error = error.to_string(), "steps could not be recorded; each is sent off launch by launch")
+            })
+            .ok();
+        Ok(self)
+    }
+
+    /// [wanted rows, vocabulary] in single precision, in the spans' order; `None` where none is wanted.
+    fn run(&self, packing: &Packing) -> Result<Option<Tensor>, TchError> {
         let numbers = Tensor::f_from_slice(&packing.numbers)?.f_to(self.place.device)?;
         let part = |range: &Range<usize>| numbers.f_narrow(0, int(range.start), int(range.len()));
         let positions = part(&packing.positions)?;
-        let places = positions.f_to_kind(Kind::Float)?.f_view([-1, 1])?;
         let sight = |piece| Sight::new(piece, &numbers, &self.columns, self.place.kind);
         let sights = packing.pieces.iter().map(|pieces| pieces.iter().map(sight).collect()).collect::<Result<_, _>>()?;
-        let step = Step {
-            kind: self.place.kind,
-            slots: part(&packing.slots)?,
-            turns: self.rotaries.iter().map(|rotary| rotary.at(&places)).collect::<Result<_, _>>()?,
-            sights,
-        };
-        let mut hidden = self.embed(&part(&packing.tokens)?, &positions)?;
+        let paged = packing.paged.as_ref().map(|paged| {
+            let positions = positions.f_narrow(0, 0, int(paged.rows))?;
+            Ok::<_, TchError>(Paged { rows: paged.rows, table: part(&paged.table)?, begins: part(&paged.begins)?, positions })
+        });
+        let step = self.step_of(part(&packing.slots)?, &positions, paged.transpose()?, sights)?;
+        let mut hidden = self.hidden(&part(&packing.tokens)?, &positions)?;
         for layer in &self.layers {
             layer.forward(&step, &mut hidden)?;
         }
         if packing.wanted.is_empty() {
-            return Ok(Logits::default());
+            return Ok(None);
         }
-        self.answer(&hidden.f_index_select(0, &part(&packing.wanted)?)?)
+        let normed = hidden.normed(&self.last_norm)?;
+        self.capped(self.head.forward(&normed.f_index_select(0, &part(&packing.wanted)?)?)?.f_to_kind(Kind::Float)?).map(Some)
+    }
+
+    /// A step of rows that are each the last of a sequence; `by_one`: of a lone one, with products of our own. Nothing in it waits for the GPU.
+    fn run_rows(&self, rows: &Rows, logits: &Tensor, by_one: bool) -> Result<(), TchError> {
+        let paged = Paged {
+            rows: rows.paged.rows,
+            table: rows.paged.table.shallow_clone(),
+            begins: rows.paged.begins.shallow_clone(),
+            positions: rows.paged.positions.shallow_clone(),
+        };
+        // A row that is none has a position in front of the first.
+        let positions = rows.positions.f_clamp_min(0)?;
+        let sights = self.windows.iter().map(|_| Vec::new()).collect();
+        let step = self.step_of(rows.slots.shallow_clone(), &positions, Some(paged), sights)?;
+        let mut hidden = self.hidden(&rows.tokens, &positions)?;
+        if let (Some(fused), true) = (&self.fused, by_one) {
+            for layer in &self.layers {
+                layer.forward_one(fused, &step, &hidden.values)?;
+            }
+            fused.norm_head(&hidden.values, &self.last_norm, &self.head, logits)?;
+            return self.capped(logits.shallow_clone()).map(drop);
+        }
+        for layer in &self.layers {
+            layer.forward(&step, &mut hidden)?;
+        }
+        let given = self.head.forward(&hidden.normed(&self.last_norm)?)?;
+        logits.shallow_clone().f_copy_(&given)?;
+        self.capped(logits.shallow_clone()).map(drop)
+    }
+
+    fn step_of(&self, slots: Tensor, positions: &Tensor, paged: Option<Paged>, sights: Vec<Vec<Sight>>) -> Result<Step<'_>, TchError> {
+        let places = positions.f_to_kind(Kind::Float)?.f_view([-1, 1])?;
+        let turns = self.rotaries.iter().map(|rotary| rotary.at(&places)).collect::<Result<_, _>>()?;
+        Ok(Step { kind: self.place.kind, fused: self.fused.as_ref(), slots, turns, paged, sights })
+    }
+
+    fn hidden(&self, tokens: &Tensor, positions: &Tensor) -> Result<Hidden<'_>, TchError> {
+        Ok(Hidden::new(self.embed(tokens, positions)?, self.place.kind, self.fused.as_ref()))
     }
 
     /// [rows, hidden] in single precision.
@@ -152,18 +255,26 @@ impl TorchDecoder {
         }
     }
 
-    fn answer(&self, hidden: &Tensor) -> Result<Logits, TchError> {
-        let normed = self.last_norm.forward(hidden)?.f_to_kind(self.place.kind)?;
-        let logits = match &self.head {
-            Some(head) => head.forward(&normed)?,
-            None => normed.f_linear(&self.embeddings, None::<&Tensor>)?,
-        };
-        let mut logits = logits.f_to_kind(Kind::Float)?;
-        if let Some(cap) = self.plan.logits_cap {
-            logits = logits.f_div_scalar_(cap)?.f_tanh_()?.f_mul_scalar_(cap)?;
+    /// Logits, held where the model holds them.
+    fn capped(&self, mut logits: Tensor) -> Result<Tensor, TchError> {
+        match self.plan.logits_cap {
+            Some(cap) => logits.f_div_scalar_(cap)?.f_tanh_()?.f_mul_scalar_(cap),
+            None => Ok(logits),
         }
-        let logits = logits.f_to(Device::Cpu)?.f_contiguous()?;
-        Ok(Logits { values: tensors::values(&logits)?.to_vec() })
+    }
+
+    fn answer(&mut self, spans: &[Span<'_>]) -> Result<Logits, TchError> {
+        if let Some(recorded) = &self.recorded
+            && recorded.step(spans)?
+        {
+            // The next step's inputs go where the device may still read this one's.
+            if let (Some(stream), true) = (&self.stream, spans.iter().all(|span| span.wants == Wants::Nothing)) {
+                stream.wait_for_the_present_one()?;
+            }
+            return answer::answer_of_rows(spans, &recorded.logits, self.fused.as_ref());
+        }
+        let logits = self.run(&Packing::new(spans, &self.windows, self.limits, self.fused.is_some()))?;
+        answer::answer(spans, logits.as_ref(), self.fused.as_ref())
     }
 }
 
@@ -179,8 +290,27 @@ impl Decoder for TorchDecoder {
         }
         tensors::use_threads(self.threads);
         let _no_grad = tch::no_grad_guard();
-        self.run(&Packing::new(spans, &self.windows, self.limits)).map_err(|error| failure(tensors::text(error)))
+        let entered = self.stream.as_ref().map(Stream::enter).transpose().map_err(|error| failure(tensors::text(error)))?;
+        let answer = self.answer(spans).map_err(|error| failure(tensors::text(error)));
+        drop(entered);
+        answer
     }
+}
+
+impl Drop for TorchDecoder {
+    /// Its memory may be another's at once, on another stream: what is under way here has to come to its end.
+    fn drop(&mut self) {
+        let Some(stream) = &self.stream else { return };
+        let waited = stream.enter().and_then(|_entered| stream.wait_for_the_present_one());
+        if let Err(error) = waited {
+            tracing::error!(error = error.to_string(), "a language model did not come to its end on its device");
+        }
+    }
+}
+
+/// `None`: it works on the default one, and records nothing.
+fn own_stream(device: usize) -> Option<Stream> {
+    Stream::new(device).inspect_err(|error| tracing::warn!(error = error.to_string(), "no stream of its own for a language model")).ok()
 }
 
 impl Turning {
@@ -214,34 +344,30 @@ fn failure(text: String) -> DecoderError {
     DecoderError { message: EngineError::forward(text).to_string(), fatal }
 }
 
-fn kind_of(element: Element) -> Kind {
-    match element {
-        Element::F32 => Kind::Float,
-        Element::F16 => Kind::Half,
-        Element::Bf16 => Kind::BFloat16,
-    }
+/// What weights and cache are held in: as asked for, or as the weights are published.
+fn kind_for(reader: &Reader<'_>, dtype: Dtype) -> Result<Kind, LanguageError> {
+    tensors::kind_of_weights(dtype).map_or_else(|| reader.element().map(kind_of), Ok)
+}
+
+fn block_bytes(plan: &Plan, kind: Kind) -> usize {
+    2 * TOKENS_OF_BLOCK * plan.kv_heads * plan.head * kind.elt_size_in_bytes() * plan.layers.len()
 }
 
 /// How much the cache holds: as many blocks as there is memory for.
 fn facts(plan: &Plan, spec: &LanguageSpec, kind: Kind) -> DecoderFacts {
-    let block_bytes = 2 * TOKENS_OF_BLOCK * plan.kv_heads * plan.head * kind.elt_size_in_bytes() * plan.layers.len();
+    let block_bytes = block_bytes(plan, kind);
     DecoderFacts {
         vocabulary: plan.vocabulary,
         max_tokens: plan.context.min(spec.max_tokens),
         block_tokens: TOKENS_OF_BLOCK,
         blocks: (spec.cache_bytes / block_bytes).clamp(1, 1 << 24),
         block_bytes,
+        chooses: true,
     }
 }
 
 fn limits(plan: &Plan, facts: &DecoderFacts, device: Device) -> Limits {
-    let scores = Scores {
-        heads: int(plan.heads),
-        kv_heads: int(plan.kv_heads),
-        size: int(plan.head),
-        scale: plan.attention_scale,
-        cap: plan.attention_cap,
-    };
+    let scores = Scores::of(plan);
     let fused = scores.are_fused(device);
     Limits {
         gathered: GATHERED_BYTES * plan.layers.len() / facts.block_bytes,

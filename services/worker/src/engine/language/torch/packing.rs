@@ -34,8 +34,20 @@ pub(super) struct Packing {
     pub(super) slots: Range<usize>,
     /// The rows whose logits are wanted, in the spans' order.
     pub(super) wanted: Range<usize>,
-    /// For each window, what attends together. The rows of the pieces follow each other.
+    /// The rows of one token a sequence, where they are not in the pieces.
+    pub(super) paged: Option<PagedRows>,
+    /// For each window, what attends together. The rows of the pieces follow each other, the first behind those that are paged.
     pub(super) pieces: Vec<Vec<Piece>>,
+}
+
+/// The first rows, of which each is the last of its sequence; parts of the packing's numbers.
+#[derive(Debug)]
+pub(super) struct PagedRows {
+    pub(super) rows: usize,
+    /// The sequences' blocks, one sequence's behind the other's.
+    pub(super) table: Range<usize>,
+    /// Where each row's begin in it.
+    pub(super) begins: Range<usize>,
 }
 
 /// Rows that attend together: one of each of some sequences, or some of one sequence.
@@ -67,8 +79,8 @@ struct Reach {
 }
 
 impl Packing {
-    /// `spans` fit the model and its cache.
-    pub(super) fn new(spans: &[Span<'_>], windows: &[Option<usize>], limits: Limits) -> Self {
+    /// `spans` fit the model and its cache. Where rows of one token are `paged`, the pieces are those of the others.
+    pub(super) fn new(spans: &[Span<'_>], windows: &[Option<usize>], limits: Limits, paged: bool) -> Self {
         let mut order: Vec<usize> = (0..spans.len()).collect();
         order.sort_by_key(|&number| (spans[number].tokens.len() > 1, Reverse(spans[number].cached)));
         let placed = || order.iter().map(|&number| &spans[number]);
@@ -81,8 +93,21 @@ impl Packing {
         let slots = put(&mut numbers, placed().flat_map(|span| positions(span).map(|position| slot(span.blocks, position))));
         let wanted = put(&mut numbers, wanted(spans, &order).into_iter());
         let members: Vec<Member<'_>> = placed().map(|span| Member { blocks: span.blocks, positions: positions(span) }).collect();
-        let pieces = windows.iter().map(|window| pieces(&mut numbers, &members, *window, limits)).collect();
-        Self { numbers, tokens, positions: places, slots, wanted, pieces }
+        let ones = members.partition_point(|member| member.positions.len() == 1);
+        let paged = (paged && ones > 0).then(|| PagedRows::new(&mut numbers, &members[..ones]));
+        let in_pieces = if paged.is_some() { &members[ones..] } else { &members };
+        let pieces = windows.iter().map(|window| pieces(&mut numbers, in_pieces, *window, limits)).collect();
+        Self { numbers, tokens, positions: places, slots, wanted, paged, pieces }
+    }
+}
+
+impl PagedRows {
+    fn new(numbers: &mut Vec<i64>, members: &[Member<'_>]) -> Self {
+        let seen = |member: &Member<'_>| member.positions.end.div_ceil(TOKENS_OF_BLOCK);
+        let blocks = members.iter().flat_map(|member| &member.blocks[..seen(member)]);
+        let table = put(numbers, blocks.map(|&block| block as usize));
+        let lengths = members.iter().scan(0, |begin, member| Some(std::mem::replace(begin, *begin + seen(member))));
+        Self { rows: members.len(), table, begins: put(numbers, lengths) }
     }
 }
 
@@ -100,7 +125,7 @@ fn first_seen(position: usize, window: Option<usize>) -> usize {
 }
 
 /// Appends, and says where.
-fn put(numbers: &mut Vec<i64>, more: impl Iterator<Item = usize>) -> Range<usize> {
+pub(super) fn put(numbers: &mut Vec<i64>, more: impl Iterator<Item = usize>) -> Range<usize> {
     let begin = numbers.len();
     numbers.extend(more.map(int));
     begin..numbers.len()
@@ -115,12 +140,13 @@ fn wanted(spans: &[Span<'_>], order: &[usize]) -> Vec<usize> {
     }
     let rows = |(span, first): (&Span<'_>, usize)| match span.wants {
         Wants::Nothing => 0..0,
-        Wants::Last => first + span.tokens.len() - 1..first + span.tokens.len(),
+        Wants::Last | Wants::Likeliest(_) => first + span.tokens.len() - 1..first + span.tokens.len(),
         Wants::Every => first..first + span.tokens.len(),
     };
     spans.iter().zip(first_rows).flat_map(rows).collect()
 }
 
+/// Their rows count from the first of the members.
 fn pieces(numbers: &mut Vec<i64>, members: &[Member<'_>], window: Option<usize>, limits: Limits) -> Vec<Piece> {
     let (ones, others) = members.split_at(members.partition_point(|member| member.positions.len() == 1));
     let mut pieces = Vec::new();
@@ -225,7 +251,7 @@ mod tests {
                     wants: Wants::Every,
                 })
                 .collect();
-            let packing = Packing::new(&spans, &[None, window], Limits { gathered, masked, always_masked });
+            let packing = Packing::new(&spans, &[None, window], Limits { gathered, masked, always_masked }, false);
             let slot = |span: &Span<'_>, position: usize| i64::from(span.blocks[position / 32]) * 32 + int(position) % 32;
             let slots = &packing.numbers[packing.slots.clone()];
             for (pieces, window) in packing.pieces.iter().zip([None, window]) {
@@ -249,12 +275,12 @@ mod tests {
         let blocks: Vec<u32> = (0..64).collect();
         let span = |cached| Span { tokens: &[1], cached, blocks: &blocks, wants: Wants::Last };
         let spans = [span(40), span(2000), span(10), span(1900), span(700), span(90)];
-        let packing = Packing::new(&spans, &[None, Some(64)], Limits { gathered: 1000, ..LIMITS });
+        let packing = Packing::new(&spans, &[None, Some(64)], Limits { gathered: 1000, ..LIMITS }, false);
         let groups: Vec<(usize, usize)> = packing.pieces[0].iter().map(|piece| (piece.sequences, piece.blocks)).collect();
         assert_eq!(groups, [(2, 63), (1, 22), (3, 3)]);
         assert_eq!(packing.pieces[1].len(), 1, "within the window they are alike");
         assert!(packing.pieces[1][0].blocks <= 3);
-        let bounded = Packing::new(&spans, &[None], LIMITS);
+        let bounded = Packing::new(&spans, &[None], LIMITS, false);
         assert_eq!(bounded.pieces[0].len(), 4, "and no more is gathered at once than there is room for");
     }
 
@@ -262,7 +288,7 @@ mod tests {
     fn a_prompt_that_is_read_from_its_beginning_needs_no_mask() {
         let (blocks, tokens): (Vec<u32>, Vec<u32>) = ((0..64).collect(), vec![0; 300]);
         let span = |cached| Span { tokens: &tokens, cached, blocks: &blocks, wants: Wants::Nothing };
-        let packing = Packing::new(&[span(0), span(300)], &[None, Some(64)], LIMITS);
+        let packing = Packing::new(&[span(0), span(300)], &[None, Some(64)], LIMITS, false);
         let masked = |pieces: &[Piece]| pieces.iter().map(|piece| (piece.rows.len(), piece.seen.is_some())).collect::<Vec<_>>();
         assert_eq!(masked(&packing.pieces[0])[17..], [(16, true), (12, true), (300, false)], "the longer sequence comes first");
         assert!(masked(&packing.pieces[1]).iter().all(|(rows, masked)| *rows <= 33 && *masked));

@@ -1,9 +1,14 @@
 //! Weights on the device.
 
 use tch::{Device, Kind, TchError, Tensor};
+use torchmesh_weights::{Element, TensorData};
 
 use super::int;
-use crate::engine::language::{plan::NormKind, read};
+use crate::engine::language::{
+    LanguageError,
+    plan::NormKind,
+    read::{self, Matrices},
+};
 
 /// Where weights go, and what they are held in there.
 #[derive(Clone, Copy, Debug)]
@@ -16,17 +21,17 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Linear {
     /// [out, in]
-    weight: Tensor,
-    bias: Option<Tensor>,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
 }
 
 /// A norm, which is computed in single precision.
 #[derive(Debug)]
 pub(super) struct Norm {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    pub(super) weight: Tensor,
+    pub(super) bias: Option<Tensor>,
     size: i64,
-    epsilon: f64,
+    pub(super) epsilon: f64,
 }
 
 impl Place {
@@ -39,9 +44,9 @@ impl Place {
         Self { kind: Kind::Float, ..self }.upload(values, shape)
     }
 
-    pub(super) fn linear(self, linear: &read::Linear) -> Result<Linear, TchError> {
+    pub(super) fn linear(self, linear: &read::Linear<Tensor>) -> Result<Linear, TchError> {
         let columns = linear.bias.len();
-        let weight = self.upload(&linear.weight, &[int(columns), int(linear.weight.len() / columns)])?;
+        let weight = linear.weight.f_view([int(columns), -1])?;
         let has_bias = linear.bias.iter().any(|bias| *bias != 0.0);
         let bias = has_bias.then(|| self.upload(&linear.bias, &[int(columns)])).transpose()?;
         Ok(Linear { weight, bias })
@@ -55,7 +60,47 @@ impl Place {
     }
 }
 
+/// They go to the device as they are published, and are rounded there: a half of what single precision would take on the way.
+impl Matrices for Place {
+    type Matrix = Tensor;
+
+    fn read(&self, tensor: &TensorData) -> Result<Tensor, LanguageError> {
+        let count = tensor.shape.iter().product();
+        let values = Tensor::f_from_data_size(&tensor.bytes, &[int(count)], kind_of(tensor.element))?;
+        Ok(values.f_to(self.device)?.f_to_kind(self.kind)?)
+    }
+
+    fn join(&self, parts: Vec<Tensor>) -> Result<Tensor, LanguageError> {
+        Ok(Tensor::f_cat(&parts, 0)?)
+    }
+
+    fn split(&self, matrix: Tensor, at: usize) -> Result<(Tensor, Tensor), LanguageError> {
+        let (at, all) = (int(at), int(matrix.numel()));
+        Ok((matrix.f_narrow(0, 0, at)?, matrix.f_narrow(0, at, all - at)?))
+    }
+
+    fn scale(&self, matrix: Tensor, by: f32) -> Result<Tensor, LanguageError> {
+        Ok(matrix.f_to_kind(Kind::Float)?.f_mul_scalar(f64::from(by))?.f_to_kind(self.kind)?)
+    }
+
+    fn turn(&self, matrix: Tensor, columns: usize) -> Result<Tensor, LanguageError> {
+        Ok(matrix.f_view([-1, int(columns)])?.f_transpose(0, 1)?.f_contiguous()?.f_view([-1])?)
+    }
+}
+
+pub(super) fn kind_of(element: Element) -> Kind {
+    match element {
+        Element::F32 => Kind::Float,
+        Element::F16 => Kind::Half,
+        Element::Bf16 => Kind::BFloat16,
+    }
+}
+
 impl Linear {
+    pub(super) fn columns(&self) -> i64 {
+        *self.weight.size().first().unwrap_or(&0)
+    }
+
     /// [rows, in] → [rows, out]
     pub(super) fn forward(&self, rows: &Tensor) -> Result<Tensor, TchError> {
         rows.f_linear(&self.weight, self.bias.as_ref())

@@ -1,15 +1,24 @@
-//! Finding the GPU.
+//! Finding the GPU, and what the binding lacks to make good use of it.
+
+mod program;
 
 use std::sync::OnceLock;
 
+pub(super) use self::program::{Argument, Function, Graph, Pool, Program, Stream, fetch, outside, send};
 use super::{Device, EngineError};
+
+static AVAILABLE: OnceLock<bool> = OnceLock::new();
+
+/// Whether anybody has asked for a GPU, and there is one.
+pub(super) fn was_used() -> bool {
+    AVAILABLE.get() == Some(&true)
+}
 
 /// Whether libtorch's CUDA half is installed and sees a GPU.
 ///
 /// The first call opens the CUDA half when it lies beside the CPU half, so that one program serves machines with and without a
 /// GPU. It must come before any other use of libtorch, which looks for its CUDA half once and remembers the answer.
 pub fn cuda_available() -> bool {
-    static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
         open_cuda_library();
         tch::Cuda::is_available()
