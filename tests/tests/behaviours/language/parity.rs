@@ -94,7 +94,7 @@ fn chats_are_those_of_the_reference_alone_and_in_company() {
             async move { chat(&client, request).await.unwrap() }
         });
         cases.iter().zip(together(all).await).for_each(|(case, told)| check(case, told));
-        for case in cases.iter().filter(|case| case.generated.len() < 20) {
+        for case in &cases {
             check(case, generate(&client, by_tokens("smollm2", case)).await.unwrap());
         }
     });
