@@ -15,7 +15,7 @@ impl Scheduler {
         let chosen = self.running.iter().filter(|sequence| sequence.is_chosen_for()).count();
         match result {
             Ok(logits) if logits.values.len() == rows * self.limits.vocabulary() && logits.likeliest.len() == chosen => {
-                self.hand_out(logits)
+                self.hand_out(logits);
             }
             Ok(Logits { values, likeliest }) => self.fail(&DecoderError {
                 message: format!(

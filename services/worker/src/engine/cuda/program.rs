@@ -159,7 +159,7 @@ pub(in crate::engine) struct Program {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Function {
     device: c_int,
-    function: NonNull<c_void>,
+    address: NonNull<c_void>,
     /// It may start before what is in front of it is done, and waits itself.
     early: bool,
 }
@@ -190,10 +190,11 @@ impl Program {
         let options: Vec<CString> = options.iter().filter_map(|option| CString::new(option.as_str()).ok()).collect();
         let pointers: Vec<*const c_char> = options.iter().map(|option| option.as_ptr()).collect();
         let (device, mut module, mut multiprocessors, mut major) = (index(device), std::ptr::null_mut(), 0, 0);
+        let count = c_int::try_from(pointers.len()).unwrap_or(c_int::MAX);
         // SAFETY: source and options are NUL-terminated and live through the calls, which take as many options as are said; the others take one value each.
         unsafe {
             said(torchmesh_cuda_facts(device, &raw mut multiprocessors, &raw mut major))?;
-            said(torchmesh_cuda_compile(device, source.as_ptr(), pointers.as_ptr(), pointers.len() as c_int, &raw mut module))?;
+            said(torchmesh_cuda_compile(device, source.as_ptr(), pointers.as_ptr(), count, &raw mut module))?;
         }
         let module = NonNull::new(module).ok_or_else(|| TchError::Torch("the program did not load".to_owned()))?;
         // Hopper's.
@@ -206,7 +207,7 @@ impl Program {
         // SAFETY: the module is loaded, the name is NUL-terminated, and `function` takes one pointer.
         unsafe { said(torchmesh_cuda_function(self.module.as_ptr(), name.as_ptr(), &raw mut function)) }?;
         let function = NonNull::new(function).ok_or_else(|| TchError::Torch(format!("{name:?} is missing")))?;
-        Ok(Function { device: self.device, function, early: self.overlaps })
+        Ok(Function { device: self.device, address: function, early: self.overlaps })
     }
 }
 
@@ -232,7 +233,7 @@ impl Function {
         unsafe {
             said(torchmesh_cuda_launch(
                 self.device,
-                self.function.as_ptr(),
+                self.address.as_ptr(),
                 grid.as_ptr(),
                 threads as u32,
                 c_int::from(self.early),

@@ -51,7 +51,9 @@ impl Matrices for Floats {
     }
 
     fn scale(&self, mut matrix: Vec<f32>, by: f32) -> Result<Vec<f32>, LanguageError> {
-        matrix.iter_mut().for_each(|value| *value *= by);
+        for value in &mut matrix {
+            *value *= by;
+        }
         Ok(matrix)
     }
 
@@ -175,7 +177,9 @@ impl<M: Matrices> Reader<'_, M> {
             if (by - 1.0).abs() < f32::EPSILON {
                 return Ok(Linear { weight, bias });
             }
-            bias.iter_mut().for_each(|value| *value *= by);
+            for value in &mut bias {
+                *value *= by;
+            }
             Ok::<_, LanguageError>(Linear { weight: self.matrices.scale(weight, by)?, bias })
         };
         let (queries, keys) = (plan.heads * plan.head, plan.kv_heads * plan.head);
@@ -228,6 +232,7 @@ impl<M: Matrices> Reader<'_, M> {
     }
 
     /// The first `size` columns, and the rest.
+    #[expect(clippy::type_complexity, reason = "two of the same")]
     fn split(
         &self,
         mut both: Linear<M::Matrix>,

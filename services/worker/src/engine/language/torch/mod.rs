@@ -176,7 +176,7 @@ impl TorchDecoder {
         drop(entered);
         self.recorded = recorded
             .inspect_err(|error| {
-                tracing::warn!(error = error.to_string(), "steps could not be recorded; each is sent off launch by launch")
+                tracing::warn!(error = error.to_string(), "steps could not be recorded; each is sent off launch by launch");
             })
             .ok();
         Ok(self)

@@ -82,7 +82,7 @@ impl Fused {
         let fused = Self::compile(plan, place, device);
         fused
             .inspect_err(|error| {
-                tracing::warn!(error = error.to_string(), "the fused kernels did not compile; this model runs slower without them")
+                tracing::warn!(error = error.to_string(), "the fused kernels did not compile; this model runs slower without them");
             })
             .ok()
     }
@@ -199,7 +199,7 @@ impl Fused {
         let rows = rows_of(wide);
         let narrow = self.room(&[int(rows), int(self.inner)])?;
         let count = rows * self.inner;
-        let arguments = [Argument::At(wide), Argument::At(&narrow), Argument::Int(self.inner as i32), Argument::Long(int(count))];
+        let arguments = [Argument::At(wide), Argument::At(&narrow), Argument::Int(int_of(self.inner)), Argument::Long(int(count))];
         // SAFETY: both hold so many rows of that width.
         unsafe { self.kernels.gate.launch([count.div_ceil(NORM_THREADS).min(4096), 1, 1], NORM_THREADS, &arguments) }?;
         Ok(narrow)
@@ -252,6 +252,11 @@ fn turn_arguments<'a>(turn: Option<&'a (Tensor, Tensor)>, norm: Option<&'a HeadN
         maybe(norm.map(|norm| &norm.weight)),
         Argument::Float(norm.map_or(0.0, |norm| norm.epsilon) as f32),
     ]
+}
+
+/// A size as the kernels count it; those that are compiled for are far below the end.
+fn int_of(size: usize) -> i32 {
+    i32::try_from(size).unwrap_or(i32::MAX)
 }
 
 fn rows_of(rows: &Tensor) -> usize {
