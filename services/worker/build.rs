@@ -22,7 +22,7 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed={SANITIZERS}");
     println!("cargo:rerun-if-changed={KERNELS}");
-    for shim in SHIMS {
+    for shim in SHIMS.into_iter().chain(["src/engine/shim.h"]) {
         println!("cargo:rerun-if-changed={shim}");
     }
     own_kernels();

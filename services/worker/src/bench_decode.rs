@@ -34,7 +34,7 @@ pub struct BenchDecodeArgs {
     /// Threads of a step.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub threads: u32,
-    /// What the weights are held in: auto, fp32, bf16 or, on a GPU, fp16.
+    /// What the weights are held in: auto, fp32 or bf16; on a GPU also fp16, on a CPU int8 and int4.
     #[arg(long, default_value_t = Dtype::Auto)]
     pub dtype: Dtype,
     /// How to print the result.

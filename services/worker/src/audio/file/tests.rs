@@ -127,6 +127,8 @@ fn a_flac_files_tags_are_not_looked_at_and_cost_no_memory() {
     // Of ten million bytes, as it says, with millions of comments; and one that is all there.
     let promised = [&flac[..4], &[0], &flac[5..42], &[0x84, 0x80, 0x53, 0], &[0, 0, 0, 0, 0, 0, 0x1c, 0]].concat();
     assert!(matches!(decoded(&promised, limits), Err(AudioError::Damaged { format: "FLAC", .. })));
+    let tags_first = [&flac[..4], &[4], &flac[5..]].concat();
+    assert!(matches!(decoded(&tags_first, limits), Err(AudioError::Damaged { format: "FLAC", .. })));
     let mut sound = 4;
     while flac[sound] & 0x80 == 0 {
         sound += 4 + u32::from_be_bytes([0, flac[sound + 1], flac[sound + 2], flac[sound + 3]]) as usize;

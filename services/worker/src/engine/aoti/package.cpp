@@ -7,28 +7,12 @@
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/version.h>
 
-#include <cstring>
-#include <exception>
 #include <stdexcept>
 #include <vector>
 
+#include "../shim.h"
+
 using torch::inductor::AOTIModelPackageLoader;
-
-namespace {
-
-template <typename Work>
-char* guarded(Work work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const std::exception& error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("an exception that is not a std::exception");
-  }
-}
-
-}  // namespace
 
 extern "C" const char* torchmesh_torch_version() { return TORCH_VERSION; }
 

@@ -15,13 +15,13 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <tuple>
 #include <utility>
+
+#include "../shim.h"
 
 namespace {
 
@@ -56,18 +56,6 @@ struct LaunchConfig {
   LaunchAttribute* attributes;
   unsigned count;
 };
-
-template <typename Work>
-char* guarded(Work work) {
-  try {
-    work();
-    return nullptr;
-  } catch (const std::exception& error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("an exception that is not a std::exception");
-  }
-}
 
 // Libraries stay open: what is found in them lives as long as the process.
 void* opened(const char* name) {

@@ -8,8 +8,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/_efficient_attention_forward.h>
 
-#include <cstring>
-#include <exception>
+#include "../shim.h"
 
 namespace {
 
@@ -18,21 +17,14 @@ using Linear = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optio
                           c10::List<std::optional<at::Scalar>>, std::optional<c10::string_view>);
 
 template <typename Work>
-char* guarded(at::Tensor** out, Work work) {
-  try {
-    *out = new at::Tensor(work());
-    return nullptr;
-  } catch (const std::exception& error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("an exception that is not a std::exception");
-  }
+char* handed_out(at::Tensor** out, Work work) {
+  return guarded([&] { *out = new at::Tensor(work()); });
 }
 
 }  // namespace
 
 extern "C" char* torchmesh_pack_linear(const at::Tensor* weight, at::Tensor** out) {
-  return guarded(out, [&] {
+  return handed_out(out, [&] {
     static const auto pack = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_linear_weight", "").typed<Pack>();
     return pack.call(*weight, std::nullopt);
   });
@@ -40,7 +32,7 @@ extern "C" char* torchmesh_pack_linear(const at::Tensor* weight, at::Tensor** ou
 
 extern "C" char* torchmesh_packed_linear(const at::Tensor* input, const at::Tensor* packed, const at::Tensor* bias, const char* activation,
                                          const char* algorithm, at::Tensor** out) {
-  return guarded(out, [&] {
+  return handed_out(out, [&] {
     static const auto linear = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_linear_pointwise", "").typed<Linear>();
     return linear.call(*input, *packed, *bias, activation, c10::List<std::optional<at::Scalar>>(), algorithm);
   });
@@ -49,7 +41,7 @@ extern "C" char* torchmesh_packed_linear(const at::Tensor* input, const at::Tens
 // Attention of each text to itself: `mixed` [tokens, 3, heads, size] holds queries, keys and values; text i is the tokens from begins[i] to begins[i + 1], an
 // INT32 tensor on the GPU, of which `longest` has the most. → [tokens, heads, size]
 extern "C" char* torchmesh_attend_texts(const at::Tensor* mixed, const at::Tensor* begins, int64_t longest, at::Tensor** out) {
-  return guarded(out, [&] {
+  return handed_out(out, [&] {
     constexpr int64_t unmasked = 0;
     const auto part = [&](int64_t which) { return mixed->select(1, which).unsqueeze(0); };
     const auto answer = at::_efficient_attention_forward(part(0), part(1), part(2), std::nullopt, *begins, *begins, longest, longest, 0.0, unmasked);

@@ -46,7 +46,7 @@ fn grant(wish: &Wish, logits: &Tensor, fused: Option<&Fused>) -> Result<Logits, 
     let mut among: Vec<usize> = wish.likeliest.iter().map(|(_, among)| *among).collect();
     among.sort_unstable();
     among.dedup();
-    // One number, unless models that share this engine differ in their words.
+    // One number in practice: answers of one model have the same words.
     for among in among {
         let (places, rows): (Vec<usize>, Vec<i64>) =
             wish.likeliest.iter().enumerate().filter(|(_, (_, of))| *of == among).map(|(place, (row, _))| (place, *row)).unzip();

@@ -271,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_one_token_find_their_blocks_by_themselves_and_the_others_count_from_behind_them() {
+        let (blocks, tokens): (Vec<u32>, Vec<u32>) = ((0..64).map(|block| 63 - block).collect(), vec![0; 40]);
+        let span = |cached, length| Span { tokens: &tokens[..length], cached, blocks: &blocks, wants: Wants::Last };
+        let packing = Packing::new(&[span(70, 40), span(31, 1), span(64, 1)], &[None, Some(16)], LIMITS, true);
+        let part = |range: &Range<usize>| packing.numbers[range.clone()].to_vec();
+        let paged = packing.paged.as_ref().unwrap();
+        // The longest first, each with all blocks up to its own.
+        assert_eq!((paged.rows, part(&paged.begins), part(&paged.table)), (2, vec![0, 3], vec![63, 62, 61, 63]));
+        assert_eq!(part(&packing.positions)[..3], [64, 31, 70]);
+        assert_eq!(part(&packing.wanted), [41, 1, 0], "in the spans' order");
+        for pieces in &packing.pieces {
+            assert_eq!(pieces.iter().map(|piece| piece.rows.len()).sum::<usize>(), 40);
+            assert_eq!(pieces[0].rows.start, 0);
+        }
+        assert!(Packing::new(&[span(0, 40)], &[None], LIMITS, true).paged.is_none());
+    }
+
+    #[test]
     fn sequences_of_very_different_lengths_do_not_wait_for_each_other() {
         let blocks: Vec<u32> = (0..64).collect();
         let span = |cached| Span { tokens: &[1], cached, blocks: &blocks, wants: Wants::Last };

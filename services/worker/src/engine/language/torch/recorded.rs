@@ -170,3 +170,24 @@ fn numbers(spans: &[Span<'_>], most_blocks: usize) -> Option<Vec<i64>> {
     }
     Some(numbers)
 }
+
+#[cfg(test)]
+mod tests {
+    use torchmesh_generation::Wants;
+
+    use super::*;
+
+    #[test]
+    fn a_step_of_one_token_a_sequence_is_told_by_where_each_is_and_the_rows_behind_are_none() {
+        let (first, second) = ([9, 4, 7], [5]);
+        let span = |tokens, cached, blocks| Span { tokens, cached, blocks, wants: Wants::Last };
+        let spans = [span(&[11], 64, &first[..]), span(&[12], 0, &second[..])];
+        let told = numbers(&spans, 4).unwrap();
+        let of = |which: usize| told[which * MOST_ROWS..][..3].to_vec();
+        assert_eq!((of(TOKENS), of(POSITIONS)), (vec![11, 12, 0], vec![64, 0, NONE]));
+        assert_eq!((of(SLOTS), of(BEGINS)), (vec![7 * 32, 5 * 32, NONE], vec![0, 3, 0]));
+        assert_eq!(told[PARTS * MOST_ROWS..], [9, 4, 7, 5]);
+        assert!(numbers(&spans, 3).is_none(), "more blocks than there is room for");
+        assert!(numbers(&[span(&[1, 2], 0, &second[..])], 4).is_none(), "a prompt");
+    }
+}
